@@ -1,0 +1,75 @@
+# Everything runs in .venv, made from requirements.lock; `make help` lists the targets.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+# The machine's uv if there is one, else one in .uv, installed with the machine's pip.
+UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := controller tests bench
+# The interpreter must be this machine's: none is downloaded.
+export UV_PYTHON_DOWNLOADS := never
+export UV_NO_CONFIG := 1
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.uv/bin/uv: requirements-uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=…")'
+	@echo "installing uv into .uv"
+	@$(PYTHON) -m venv .uv
+	@.uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
+	@touch $@
+
+.venv/.installed: pyproject.toml requirements.lock | $(UV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=…")'
+	@test -x $(BIN)/python || $(UV) venv --quiet --python "$$(command -v $(PYTHON))" .venv
+	@echo "installing what requirements.lock names into .venv"
+	@$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
+	@$(UV) pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python -e .
+	@touch $@
+
+.PHONY: install
+install: .venv/.installed ## make .venv with the operator and its tools
+
+.PHONY: demo
+demo: .venv/.installed ## run everything on this machine (ONCE=1: check the outcome and end)
+	@$(BIN)/twitch-operator demo $(if $(ONCE),--once)
+
+.PHONY: sandbox
+sandbox: .venv/.installed ## run a control plane and simulated Twitch and PubNub, for rules of your own
+	@$(BIN)/twitch-operator sandbox
+
+.PHONY: test
+test: .venv/.installed ## run all tests (ARGS=… for pytest)
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: .venv/.installed ## check format, lint, types and the direction of imports
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+.PHONY: format
+format: .venv/.installed ## format, and mend what ruff can
+	@$(BIN)/ruff check --fix $(SOURCES)
+	@$(BIN)/ruff format $(SOURCES)
+
+.PHONY: crds
+crds: .venv/.installed ## write crds/ from the models
+	@$(BIN)/twitch-operator crds --output-dir crds
+
+.PHONY: bench
+bench: .venv/.installed ## measure latency, start-up and writes (ARGS=--quick: a short run)
+	@$(BIN)/python -m bench $(ARGS)
+
+.PHONY: lock
+lock: | $(UV) ## resolve requirements.lock anew from pyproject.toml
+	@$(UV) pip compile --quiet pyproject.toml --group dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --custom-compile-command "make lock" -o requirements.lock
+
+.PHONY: clean
+clean: ## remove what was made here (the control plane's binaries stay in the user's cache)
+	@rm -rf .venv .uv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

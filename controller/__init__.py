@@ -1,0 +1,1 @@
+"""twitch-operator: playout cues in, Twitch commercials out."""

@@ -1,0 +1,113 @@
+"""Environment → frozen Settings: every base URL, interval and limit, in one place.
+
+Each field is read from the environment variable of its name in capitals with the prefix
+`TWITCH_OPERATOR_`, for example `TWITCH_OPERATOR_HELIX_URL`. A value that does not parse stops the
+start with a message that names the variable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotation at run time
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from controller.durations import parse_duration
+
+__all__ = ["PREFIX", "Settings", "SettingsError"]
+
+PREFIX = "TWITCH_OPERATOR_"
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used; the message names the variable and the remedy."""
+
+
+def _base_url(value: str) -> str:
+    if not value.startswith(("http://", "https://")):
+        msg = "must begin with https:// (or http:// for a simulator on this machine)"
+        raise ValueError(msg)
+    return value.rstrip("/")
+
+
+def _seconds(value: Any) -> Any:  # noqa: ANN401 - raw text of the environment, or a number already
+    return parse_duration(value) if isinstance(value, str) else value
+
+
+def _names(value: Any) -> Any:  # noqa: ANN401 - raw text of the environment, or a tuple already
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+
+
+class Settings(BaseModel):
+    """All that can be set from outside; durations in seconds (Go syntax in the environment)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    helix_url: BaseUrl = Field("https://api.twitch.tv/helix", description="Twitch's API.")
+    identity_url: BaseUrl = Field("https://id.twitch.tv/oauth2", description="Twitch's OAuth.")
+    pubnub_origin: str = Field("ps.pndsn.com", description="Host (and port) of PubNub.")
+    pubnub_tls: bool = Field(True, description="Speak TLS to PubNub.")
+    watch_namespaces: Names = Field((), description="Literal names, by comma; empty: all.")
+    validate_interval: Seconds = Field(3600, description="Between two validations of a token.")
+    secret_check_interval: Seconds = Field(60, description="Between two reads of a Secret.")
+    missing_secret_check_interval: Seconds = Field(
+        10, description="Between two looks for a Secret that is missing."
+    )
+    live_check_interval: Seconds = Field(60, description="Between two looks whether it is live.")
+    resync_interval: Seconds = Field(
+        300, description="Between two lists of all resources, which find a missed deletion."
+    )
+    status_interval: Seconds = Field(10, description="Between two coalesced status writes.")
+    call_timeout: Seconds = Field(5, description="For one call to Twitch.")
+    identity_timeout: Seconds = Field(15, description="For one OAuth call.")
+    identity_concurrency: int = Field(20, ge=1, description="OAuth calls under way at once.")
+    subscribe_timeout: Seconds = Field(
+        60, description="After which a silent long poll of PubNub is asked anew."
+    )
+    feed_stale_after: Seconds = Field(
+        150, description="A feed whose last completed poll is older counts as not connected."
+    )
+    log_format: Literal["text", "json"] = Field("text", description="Form of the log lines.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least level that is logged."
+    )
+    metrics_address: str = Field("", description="host:port for /metrics; empty: none.")
+    health_address: str = Field("", description="host:port for /healthz, /readyz; empty: none.")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        """Read the settings.
+
+        Args:
+            environment: Such as `os.environ`; names without the prefix are passed over.
+
+        Raises:
+            SettingsError: A variable is unknown or its value cannot be used.
+        """
+        given = {
+            name.removeprefix(PREFIX).lower(): value
+            for name, value in environment.items()
+            if name.startswith(PREFIX) and value != ""
+        }
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            raise SettingsError(_explain(error)) from None
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for fault in error.errors(include_url=False, include_input=False):
+        name = PREFIX + "_".join(str(part) for part in fault["loc"]).upper()
+        if fault["type"] == "extra_forbidden":
+            lines.append(f"{name}: no such setting; see docs/settings.md for the list")
+        else:
+            lines.append(f"{name}: {fault['msg']}")
+    return "\n".join(lines)
