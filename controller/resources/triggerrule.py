@@ -1,0 +1,268 @@
+"""TriggerRule: which events of a feed lead to which action."""
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from controller.resources.common import (
+    ObjectName,
+    ObjectStatus,
+    SecretReference,
+    SpecModel,
+    StatusModel,
+)
+from controller.resources.fields import (
+    Clip,
+    Duration,
+    Instant,
+    Matching,
+    Rule,
+    WholeInstant,
+)
+from controller.resources.kind import Column, Kind
+from controller.resources.matcher import FieldPath, Matcher
+
+__all__ = [
+    "RECENT_DECISIONS",
+    "TRIGGER_RULE",
+    "Action",
+    "ChannelReference",
+    "CommercialAction",
+    "Counts",
+    "Feed",
+    "PubNubFeed",
+    "RecentDecision",
+    "TriggerRuleSpec",
+    "TriggerRuleStatus",
+]
+
+RECENT_DECISIONS = 10
+
+CommercialLength = Annotated[float, Duration("1s", "180s", whole=True)]
+
+
+class ChannelReference(SpecModel):
+    """A TwitchChannel in the same namespace."""
+
+    name: Annotated[ObjectName, Field(max_length=63)]
+    """Name of the TwitchChannel, in the namespace of this object. It may come later."""
+
+
+class PubNubFeed(SpecModel):
+    """Channels of PubNub."""
+
+    secret_ref: SecretReference
+    """Secret with the key subscribe-key and, where the PubNub key set asks for them, auth-key and
+    cipher-key."""
+
+    topics: Annotated[
+        tuple[
+            Annotated[
+                str,
+                Field(min_length=1, max_length=92),
+                Matching(
+                    r"^[^,:*/\\\x00-\x20\x7f]*$",
+                    "must be the name of one PubNub channel: without comma, colon, asterisk, slash,"
+                    " backslash and space",
+                ),
+            ],
+            ...,
+        ],
+        Field(
+            min_length=1,
+            max_length=100,
+            json_schema_extra={"x-kubernetes-list-type": "set"},
+        ),
+    ]
+    """Names of the PubNub channels that are listened to: 1 to 100, each of at most 92 characters;
+    no wildcards."""
+
+
+class Feed(SpecModel):
+    """Where events come from."""
+
+    exactly_one_of: ClassVar = ("pubnub",)
+
+    pubnub: PubNubFeed
+    """Messages that the playout system publishes on PubNub."""
+
+
+class CommercialAction(SpecModel):
+    """Run a commercial on the channel."""
+
+    exactly_one_of: ClassVar = ("length_field", "length")
+    rules: ClassVar = (
+        Rule(
+            "!has(self.defaultLength) || has(self.lengthField)",
+            "defaultLength is for events without the field of lengthField: remove it, or give"
+            " lengthField",
+            ".defaultLength",
+        ),
+    )
+
+    length_field: FieldPath | None = None
+    """Path of the event's field with the length in seconds, such as data.duration_sec. It is
+    rounded to whole seconds, half up, and cut to 180."""
+
+    length: CommercialLength | None = None
+    """Length of each commercial, in whole seconds from 1s to 180s, such as 120s."""
+
+    default_length: CommercialLength | None = None
+    """Length where the event lacks the field of lengthField, in whole seconds from 1s to 180s.
+    Without it, such an event starts nothing."""
+
+    @model_validator(mode="after")
+    def _default_has_a_field(self) -> Self:
+        if self.default_length is not None and self.length_field is None:
+            raise ValueError(self.rules[0].message)
+        return self
+
+
+class Action(SpecModel):
+    """What is done about an event that matches."""
+
+    exactly_one_of: ClassVar = ("commercial",)
+
+    commercial: CommercialAction
+    """Run a commercial on the channel."""
+
+
+class TriggerRuleSpec(SpecModel):
+    """Which events of which feed do what on which channel."""
+
+    rules: ClassVar = (
+        Rule(
+            "has(self.when) || (has(self.match) && size(self.match) > 0)",
+            "must have match or when: without both, each message of the feed would start a"
+            " commercial",
+        ),
+    )
+
+    channel_ref: ChannelReference
+    """The TwitchChannel on which the action is done."""
+
+    feed: Feed
+    """Where events come from; exactly one kind of feed."""
+
+    match: Annotated[
+        tuple[Matcher, ...],
+        Field(max_length=32, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+    ] = ()
+    """Tests of fields, at most 32; an event matches if all of them hold, and when holds too. A rule
+    has match, or when, or both."""
+
+    when: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    """Expression in CEL over the variable event, such as event.data.duration_sec >= 10.0; an event
+    matches if it is true. All numbers of events are doubles: write 10.0, not 10. At most 1024
+    characters."""
+
+    id_field: Annotated[str, Field(max_length=256)] = "common.unique_id"
+    """Path of the event's field that identifies the cue: a second event with the same value is a
+    Duplicate. Where it is empty, or the event lacks it, the feed's own id counts."""
+
+    time_field: Annotated[str, Field(max_length=256)] = ""
+    """Path of the event's field with the time of the cue: seconds or milliseconds since 1970, or
+    RFC 3339. Where it is empty, the time at which the feed took the event in counts."""
+
+    max_age: Annotated[float, Duration("1s", "5m")] = 30.0
+    """How old a cue may be when it fires: a duration from 1s to 5m, such as 30s or 1m30s. An older
+    one is Expired."""
+
+    action: Action
+    """What is done about an event that matches; exactly one kind of action."""
+
+    mode: Literal["Enforce", "DryRun"] = "Enforce"
+    """Enforce does the action. DryRun decides and reports, and calls nothing."""
+
+    suspend: bool = False
+    """Stop this rule: events are not looked at."""
+
+    @model_validator(mode="after")
+    def _has_a_test(self) -> Self:
+        if not self.match and self.when is None:
+            raise ValueError(self.rules[0].message)
+        return self
+
+
+class Counts(StatusModel):
+    """Events since the rule was made; best effort, the metrics are exact."""
+
+    matched: Annotated[int, Field(ge=0)] = 0
+    """Events that matched."""
+
+    fired: Annotated[int, Field(ge=0)] = 0
+    """Events whose action was done."""
+
+    skipped: Annotated[int, Field(ge=0)] = 0
+    """Events that matched, and whose action was not to be done, such as duplicates."""
+
+    failed: Annotated[int, Field(ge=0)] = 0
+    """Events whose action was tried and failed, or may have."""
+
+
+class RecentDecision(StatusModel):
+    """What was decided about one event."""
+
+    event_id: Annotated[str, Clip(256)]
+    """Identity of the cue: what idField held, else the feed's own id."""
+
+    time: Instant
+    """When it was decided."""
+
+    verdict: Annotated[str, Clip(64)]
+    """What became of it, in one word, such as Fired, DryRun, Duplicate, Expired or CoolingDown."""
+
+    detail: Annotated[str, Clip(1024)] | None = None
+    """Sentence that explains the verdict."""
+
+    latency_milliseconds: Annotated[float, Field(ge=0)] | None = None
+    """Milliseconds from the receipt of the event to the call, or to the verdict without one."""
+
+
+class TriggerRuleStatus(ObjectStatus):
+    """What the operator found and did; written by the operator alone."""
+
+    last_event_time: WholeInstant | None = None
+    """When the last event came that matched."""
+
+    last_fired_time: WholeInstant | None = None
+    """When the action was last done."""
+
+    retry_after_seconds: Annotated[int, Field(ge=0)] | None = None
+    """Cooldown that Twitch's last answer imposed; it is not counted down."""
+
+    next_eligible_time: WholeInstant | None = None
+    """When the channel's cooldown ends: before, cues are CoolingDown."""
+
+    counts: Counts | None = None
+    """Events since the rule was made; best effort, the metrics are exact."""
+
+    recent_decisions: Annotated[tuple[RecentDecision, ...], Clip(RECENT_DECISIONS)] = ()
+    """The last decisions, newest first."""
+
+
+TRIGGER_RULE = Kind(
+    name="TriggerRule",
+    plural="triggerrules",
+    short="trule",
+    description=(
+        "A TriggerRule says which events of a feed start a commercial on a TwitchChannel, and how"
+        " long it is."
+    ),
+    spec=TriggerRuleSpec,
+    status=TriggerRuleStatus,
+    columns=(
+        Column("READY", '.status.conditions[?(@.type=="Ready")].status'),
+        Column("FEED", '.status.conditions[?(@.type=="FeedConnected")].status'),
+        Column("LAST-CUE", ".status.lastEventTime", "date"),
+        Column("VERDICT", ".status.recentDecisions[0].verdict"),
+        Column("FIRED", ".status.counts.fired", "integer"),
+        Column("SKIPPED", ".status.counts.skipped", "integer"),
+        Column("CHANNEL", ".spec.channelRef.name", wide=True),
+        Column("MODE", ".spec.mode", wide=True),
+        Column("NEXT-OK", ".status.nextEligibleTime", wide=True),
+        Column("DETAIL", ".status.recentDecisions[0].detail", wide=True),
+        Column("REASON", '.status.conditions[?(@.type=="Ready")].reason', wide=True),
+        Column("AGE", ".metadata.creationTimestamp", "date", wide=True),
+    ),
+)

@@ -1,0 +1,268 @@
+"""TwitchChannel: one broadcaster, its grant and its commercials."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from controller.resources.common import (
+    ObjectName,
+    ObjectStatus,
+    SecretKeyReference,
+    SecretReference,
+    SpecModel,
+    StatusModel,
+)
+from controller.resources.fields import Clip, Instant, Matching, Rule, WholeInstant
+from controller.resources.kind import Column, Kind
+
+__all__ = [
+    "RECENT_CUES",
+    "TWITCH_CHANNEL",
+    "App",
+    "Authorization",
+    "AuthorizationStatus",
+    "Broadcaster",
+    "Commercials",
+    "RecentCue",
+    "RefreshToken",
+    "Token",
+    "TwitchChannelSpec",
+    "TwitchChannelStatus",
+]
+
+RECENT_CUES = 20
+
+_TOKEN_SUFFIX = "-twitch-token"  # noqa: S105 - part of a name
+
+
+def _has_name(whose: str) -> str:
+    return f"has({whose}.token) && has({whose}.token.secretName)"
+
+
+class App(SpecModel):
+    """The registered application on whose behalf the operator calls Twitch."""
+
+    secret_ref: SecretReference
+    """Secret with the keys client-id and client-secret of the application (dev.twitch.tv/console).
+    A public client has no client-secret: leave the key out."""
+
+
+class RefreshToken(SpecModel):
+    """A refresh token that somebody obtained from the broadcaster's consent."""
+
+    secret_key_ref: SecretKeyReference
+    """Where the refresh token is. It is read to begin with, and again whenever it changes: a new
+    consent goes here. Twitch may replace the token at each use; the newest is kept in the Secret
+    of spec.token, never here."""
+
+
+class Authorization(SpecModel):
+    """How the operator comes by the broadcaster's grant."""
+
+    exactly_one_of: ClassVar = ("refresh_token",)
+
+    refresh_token: RefreshToken
+    """A refresh token in a Secret, granted to the application of spec.app by the broadcaster, with
+    the scope channel:edit:commercial."""
+
+
+class Token(SpecModel):
+    """The Secret in which the operator keeps the tokens."""
+
+    secret_name: ObjectName | None = None
+    """Name of the Secret that the operator makes and writes; by default the name of this object
+    with -twitch-token behind it. It cannot change once the object exists, and names none of the
+    Secrets that you provide."""
+
+    deletion_policy: Literal["Retain", "Delete"] = "Retain"
+    """What becomes of that Secret when this object is deleted. Retain keeps it, so that the same
+    object, applied again, goes on without a new consent. Delete removes it."""
+
+
+class TwitchChannelSpec(SpecModel):
+    """The broadcaster, and the grant to run its commercials."""
+
+    rules: ClassVar = (
+        Rule(
+            f"({_has_name('self')}) == ({_has_name('oldSelf')})"
+            f" && (!({_has_name('self')}) || self.token.secretName == oldSelf.token.secretName)",
+            "token.secretName cannot be changed, added or removed: it holds the newest refresh"
+            " token; delete the TwitchChannel and create it with the other name",
+            ".token",
+        ),
+    )
+
+    login: (
+        Annotated[
+            str,
+            Field(max_length=25),
+            Matching(
+                "^[a-z0-9_]+$",
+                "must be a login, as in the address of the channel (twitch.tv/<login>): lowercase"
+                " letters, digits and '_'",
+            ),
+        ]
+        | None
+    ) = None
+    """Login of the broadcaster. Optional: the grant says whose channel it is, and this is compared
+    with it, so that a grant of somebody else is found out before a commercial runs."""
+
+    app: App
+    """The application on whose behalf the operator calls Twitch."""
+
+    authorization: Authorization
+    """How the operator comes by the broadcaster's grant; exactly one way."""
+
+    token: Token = Token()
+    """The Secret in which the operator keeps the tokens."""
+
+    suspend: bool = False
+    """Pause this channel: cues of its rules are Suspended, and start nothing."""
+
+    def token_secret_name(self, name: str) -> str:
+        """Return the name of the Secret of the tokens.
+
+        Args:
+            name: Of the TwitchChannel.
+        """
+        return self.token.secret_name or name + _TOKEN_SUFFIX
+
+
+class Broadcaster(StatusModel):
+    """The user who gave the grant, as Twitch tells it."""
+
+    id: Annotated[str, Clip(64)]
+    """Twitch's id of the user; it never changes."""
+
+    login: Annotated[str, Clip(64)]
+    """Name in the address of the channel; users can change it."""
+
+    display_name: Annotated[str, Clip(256)] | None = None
+    """Name as viewers see it."""
+
+    type: Annotated[str, Clip(64)] | None = None
+    """partner or affiliate; absent for others, for whom Twitch runs no commercials."""
+
+
+class AuthorizationStatus(StatusModel):
+    """The grant and the access token."""
+
+    scopes: Annotated[tuple[Annotated[str, Clip(128)], ...], Clip(100)] = ()
+    """What the broadcaster granted."""
+
+    expiration_time: WholeInstant | None = None
+    """When the access token expires; it is refreshed before."""
+
+    last_refresh_time: WholeInstant | None = None
+    """When the access token was last refreshed."""
+
+    last_validation_time: WholeInstant | None = None
+    """When Twitch last confirmed the access token."""
+
+
+class RecentCue(StatusModel):
+    """A cue for which Twitch was asked to run a commercial."""
+
+    cue_id: Annotated[str, Clip(256)]
+    """Identity of the cue: what the rule's idField held, else the feed's own id."""
+
+    publish_time: Instant
+    """When the feed took the cue in."""
+
+    start_time: Instant | None = None
+    """When Twitch was asked to start the commercial."""
+
+    length_seconds: Annotated[int, Field(ge=0)] | None = None
+    """Length that Twitch was asked for."""
+
+    result: Annotated[str, Clip(64)]
+    """What came of it, in one word, such as Fired, Unknown or Failed."""
+
+
+class Commercials(StatusModel):
+    """What ran, and when the next may."""
+
+    last_start_time: WholeInstant | None = None
+    """When the last commercial started."""
+
+    last_length_seconds: Annotated[int, Field(ge=0)] | None = None
+    """Its length, as Twitch answered it."""
+
+    last_message: Annotated[str, Clip(1024)] | None = None
+    """What Twitch said about it."""
+
+    retry_after_seconds: Annotated[int, Field(ge=0)] | None = None
+    """Cooldown that Twitch's last answer imposed; it is not counted down."""
+
+    next_eligible_time: WholeInstant | None = None
+    """When the cooldown ends: before, cues are CoolingDown."""
+
+    recent_cues: Annotated[tuple[RecentCue, ...], Clip(RECENT_CUES)] = ()
+    """The last cues that Twitch was asked to run a commercial for, newest first: after a restart,
+    none of them is fired again."""
+
+
+class TwitchChannelStatus(ObjectStatus):
+    """What the operator found and did; written by the operator alone."""
+
+    broadcaster: Broadcaster | None = None
+    """The user who gave the grant, as Twitch tells it."""
+
+    authorization: AuthorizationStatus | None = None
+    """The grant and the access token."""
+
+    commercials: Commercials | None = None
+    """What ran, and when the next may."""
+
+
+def _is_not_the_token_secret(reference: str, expression: str) -> Rule:
+    """A Secret of the user's is not the one that the operator writes, named or by default."""
+    tokens = f"self.spec.?token.?secretName.orValue(self.metadata.name + '{_TOKEN_SUFFIX}')"
+    return Rule(
+        expression.format(tokens=tokens),
+        f"{reference} names the Secret in which the operator keeps the tokens: set"
+        " spec.token.secretName to another name",
+        ".spec.token",
+    )
+
+
+TWITCH_CHANNEL = Kind(
+    name="TwitchChannel",
+    plural="twitchchannels",
+    short="tch",
+    description=(
+        "A TwitchChannel is one broadcaster on Twitch, its grant and its commercials. TriggerRules"
+        " name it, and say which cues start a commercial on it."
+    ),
+    spec=TwitchChannelSpec,
+    status=TwitchChannelStatus,
+    columns=(
+        Column("READY", '.status.conditions[?(@.type=="Ready")].status'),
+        Column("LIVE", '.status.conditions[?(@.type=="Live")].status'),
+        Column("LAST-RUN", ".status.commercials.lastStartTime", "date"),
+        Column("LENGTH", ".status.commercials.lastLengthSeconds", "integer"),
+        Column("NEXT-OK", ".status.commercials.nextEligibleTime"),
+        Column("REASON", '.status.conditions[?(@.type=="Ready")].reason'),
+        Column("LOGIN", ".status.broadcaster.login", wide=True),
+        Column("BROADCASTER", ".status.broadcaster.id", wide=True),
+        Column("TYPE", ".status.broadcaster.type", wide=True),
+        Column("EXPIRES", ".status.authorization.expirationTime", wide=True),
+        Column("LAST-RESULT", ".status.commercials.recentCues[0].result", wide=True),
+        Column("AGE", ".metadata.creationTimestamp", "date", wide=True),
+    ),
+    rules=(
+        Rule(
+            "size(self.metadata.name) <= 63",
+            "metadata.name must have at most 63 characters: it becomes a label of the token Secret",
+        ),
+        _is_not_the_token_secret(
+            "spec.app.secretRef",
+            "self.spec.app.secretRef.name != {tokens}",
+        ),
+        _is_not_the_token_secret(
+            "spec.authorization.refreshToken.secretKeyRef",
+            "!has(self.spec.authorization.refreshToken)"
+            " || self.spec.authorization.refreshToken.secretKeyRef.name != {tokens}",
+        ),
+    ),
+)
