@@ -1,0 +1,133 @@
+"""A rule's spec, compiled: what it takes to look at an event, ready for use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from controller.errors import InvalidExpression
+from controller.rules.expressions import compile_when
+from controller.rules.fieldpath import FieldPath, FieldPathError
+from controller.rules.identity import event_id
+from controller.rules.lengths import LengthPlan, commercial_length
+from controller.rules.matchers import compile_test
+from controller.rules.payloads import Refusal
+from controller.rules.times import event_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from controller.resources.triggerrule import TriggerRuleSpec
+    from controller.rules.expressions import CelView, Expression
+    from controller.rules.matchers import Test
+
+__all__ = ["MATCHED", "CompiledRule", "MatchResult", "compile_rule"]
+
+
+class MatchResult(NamedTuple):
+    """Whether an event matched a rule.
+
+    Attributes:
+        matched: All tests passed, and `when` is true.
+        failed: Index in `spec.match` of the first test that did not pass; None: it was `when`.
+        error: Why `when` could not be told. Not the event is to blame then, as a rule.
+    """
+
+    matched: bool
+    failed: int | None = None
+    error: str | None = None
+
+
+MATCHED: Final = MatchResult(matched=True)
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRule:
+    """A rule, compiled.
+
+    Attributes:
+        tests: The matchers, in their order.
+        when: The expression, if there is one.
+        id_path: The field of the identity.
+        time_path: The field of the time.
+        length: Where the length of the commercial comes from.
+    """
+
+    tests: tuple[Test, ...]
+    when: Expression | None
+    id_path: FieldPath | None
+    time_path: FieldPath | None
+    length: LengthPlan
+
+    def match(
+        self, payload: Mapping[str, Any], view: Callable[[], CelView | Refusal]
+    ) -> MatchResult:
+        """Test an event: all matchers first, then `when`.
+
+        Args:
+            payload: The event.
+            view: Gives the same event as CEL sees it; called only if `when` is reached. See
+                `lazy_cel_view`.
+        """
+        for index, test in enumerate(self.tests):
+            if not test.passes(payload):
+                return MatchResult(matched=False, failed=index)
+        if self.when is None:
+            return MATCHED
+        answer = self.when.evaluate(view())
+        if isinstance(answer, Refusal):
+            return MatchResult(matched=False, error=answer.reason)
+        return MATCHED if answer else MatchResult(matched=False)
+
+    def explain(self, payload: Mapping[str, Any], result: MatchResult) -> str:
+        """Tell in a sentence what a result of `match` means, for people."""
+        if result.matched:
+            return "the event matches"
+        if result.failed is not None:
+            return f"match[{result.failed}]: {self.tests[result.failed].explain(payload)}"
+        return result.error or "when is false"
+
+    def event_id(self, payload: Mapping[str, Any], feed_id: str) -> str:
+        """Return the identity of an event; see `identity.event_id`."""
+        return event_id(self.id_path, payload, feed_id)
+
+    def event_time(self, payload: Mapping[str, Any], published: float) -> float | Refusal:
+        """Return the time of an event in seconds since the epoch; see `times.event_time`."""
+        return event_time(self.time_path, payload, published)
+
+    def commercial_length(self, payload: Mapping[str, Any]) -> int | Refusal:
+        """Return the whole seconds to ask for; see `lengths.commercial_length`."""
+        return commercial_length(self.length, payload)
+
+
+def compile_rule(spec: TriggerRuleSpec) -> CompiledRule:
+    """Compile a rule.
+
+    Raises:
+        InvalidExpression: Something cannot be used; it names the field, such as
+            `spec.match[2].regex`.
+    """
+    commercial = spec.action.commercial
+    return CompiledRule(
+        tests=tuple(
+            compile_test(matcher, f"spec.match[{index}]")
+            for index, matcher in enumerate(spec.match)
+        ),
+        when=None if spec.when is None else compile_when(spec.when),
+        id_path=_path(spec.id_field, "spec.idField"),
+        time_path=_path(spec.time_field, "spec.timeField"),
+        length=LengthPlan(
+            fixed=commercial.length,
+            path=_path(commercial.length_field, "spec.action.commercial.lengthField"),
+            default=commercial.default_length,
+        ),
+    )
+
+
+def _path(text: str | None, where: str) -> FieldPath | None:
+    if not text:
+        return None
+    try:
+        return FieldPath.parse(text)
+    except FieldPathError as error:
+        raise InvalidExpression(where, str(error)) from None

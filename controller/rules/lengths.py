@@ -1,0 +1,76 @@
+"""How long the commercial of an event is: whole seconds, or a reason why nobody can say."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from typing import TYPE_CHECKING, Any
+
+from controller.rules.fieldpath import MISSING
+from controller.rules.payloads import Refusal, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from controller.rules.fieldpath import FieldPath
+
+__all__ = ["MAX_LENGTH", "LengthPlan", "commercial_length"]
+
+MAX_LENGTH = 180
+"""Longest commercial that Twitch runs, in seconds."""
+
+_LONGEST_BREAK = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class LengthPlan:
+    """Where the length comes from.
+
+    Attributes:
+        fixed: The action's `length` in seconds; it counts alone.
+        path: The action's `lengthField`.
+        default: The action's `defaultLength` in seconds, for events that lack the field.
+    """
+
+    fixed: float | None = None
+    path: FieldPath | None = None
+    default: float | None = None
+
+
+def commercial_length(plan: LengthPlan, payload: Mapping[str, Any]) -> int | Refusal:
+    """Return the length to ask for.
+
+    Returns:
+        Whole seconds from 1 to 180, rounded half up and cut to 180; or why there is none.
+    """
+    if plan.fixed is not None:
+        return _whole(plan.fixed)
+    if plan.path is None:
+        return Refusal("the action has neither length nor lengthField: give one")
+    value = plan.path.get(payload)
+    if value is not MISSING and value is not None:
+        return _measured(plan.path, value)
+    if plan.default is not None:
+        return _whole(plan.default)
+    return Refusal(f"the event lacks {plan.path}, and the action has no defaultLength to use then")
+
+
+def _measured(path: FieldPath, value: object) -> int | Refusal:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return Refusal(f"{path} is {shown(value)}, and a length is a number of seconds")
+    if isinstance(value, float) and not math.isfinite(value):
+        return Refusal(f"{path} is {shown(value)}, and a length is a finite number of seconds")
+    if value > _LONGEST_BREAK:
+        return Refusal(
+            f"{path} is {shown(value)}: no break is longer than an hour; are these milliseconds?"
+        )
+    if value < 0.5:
+        return Refusal(f"{path} is {shown(value)}, and a commercial lasts at least half a second")
+    return _whole(value)
+
+
+def _whole(seconds: float) -> int:
+    # In decimal: floor(x + 0.5) would lift 0.49999999999999994 to 1.
+    whole = int(Decimal(seconds).to_integral_value(ROUND_HALF_UP))
+    return min(whole, MAX_LENGTH)

@@ -1,0 +1,292 @@
+"""One test of one field of an event.
+
+How values compare:
+
+- A field that is null counts as absent. An absent field passes no test but `exists: false`; since
+  `not: true` turns a test around, it passes any test that carries it.
+- `equals` and `in` compare as JSON does: the number 1 is 1.0, and neither the text "1" nor true.
+- `glob`, `regex`, `prefix` and `suffix` look at texts only, and tell capitals from small letters. A
+  regex finds its match anywhere in the text; a glob is the whole text.
+- `gt`, `gte`, `lt` and `lte` look at numbers and at texts that are one decimal number. NaN is in no
+  order with anything.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import re2
+
+from controller.errors import InvalidExpression
+from controller.rules.fieldpath import MISSING, FieldPath, FieldPathError
+from controller.rules.payloads import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Mapping
+
+    from controller.resources.matcher import Matcher
+
+    Check = Callable[[Any], bool]
+    Operand = bool | float | str | tuple[bool | float | str, ...]
+
+__all__ = [
+    "MAX_PATTERN",
+    "MAX_PROGRAM",
+    "UNEQUAL",
+    "Test",
+    "compile_regex",
+    "compile_test",
+    "scalar_key",
+]
+
+MAX_PATTERN = 1024
+"""Characters of a regex."""
+
+MAX_PROGRAM = 1500
+"""Instructions of a compiled regex. RE2 may take each of them for each byte of a text: with events
+of at most 32 KiB a search ends within a second at the very worst."""
+
+_MAX_MEMORY = 1 << 20  # bytes of RE2 for one expression, its cache of states included
+
+_DECIMAL = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,3})?")
+
+
+_MARK = re.compile(r"[][\\.+*?(){}^$|]")
+_CLASS_MARK = re.compile(r"[][\\^]")
+_BACKSLASHED = r"\\\g<0>"
+
+
+class _Unequal:
+    """Equal to nothing."""
+
+
+UNEQUAL: Final = _Unequal()
+"""The key of a value that equals no text, number or boolean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """A compiled matcher.
+
+    Attributes:
+        path: The field.
+        equals: Keys of the values of which the field must have one; None for any other test.
+    """
+
+    path: FieldPath
+    equals: frozenset[Hashable] | None
+    _check: Check = field(repr=False)
+    _negated: bool
+    _description: str
+
+    __test__ = False  # pytest: no case of a test suite
+
+    def passes(self, payload: Mapping[str, Any]) -> bool:
+        """Tell whether an event passes."""
+        value = self.path.get(payload)
+        return self._check(None if value is MISSING else value) is not self._negated
+
+    def explain(self, payload: Mapping[str, Any]) -> str:
+        """Tell why an event failed, for people."""
+        value = self.path.get(payload)
+        found = "absent" if value is MISSING else shown(value)
+        return f"{self.path} is {found}, and must {self._description}"
+
+
+def scalar_key(value: object) -> Hashable:
+    """Return what two JSON scalars have in common if they are equal, and only then."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return ("bool", value)  # True == 1 in Python
+    if isinstance(value, int | float) and value == value:  # noqa: PLR0124 - NaN is not
+        return value
+    return UNEQUAL
+
+
+def compile_test(matcher: Matcher, where: str) -> Test:
+    """Compile a matcher.
+
+    Args:
+        matcher: As the resource has it.
+        where: Its path in the resource, such as `spec.match[2]`.
+
+    Raises:
+        InvalidExpression: The field's path, the glob, the regex or a value cannot be used.
+    """
+    try:
+        path = FieldPath.parse(matcher.field)
+    except FieldPathError as error:
+        raise InvalidExpression(f"{where}.field", str(error)) from None
+    name, operand = matcher.operator, matcher.operand
+    equals = None
+    if name in {"equals", "in"}:
+        equals = _keys(operand, f"{where}.{name}")
+        check: Check = _one_of(equals)
+    else:
+        check = _CHECKS[name](operand, f"{where}.{name}")
+    return Test(
+        path=path,
+        equals=None if matcher.not_ else equals,
+        _check=check,
+        _negated=matcher.not_,
+        _description=("not " if matcher.not_ else "") + _describe(name, operand),
+    )
+
+
+def compile_regex(pattern: str, where: str, *, whole: bool = False) -> Any:  # noqa: ANN401 - untyped
+    """Compile a regular expression whose cost is bounded.
+
+    Args:
+        pattern: RE2.
+        where: The field that holds it.
+        whole: It is made from a glob: its dot is any character, and its size is bounded already.
+
+    Returns:
+        RE2's object.
+
+    Raises:
+        InvalidExpression: RE2 refuses it, or it is too large.
+    """
+    if len(pattern) > MAX_PATTERN and not whole:
+        raise InvalidExpression(where, f"longer than {MAX_PATTERN} characters")
+    options = re2.Options()
+    options.max_mem = _MAX_MEMORY
+    options.never_capture = True
+    options.log_errors = False
+    options.dot_nl = whole
+    try:
+        compiled = re2.compile(pattern.encode(), options)
+    except UnicodeEncodeError as error:
+        raise InvalidExpression(where, f"character {error.start + 1} is no character") from None
+    except re2.error as error:
+        raise InvalidExpression(where, _explain(error, pattern)) from None
+    if compiled.programsize > MAX_PROGRAM and not whole:
+        raise InvalidExpression(
+            where,
+            f"too large ({compiled.programsize} instructions, at most {MAX_PROGRAM}):"
+            " repeat less, or use smaller classes of characters",
+        )
+    return compiled
+
+
+def _explain(error: Exception, pattern: str) -> str:
+    problem = error.args[0]
+    text = problem.decode("utf-8", "replace") if isinstance(problem, bytes) else str(problem)
+    _, _, part = text.rpartition(": ")
+    place = f" at column {pattern.index(part) + 1}" if pattern.count(part) == 1 else ""
+    hint = "; RE2 has no look-around and no back-references" if "(?" in part or "\\" in part else ""
+    return f"no regular expression of RE2: {text}{place}{hint}"
+
+
+def _keys(operand: Operand, where: str) -> frozenset[Hashable]:
+    values = operand if isinstance(operand, tuple) else (operand,)
+    keys = frozenset(map(scalar_key, values))
+    if UNEQUAL in keys:
+        raise InvalidExpression(where, "NaN equals nothing: remove it")
+    return keys
+
+
+def _one_of(keys: frozenset[Hashable]) -> Check:
+    return lambda value: scalar_key(value) in keys
+
+
+def _exists(operand: bool, _where: str) -> Check:
+    return lambda value: (value is not None) is operand
+
+
+def _prefix(operand: str, _where: str) -> Check:
+    return lambda value: isinstance(value, str) and value.startswith(operand)
+
+
+def _suffix(operand: str, _where: str) -> Check:
+    return lambda value: isinstance(value, str) and value.endswith(operand)
+
+
+def _regex(operand: str, where: str) -> Check:
+    search = compile_regex(operand, where).search
+    return lambda value: isinstance(value, str) and search(_utf8(value)) is not None
+
+
+def _glob(operand: str, where: str) -> Check:
+    fullmatch = compile_regex(_regex_of_glob(operand), where, whole=True).fullmatch
+    return lambda value: isinstance(value, str) and fullmatch(_utf8(value)) is not None
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "replace")  # a lone surrogate is no character to RE2
+
+
+def _ordered(compare: Callable[[float, float], bool]) -> Callable[[float, str], Check]:
+    def compile_(operand: float, _where: str) -> Check:
+        def check(value: object) -> bool:
+            number = _number(value)
+            return number is not None and compare(number, operand)
+
+        return check
+
+    return compile_
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, str):
+        if not _DECIMAL.fullmatch(value):
+            return None
+        return float(value) if not value.lstrip("+-").isdecimal() else int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value
+
+
+def _regex_of_glob(glob: str) -> str:
+    """Translate `*`, `?`, `[abc]`, `[a-z]` and `[!abc]`; a `[` without end stands for itself."""
+    parts, at = [], 0
+    while at < len(glob):
+        char, at = glob[at], at + 1
+        # The first character of a class may be its closing bracket: `[]]`.
+        end = glob.find("]", at + 1 + glob.startswith("!", at)) if char == "[" else -1
+        if end != -1:
+            inside, at = glob[at:end], end + 1
+            negated = "^" if inside.startswith("!") else ""
+            members = inside.removeprefix("!")
+            parts.append(f"[{negated}{_CLASS_MARK.sub(_BACKSLASHED, members)}]")
+        else:
+            parts.append({"*": ".*", "?": "."}.get(char) or _MARK.sub(_BACKSLASHED, char))
+    return "".join(parts)
+
+
+_CHECKS: dict[str, Callable[[Any, str], Check]] = {
+    "exists": _exists,
+    "glob": _glob,
+    "regex": _regex,
+    "prefix": _prefix,
+    "suffix": _suffix,
+    "gt": _ordered(operator.gt),
+    "gte": _ordered(operator.ge),
+    "lt": _ordered(operator.lt),
+    "lte": _ordered(operator.le),
+}
+
+_PHRASES = {
+    "equals": "be",
+    "in": "be one of",
+    "glob": "match the glob",
+    "regex": "match the regex",
+    "prefix": "begin with",
+    "suffix": "end with",
+    "gt": "be greater than",
+    "gte": "be at least",
+    "lt": "be less than",
+    "lte": "be at most",
+}
+
+
+def _describe(name: str, operand: Operand) -> str:
+    if name == "exists":
+        return "be present" if operand else "be absent"
+    if isinstance(operand, tuple):
+        return f"{_PHRASES[name]} {', '.join(map(shown, operand))}"
+    return f"{_PHRASES[name]} {shown(operand)}"

@@ -1,0 +1,117 @@
+"""A feed's message → the JSON object that rules look at; and JSON values told to people.
+
+Everything else in this package takes any JSON that Python can hold: NaN, infinities, integers of
+any length and lone surrogates get in by ways that no parser guards.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+__all__ = ["MAX_BYTES", "MAX_DEPTH", "Refusal", "parse_payload", "shown", "strict_json"]
+
+MAX_BYTES = 32 * 1024
+"""Largest event, as JSON in UTF-8."""
+
+MAX_DEPTH = 32
+"""Deepest nesting of an event; the event itself is level 1."""
+
+_SHOWN = 60  # characters of a value that a message shows
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why something cannot be used, as a sentence for the reader of a status."""
+
+    reason: str
+
+
+def parse_payload(message: object) -> Mapping[str, Any] | Refusal:
+    """Take a message for an event.
+
+    Args:
+        message: JSON as text or bytes, or what a client library made of it. Of the values of a
+            repeated key the last one counts.
+
+    Returns:
+        The JSON object as it came, or why it is none that rules look at.
+    """
+    if isinstance(message, str | bytes):
+        size = len(
+            message.encode("utf-8", "surrogatepass") if isinstance(message, str) else message
+        )
+        if size > MAX_BYTES:
+            return _too_large(size)
+        try:
+            payload = strict_json(message)
+        except ValueError as error:
+            return Refusal(f"not JSON: {error}")
+        return _object(payload)
+    payload = _object(message)
+    if isinstance(payload, Refusal):
+        return payload
+    try:
+        text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+    except (TypeError, ValueError) as error:
+        return Refusal(f"not JSON: {error}")
+    size = len(text.encode("utf-8", "surrogatepass"))
+    return payload if size <= MAX_BYTES else _too_large(size)
+
+
+def strict_json(text: str | bytes) -> Any:  # noqa: ANN401 - any JSON
+    """Parse JSON, without Python's extensions to it.
+
+    Raises:
+        ValueError: It is no JSON, nested too deeply to be parsed, or holds NaN or Infinity.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        msg = "nested too deeply"
+        raise ValueError(msg) from None
+
+
+def shown(value: object) -> str:
+    """Write any JSON value for people: on one line, short, and encodable."""
+    match value:
+        case list() | tuple():
+            return f"a list of {len(value)}"
+        case Mapping():
+            return "an object"
+        case int() if value.bit_length() > 64:
+            return "a number of more than 19 digits"
+        case str():
+            text = json.dumps(value[: _SHOWN + 1], ensure_ascii=not value.isprintable())
+            return text if len(text) <= _SHOWN else text[: _SHOWN - 2] + '…"'
+        case None | bool() | int() | float():
+            return json.dumps(value)
+        case _:
+            return f"a value of type {type(value).__name__}"
+
+
+def _object(payload: object) -> Mapping[str, Any] | Refusal:
+    if not isinstance(payload, Mapping):
+        return Refusal(f"not a JSON object but {shown(payload)}")
+    level: list[object] = [payload]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for value in level
+            for child in (value.values() if isinstance(value, Mapping) else value)  # type: ignore[attr-defined]
+            if isinstance(child, Mapping | list)
+        ]
+        if not level:
+            return payload
+    return Refusal(f"nested deeper than {MAX_DEPTH} levels")
+
+
+def _too_large(size: int) -> Refusal:
+    return Refusal(f"{size} bytes of JSON, and an event has at most {MAX_BYTES}")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    msg = f"{name} is no JSON"
+    raise ValueError(msg)

@@ -1,0 +1,277 @@
+"""The `when` of a rule."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from controller.errors import InvalidExpression
+from controller.rules.expressions import CelView, cel_view, compile_when, lazy_cel_view
+from controller.rules.payloads import Refusal
+
+EVENT: dict[str, Any] = {
+    "msg_type": "scte35",
+    "nothing": None,
+    "data": {"event_id": 414, "duration_sec": 125.1, "whole": 2.0},
+    "spots": [{"id": "Ad_1", "s": 30}, {"id": "Promo", "s": 15}],
+    "huge": 10**400,
+    "nan": float("nan"),
+    "bad": "a\ud800",
+    "\udfff": 1,
+    "é": "é",
+    "on": True,
+}
+
+
+def _evaluate(text: str, event: dict[str, Any] = EVENT) -> bool | Refusal:
+    return compile_when(text).evaluate(cel_view(event))
+
+
+def _problem(text: str) -> str:
+    with pytest.raises(InvalidExpression) as caught:
+        compile_when(text)
+    assert caught.value.field == "spec.when"
+    return caught.value.problem
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "event.data.event_id == 414",
+        "event.data.event_id == 414.0",
+        "event.data.event_id in [1, 414]",
+        "event.data.event_id + 1.0 == 415.0",
+        "event.data.whole * 2.0 > 3.0",
+        "event.data.duration_sec >= 10.0 && event.msg_type == 'scte35'",
+        "event.absent || true",
+        "has(event.data.event_id) && !has(event.data.absent)",
+        "event.nothing == null",
+        "event.on",
+        "event.spots.exists(s, s.id.startsWith('Ad_'))",
+        "event.spots.exists(s, s.id.matches(r'^Ad_\\d$'))",
+        "event.spots.map(s, s.s) == [30, 15]",
+        "event.spots.all(s, s.s < event.data.duration_sec)",
+        "size(event.spots) == 2",
+        "event.huge > 1e308",
+        "event.nan != event.nan",
+        "event.bad == 'a?'",
+        "event['é'] == 'é'",
+        "// why\n event.on",
+        "timestamp('2021-01-29T09:26:33Z') < timestamp('2022-01-01T00:00:00Z')",
+    ],
+)
+def test_an_expression_that_is_true_matches(text: str) -> None:
+    assert _evaluate(text) is True
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "event.data.event_id == 415",
+        "event.data.event_id == '414'",
+        "event.on == 1",
+        "event.spots.all(s, s.s > 20)",
+        "event.nan > 0.0 || event.nan <= 0.0",
+    ],
+)
+def test_an_expression_that_is_false_does_not(text: str) -> None:
+    assert _evaluate(text) is False
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("event.data.absent == 1", 'when failed: no field "absent"'),
+        ("event.msg_type", "when gave a value of type STRING, and must give true or false"),
+        ("event.data", "when gave a value of type MAP"),
+        ("event.nothing", "when gave a value of type NULL"),
+        ("event.data.event_id + 1 == 415", "numbers of events are doubles: write 1.0, not 1"),
+        ("event.msg_type > 1.0", "no operation for these types"),
+        ("event.msg_type.length > 1", "when failed: "),
+        ("event.spots[7].id == 'x'", "when failed: Index error"),
+        ("1 / 0 == 1", "when failed: divide by zero"),
+    ],
+)
+def test_an_expression_that_fails_does_not_match_and_says_why(text: str, reason: str) -> None:
+    refused = _evaluate(text)
+    assert isinstance(refused, Refusal)
+    assert reason in refused.reason
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("event.a.", "1:9: no viable alternative"),
+        ("event.on &&\n event.a..", "2:10: "),
+        ("event.a = 3", "1:9: token recognition error"),
+        ("", "1:1: mismatched input '<EOF>' expecting"),
+        ("data == 1", "1:1: undeclared reference to 'data'; the one variable is event"),
+        (
+            "event.a * 2.0 > 3",
+            "1:15: found no matching overload for '_>_' applied to '(double, int)'",
+        ),
+        ("event.a * 2.0 > 3", "numbers of events are doubles: write 1.0, not 1"),
+        ("'a' + 1 == 'a1'", "1:5: found no matching overload"),
+        ("1 + 1", "gives a value of type INT, and must give true or false"),
+        ("'yes'", "gives a value of type STRING"),
+        ("(" * 500 + "true" + ")" * 500, "nested deeper than 32 levels"),
+        ("event" + ".a" * 200, "nested deeper than 32 levels"),
+        ("true ||" * 200 + "true", "longer than 1024 characters"),
+        ("event.s.matches('(')", "column 9: no regular expression of RE2: missing ): ("),
+        ("event.s.matches(event.p)", "column 9: write matches as text.matches"),
+        ("event.l.all(x, x.matches(x))", "column 18: write matches as text.matches"),
+        ("event.s.matches('a' + 'b')", "column 9: write matches as text.matches"),
+        ("matches(event.s, 'a')", "column 1: write matches as text.matches"),
+        ("event.s.matches('[^x]{1000}')", "column 9: too large"),
+        (" || ".join(["event.s.matches('[^x]{99}')"] * 4), "too large together"),
+    ],
+)
+def test_what_cannot_be_compiled_is_refused_with_its_place(text: str, problem: str) -> None:
+    assert problem in _problem(text)
+    assert "\n" not in _problem(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "event.a.all(x, x > 0.0) && event.b.exists(y, y > 0.0)",
+        "event.a.map(x, x.filter(y, y)) == []",
+        "event.a.exists_one (x, x) || event.a . all(x, x)",
+        r"event.a == 'it\'s' || event.a.all(x, x) || event.b.all(x, x)",
+        "event.a == r'\\d' || event.a.all(x, x) || event.b.all(x, x)",
+        "event.a == '''it's''' || event.a.all(x, x) || event.b.all(x, x) || event.a == ''''''",
+        "event.a.all(x, x) // one\n || event.b.all(x, x)",
+        "event.a == '//' || event.a.all(x, x) || event.b.all(x, x)",
+    ],
+)
+def test_a_second_comprehension_is_refused(text: str) -> None:
+    assert "at most one of all, exists, exists_one, filter, map" in _problem(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "event.a.all(x, x == 'b.all(y, y)')",
+        'event.a.all(x, x == """b.all(y, " y)""")',
+        "event.a.all(x, x == b'.all(y, y)') || event.c == r\"\\.map(\"",
+        "event.a.all(x, x) // .all(y, y)",
+        "event.all == 1 || event.map.filter == 2 || event.a.exists(x, x.exists == 1)",
+        "has(event.a.b) && has(event.c.d) && event.a.all(x, has(x.all))",
+        r"event.a.all(x, x == '\'.all(y, y)')",
+    ],
+)
+def test_what_looks_like_a_second_comprehension_is_none(text: str) -> None:
+    assert compile_when(text).text == text
+
+
+def test_an_event_is_converted_once_and_only_if_asked() -> None:
+    view = lazy_cel_view(EVENT)
+    assert view() is view()
+
+
+def test_an_event_nested_too_deeply_is_told() -> None:
+    event: dict[str, Any] = {}
+    for _ in range(5000):
+        event = {"a": event}
+    assert _evaluate("true", event) == Refusal("the event is nested deeper than 32 levels")
+
+
+def _largest() -> list[dict[str, Any]]:
+    """Return events of 32 KiB, each large in another way."""
+    return [
+        {"l": [1] * 8000, "s": "a" * 15_000},
+        {"l": [1] * 900, "s": "a" * 28_000},
+        {"l": [1] * 300, "s": "é" * 14_000},
+        {"l": [1] * 30, "s": "a" * 20_000, "m": [[[[1]]]] * 1000},
+        {"l": [{"a": 1, "b": "xx"}] * 900, "s": "a" * 9000},
+        {"l": ["ab" * 10] * 950, "s": "ab" * 2000},
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "event.l.map(x, x).size() > 1",
+        "event.l.filter(x, true) == event.l",
+        "event.l.all(x, event == event)",
+        "event.l.all(x, event.l == event.l)",
+        "event.l.all(x, size(event.s) > 1)",
+        "event.l.map(x, event.s + event.s).size() > 1",
+        "event.l.all(x, !event.s.matches('[^x]{99}y'))",
+        "event.l.all(x, string(x).matches('[^x]{99}y') || true)",
+        "event.l.all(x, x == x" + " && x == x" * 90 + ")",
+        "[event" + ", event" * 50 + "].all(x, x == x" + " && x == x" * 50 + ")",
+        "(event.l" + " + event.l" * 14 + ").map(x, x) == []",
+        "event.l" + " + event.l" * 28 + " == []",
+        "event.s" + " + event.s" * 28 + " == ''",
+        "event == event" + " && event == event" * 55,
+        "event.s.matches('(?:a?){490}a{490}b')",
+        "event.l.map(x, event) == [event]",
+    ],
+)
+def test_no_expression_takes_long_on_the_largest_events(text: str) -> None:
+    expression = compile_when(text)
+    for event in _largest():
+        view = cel_view(event)
+        began = time.process_time()
+        expression.evaluate(view)
+        assert time.process_time() - began < 1.5
+
+
+def test_an_expression_too_costly_for_an_event_says_so() -> None:
+    expression = compile_when("event.l.all(x, event.l == event.l)")
+    refused = expression.evaluate(cel_view({"l": [1] * 8000}))
+    assert isinstance(refused, Refusal)
+    assert refused.reason.startswith("when is too costly for an event of this size, with 8000")
+    assert expression.evaluate(cel_view({"l": [1] * 100})) is True
+
+
+def test_a_list_of_hundreds_of_spots_is_not_too_costly() -> None:
+    event = {"spots": [{"id": f"Ad_{n}", "s": 1.5, "kind": "avfile"} for n in range(500)]}
+    assert _evaluate("event.spots.exists(s, s.id == 'Ad_499' && s.s > 1.0)", event) is True
+    assert _evaluate("event.spots.all(s, s.id.matches('^Ad_'))", event) is True
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from("abé"), inner),
+    max_leaves=12,
+)
+EXPRESSIONS = [
+    "event.a == event.b",
+    "event.a > 1.0",
+    "event.a.all(x, x == event.b)",
+    "size(event.a) + size(event.b) > 2",
+    "event.a.b.startsWith('a')",
+    "event['é'] in event.a",
+    "event",
+]
+
+
+@given(st.dictionaries(st.text("abé", max_size=1), JSON), st.sampled_from(EXPRESSIONS))
+def test_any_event_is_answered(event: dict[str, Any], text: str) -> None:
+    view = cel_view(event)
+    assert isinstance(view, CelView)
+    answer = compile_when(text).evaluate(view)
+    assert isinstance(answer, bool | Refusal)
+    if isinstance(answer, Refusal):
+        answer.reason.encode()
+
+
+WORDS = ["event", ".a", ".all(x,", ".matches(", "'x'", '"', "'", "//", "\n", "(", ")", "[", "]"]
+MORE_WORDS = ["1", "+", "==", "&&", "!", "true", "x", "r'", "'''", "\\", ",", " ", "?", ":", "é"]
+
+
+@settings(max_examples=300)
+@given(st.lists(st.sampled_from(WORDS + MORE_WORDS), max_size=12).map("".join) | st.text())
+def test_any_text_is_an_expression_or_is_refused(text: str) -> None:
+    try:
+        expression = compile_when(text)
+    except InvalidExpression as error:
+        assert error.field == "spec.when"  # noqa: PT017 - it may also compile
+    else:
+        assert isinstance(expression.evaluate(cel_view(EVENT)), bool | Refusal)
