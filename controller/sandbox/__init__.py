@@ -1,0 +1,1 @@
+"""A real control plane, and simulated Twitch and PubNub, on loopback."""

@@ -1,0 +1,7 @@
+"""A simulated PubNub: publish, subscribe, history and access manager, on loopback."""
+
+from controller.sandbox.pubnub.access import KeySet
+from controller.sandbox.pubnub.server import SUBSCRIBE_KEY, PubNubSimulator, Seen
+from controller.sandbox.pubnub.store import Store
+
+__all__ = ["SUBSCRIBE_KEY", "KeySet", "PubNubSimulator", "Seen", "Store"]

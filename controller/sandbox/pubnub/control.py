@@ -1,0 +1,149 @@
+"""The control endpoints of the simulated network, under `/_sandbox`."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from controller.sandbox.faults import CONTROL_PATH, Fault
+from controller.sandbox.pubnub.access import KeySet
+
+if TYPE_CHECKING:
+    from controller.sandbox.pubnub.server import PubNubSimulator
+
+__all__ = ["Control"]
+
+_FAULTS = TypeAdapter(list[Fault])
+
+_ENDPOINTS = {
+    "GET /_sandbox": "this index",
+    "GET /_sandbox/counters": "open polls, subscribes and messages by subscribe key",
+    "GET /_sandbox/requests": "the last requests, oldest first; DELETE forgets them",
+    "GET /_sandbox/faults": "the faults still to come; POST adds one or a list; DELETE clears them",
+    "PUT /_sandbox/keys": "add or replace a key set: subscribe_key, publish_key, auth_key, denied, "
+    "history",
+    "POST /_sandbox/drop-polls": "close the connections of all open long polls",
+    "POST /_sandbox/silence": "accept requests and never answer; DELETE answers again",
+    "POST /_sandbox/refuse": 'refuse connections for a while: {"seconds": 5}',
+}
+
+
+class _Refusal(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    seconds: float = Field(gt=0, le=3600)
+
+
+class Control:
+    """Puts the control of a simulator on HTTP.
+
+    Args:
+        simulator: The one to control.
+    """
+
+    def __init__(self, simulator: PubNubSimulator) -> None:
+        self._simulator = simulator
+        self._pause: asyncio.Task[None] | None = None
+
+    def add_routes(self, app: web.Application) -> None:
+        """Put the endpoints on an application."""
+        app.add_routes(
+            [
+                web.get(CONTROL_PATH, self._index),
+                web.get(CONTROL_PATH + "/counters", self._counters),
+                web.get(CONTROL_PATH + "/requests", self._requests),
+                web.delete(CONTROL_PATH + "/requests", self._forget),
+                web.get(CONTROL_PATH + "/faults", self._faults),
+                web.post(CONTROL_PATH + "/faults", self._add_faults),
+                web.delete(CONTROL_PATH + "/faults", self._clear_faults),
+                web.put(CONTROL_PATH + "/keys", self._put_keys),
+                web.post(CONTROL_PATH + "/drop-polls", self._drop_polls),
+                web.post(CONTROL_PATH + "/silence", self._silence),
+                web.delete(CONTROL_PATH + "/silence", self._speak),
+                web.post(CONTROL_PATH + "/refuse", self._refuse),
+            ]
+        )
+
+    async def stop(self, _app: web.Application) -> None:
+        """End a pause that still runs."""
+        if self._pause is not None:
+            self._pause.cancel()
+
+    async def _index(self, _request: web.Request) -> web.Response:
+        origin = self._simulator.origin
+        return web.json_response(
+            {"service": "simulated PubNub", "origin": origin, "endpoints": _ENDPOINTS}
+        )
+
+    async def _counters(self, _request: web.Request) -> web.Response:
+        return web.json_response(self._simulator.counters())
+
+    async def _requests(self, _request: web.Request) -> web.Response:
+        return web.json_response([asdict(seen) for seen in self._simulator.requests])
+
+    async def _forget(self, _request: web.Request) -> web.Response:
+        self._simulator.requests.clear()
+        return web.Response(status=204)
+
+    async def _faults(self, _request: web.Request) -> web.Response:
+        pending = self._simulator.faults.pending()
+        return web.json_response([fault.model_dump() for fault in pending])
+
+    async def _add_faults(self, request: web.Request) -> web.Response:
+        try:
+            text = (await request.read()).strip()
+            faults = _FAULTS.validate_json(text if text.startswith(b"[") else b"[%b]" % text)
+        except ValidationError as error:
+            raise _bad_request(error) from None
+        self._simulator.faults.add(*faults)
+        return await self._faults(request)
+
+    async def _clear_faults(self, _request: web.Request) -> web.Response:
+        self._simulator.faults.clear()
+        return web.Response(status=204)
+
+    async def _put_keys(self, request: web.Request) -> web.Response:
+        try:
+            keys = KeySet.model_validate_json(await request.read())
+        except ValidationError as error:
+            raise _bad_request(error) from None
+        self._simulator.access.put(keys)
+        return web.json_response(keys.model_dump())
+
+    async def _drop_polls(self, _request: web.Request) -> web.Response:
+        return web.json_response({"dropped": self._simulator.drop_polls()})
+
+    async def _silence(self, _request: web.Request) -> web.Response:
+        self._simulator.silence()
+        return web.Response(status=204)
+
+    async def _speak(self, _request: web.Request) -> web.Response:
+        self._simulator.speak()
+        return web.Response(status=204)
+
+    async def _refuse(self, request: web.Request) -> web.Response:
+        try:
+            asked = _Refusal.model_validate_json(await request.read())
+        except ValidationError as error:
+            raise _bad_request(error) from None
+        if self._pause is not None:
+            self._pause.cancel()
+        response = web.Response(status=202)
+        await response.prepare(request)
+        await response.write_eof()  # answered before the connection goes
+        self._pause = asyncio.create_task(self._refuse_for(asked.seconds))
+        return response
+
+    async def _refuse_for(self, seconds: float) -> None:
+        await self._simulator.refuse()
+        await asyncio.sleep(seconds)
+        await self._simulator.accept()
+
+
+def _bad_request(error: ValidationError) -> web.HTTPBadRequest:
+    text = error.json(include_url=False, include_input=False)
+    return web.HTTPBadRequest(text=text, content_type="application/json")
