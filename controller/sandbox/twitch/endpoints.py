@@ -1,0 +1,284 @@
+"""The simulator's own endpoints, for a user or a test in another process.
+
+They do what the methods of `Twitch` do. GET /_sandbox lists them with the fields of their bodies.
+They are not recorded among the requests, and no fault strikes them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import Field
+
+from controller.sandbox.twitch.control import ROOT, Ask, Body, Endpoint
+from controller.sandbox.twitch.faults import Fault
+from controller.sandbox.twitch.journal import show
+from controller.sandbox.twitch.options import Options
+from controller.sandbox.twitch.state import BroadcasterType  # noqa: TC001 - read by pydantic
+from controller.sandbox.twitch.wire import Refusal
+from controller.sandbox.twitch.world import DEFAULT_REDIRECT_URI, DEFAULT_SCOPES
+
+if TYPE_CHECKING:
+    from controller.sandbox.twitch.state import Broadcaster
+    from controller.sandbox.twitch.wire import Call
+
+__all__ = ["ENDPOINTS"]
+
+_SHOWN = 100
+
+Json = dict[str, Any]
+T = TypeVar("T")
+
+
+class _App(Body):
+    client_id: str = Field(min_length=1)
+    client_secret: str | None = Field(None, min_length=1, description="null: a public client.")
+    one_time_refresh_tokens: bool = True
+    redirect_uris: tuple[str, ...] = (DEFAULT_REDIRECT_URI,)
+
+
+class _Broadcaster(Body):
+    login: str = Field(min_length=1)
+    broadcaster_id: str | None = Field(None, min_length=1, description="null: a free one.")
+    display_name: str | None = None
+    broadcaster_type: BroadcasterType = "partner"
+    live: bool = True
+
+
+class _Consent(Body):
+    client_id: str
+    scopes: tuple[str, ...] = DEFAULT_SCOPES
+
+
+class _Client(Body):
+    client_id: str
+
+
+class _AnyClient(Body):
+    client_id: str | None = Field(None, description="null: of every app.")
+
+
+class _Live(Body):
+    live: bool = True
+
+
+class _Login(Body):
+    login: str = Field(min_length=1)
+
+
+class _Type(Body):
+    broadcaster_type: BroadcasterType
+
+
+class _Ad(Body):
+    login: str
+    length: int = Field(30, description="Seconds.")
+
+
+class _Schedule(Body):
+    next_ad_at: float | None = Field(description="Seconds since the epoch; null: no plan.")
+    duration: int = Field(60, description="Seconds.")
+    snooze_count: int = 3
+    snooze_refresh_at: float | None = None
+
+
+def _index(ask: Ask[None]) -> Json:
+    return {
+        "options": ask.twitch.options.model_dump(),
+        "endpoints": [endpoint.describe() for endpoint in ENDPOINTS],
+    }
+
+
+def _requests(ask: Ask[None]) -> Json:
+    call = ask.call
+    found = ask.twitch.calls(call.value("method"), call.value("path"), call.value("login"))
+    total = ask.twitch.journal.count
+    return {"total": total, "requests": [show(one) for one in _last(found, call)]}
+
+
+def _forget_requests(ask: Ask[None]) -> Json:
+    forgotten = ask.twitch.journal.count
+    ask.twitch.journal.clear()
+    return {"forgotten": forgotten}
+
+
+def _commercials(ask: Ask[None]) -> Json:
+    login = ask.call.value("login")
+    found = [one for one in ask.twitch.commercials if login in ("", one.login)]
+    total = ask.twitch.channels.commercial_count
+    return {"total": total, "commercials": [asdict(one) for one in _last(found, ask.call)]}
+
+
+def _last(found: list[T], call: Call) -> list[T]:
+    limit = call.value("limit") or str(_SHOWN)
+    if not (limit.isascii() and limit.isdigit() and len(limit) < 10 and int(limit) > 0):
+        raise Refusal(400, "limit must be a whole number from 1")
+    return found[-int(limit) :]
+
+
+def _faults(ask: Ask[None]) -> list[Json]:
+    return [
+        {"id": order.id, "hits": order.hits, **order.fault.model_dump()}
+        for order in ask.twitch.faults.pending()
+    ]
+
+
+def _order_fault(ask: Ask[Fault]) -> Json:
+    return {"id": ask.twitch.order_fault(ask.body)}
+
+
+def _clear_faults(ask: Ask[None]) -> Json:
+    return {"cleared": ask.twitch.clear_faults()}
+
+
+def _clear_fault(ask: Ask[None]) -> Json:
+    cleared = ask.twitch.clear_faults(int(ask.name)) if ask.name.isdecimal() else 0
+    if not cleared:
+        raise Refusal(404, f"no fault {ask.name!r}: GET {ROOT}/faults lists them")
+    return {"cleared": cleared}
+
+
+def _options(ask: Ask[None]) -> Json:
+    return ask.twitch.options.model_dump()
+
+
+def _set_options(ask: Ask[Options]) -> Json:
+    for name in ask.body.model_fields_set:
+        setattr(ask.twitch.options, name, getattr(ask.body, name))
+    return ask.twitch.options.model_dump()
+
+
+def _apps(ask: Ask[None]) -> list[Json]:
+    return [
+        {
+            "client_id": app.client_id,
+            "public": app.secret is None,
+            "one_time_refresh_tokens": app.one_time_refresh_tokens,
+            "redirect_uris": app.redirect_uris,
+        }
+        for app in ask.twitch.grants.apps()
+    ]
+
+
+def _add_app(ask: Ask[_App]) -> Json:
+    ask.twitch.add_app(**ask.body.model_dump())
+    return {"client_id": ask.body.client_id}
+
+
+def _new_secret(ask: Ask[None]) -> Json:
+    return {"client_secret": ask.twitch.regenerate_client_secret(ask.name)}
+
+
+def _broadcasters(ask: Ask[None]) -> list[Json]:
+    return [_broadcaster(user) for user in ask.twitch.channels.all()]
+
+
+def _broadcaster(user: Broadcaster) -> Json:
+    return {
+        "login": user.login,
+        "broadcaster_id": user.id,
+        "display_name": user.display_name,
+        "broadcaster_type": user.type,
+        "live": user.live_since is not None,
+        "last_ad_at": user.last_ad,
+        "next_ad_at": user.next_ad,
+    }
+
+
+def _add_broadcaster(ask: Ask[_Broadcaster]) -> Json:
+    return _broadcaster(ask.twitch.add_broadcaster(**ask.body.model_dump()))
+
+
+def _consent(ask: Ask[_Consent]) -> Json:
+    return asdict(ask.twitch.consent(ask.name, ask.body.client_id, ask.body.scopes))
+
+
+def _change_password(ask: Ask[None]) -> Json:
+    return {"grants_ended": ask.twitch.change_password(ask.name)}
+
+
+def _disconnect(ask: Ask[_Client]) -> Json:
+    return {"grants_ended": ask.twitch.disconnect(ask.name, ask.body.client_id)}
+
+
+def _expire(ask: Ask[_AnyClient]) -> Json:
+    ended = ask.twitch.expire_access_tokens(ask.name, ask.body.client_id)
+    return {"access_tokens_ended": ended}
+
+
+def _set_live(ask: Ask[_Live]) -> Json:
+    ask.twitch.set_live(ask.name, ask.body.live)
+    return _broadcaster(ask.twitch.channels.named(ask.name))
+
+
+def _set_type(ask: Ask[_Type]) -> Json:
+    ask.twitch.set_type(ask.name, ask.body.broadcaster_type)
+    return _broadcaster(ask.twitch.channels.named(ask.name))
+
+
+def _rename(ask: Ask[_Login]) -> Json:
+    ask.twitch.rename(ask.name, ask.body.login)
+    return _broadcaster(ask.twitch.channels.named(ask.body.login))
+
+
+def _schedule(ask: Ask[_Schedule]) -> Json:
+    ask.twitch.schedule_ad(ask.name, **ask.body.model_dump())
+    return _broadcaster(ask.twitch.channels.named(ask.name))
+
+
+def _sign_in(ask: Ask[None]) -> Json:
+    ask.twitch.sign_in(ask.name)
+    return {"signed_in": ask.twitch.signed_in}
+
+
+def _sign_out(ask: Ask[None]) -> Json:
+    ask.twitch.sign_in(None)
+    return {"signed_in": None}
+
+
+def _approve_device(ask: Ask[_Login]) -> Json:
+    ask.twitch.approve_device(ask.name, ask.body.login)
+    return {"login": ask.body.login}
+
+
+def _start_ad(ask: Ask[_Ad]) -> Json:
+    return asdict(ask.twitch.start_ad(ask.body.login, ask.body.length))
+
+
+_REQUESTS = (
+    "What the simulator received, oldest first, credentials masked; the query parameters method, "
+    "path, login and limit (the latest, default 100) choose."
+)
+_COMMERCIALS = "Commercials, oldest first; the query parameters login and limit choose."
+_ONE = f"{ROOT}/broadcasters/{{login}}"
+
+ENDPOINTS = (
+    Endpoint("GET", ROOT, "This list.", _index),
+    Endpoint("GET", f"{ROOT}/requests", _REQUESTS, _requests),
+    Endpoint("DELETE", f"{ROOT}/requests", "Forget them.", _forget_requests),
+    Endpoint("GET", f"{ROOT}/commercials", _COMMERCIALS, _commercials),
+    Endpoint("GET", f"{ROOT}/faults", "Faults that may still strike.", _faults),
+    Endpoint("POST", f"{ROOT}/faults", "Let calls go wrong.", _order_fault, Fault),
+    Endpoint("DELETE", f"{ROOT}/faults", "Take back all faults.", _clear_faults),
+    Endpoint("DELETE", f"{ROOT}/faults/{{id}}", "Take back one fault.", _clear_fault),
+    Endpoint("GET", f"{ROOT}/options", "How the simulator behaves.", _options),
+    Endpoint("POST", f"{ROOT}/options", "Change the options given.", _set_options, Options),
+    Endpoint("GET", f"{ROOT}/apps", "The registered apps.", _apps),
+    Endpoint("POST", f"{ROOT}/apps", "Register an app.", _add_app, _App),
+    Endpoint("POST", f"{ROOT}/apps/{{client_id}}/secret", "Regenerate its secret.", _new_secret),
+    Endpoint("GET", f"{ROOT}/broadcasters", "The broadcasters.", _broadcasters),
+    Endpoint("POST", f"{ROOT}/broadcasters", "Add one.", _add_broadcaster, _Broadcaster),
+    Endpoint("POST", f"{_ONE}/consent", "Agree to an app: new tokens.", _consent, _Consent),
+    Endpoint("POST", f"{_ONE}/password", "Change the password: grants die.", _change_password),
+    Endpoint("POST", f"{_ONE}/disconnect", "Disconnect an app.", _disconnect, _Client),
+    Endpoint("POST", f"{_ONE}/expire", "End access tokens early.", _expire, _AnyClient),
+    Endpoint("POST", f"{_ONE}/live", "Begin or end the stream.", _set_live, _Live),
+    Endpoint("POST", f"{_ONE}/type", "Make it partner, affiliate or neither.", _set_type, _Type),
+    Endpoint("POST", f"{_ONE}/rename", "Give it another login.", _rename, _Login),
+    Endpoint("POST", f"{_ONE}/schedule", "Plan the next ad.", _schedule, _Schedule),
+    Endpoint("POST", f"{_ONE}/sign-in", "Sit at the browser, and agree.", _sign_in),
+    Endpoint("POST", f"{ROOT}/sign-out", "Nobody sits at the browser.", _sign_out),
+    Endpoint("POST", f"{ROOT}/devices/{{code}}", "Type a device's code.", _approve_device, _Login),
+    Endpoint("POST", f"{ROOT}/ads", "Run an ad that no client asked for.", _start_ad, _Ad),
+)

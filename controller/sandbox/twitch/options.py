@@ -1,0 +1,39 @@
+"""How the simulated Twitch behaves where the real one was seen to behave in more than one way."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["Options"]
+
+
+class Options(BaseModel):
+    """Settings of the simulator; each may be changed while it runs."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+    cooldown: float = Field(
+        480, ge=0, description="Seconds from one commercial to the next; 0 switches it off."
+    )
+    cooldown_covers_ad: bool = Field(
+        True, description="The cooldown is never shorter than the ad. False: as short as told."
+    )
+    cooldown_status: Literal[400, 429] = Field(
+        400, description="Status of a commercial within the cooldown; both were seen."
+    )
+    standard_lengths_only: bool = Field(
+        False, description="Refuse lengths other than 30, 60, 90, 120, 150, 180."
+    )
+    ad_times: Literal["unix", "rfc3339"] = Field(
+        "unix", description='Form of times in GET /channels/ads; for none: 0, or "" in rfc3339.'
+    )
+    token_lifetime: int = Field(
+        14_400, ge=1, description="Seconds that a user's access token lives."
+    )
+    app_token_lifetime: int = Field(
+        5_011_271, ge=1, description="Seconds that an app's access token lives."
+    )
+    scope_in_token: bool = Field(True, description="Answers of POST /token carry `scope`.")
+    rate_limit: int = Field(800, ge=1, description="Helix points a minute, per client and user.")
