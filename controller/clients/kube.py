@@ -1,0 +1,312 @@
+"""The API server, by the official client: lists, Secrets and statuses.
+
+Only the client's transport is used (`ApiClient` with its kubeconfig and in-cluster loaders), on raw
+JSON: the typed API classes would triple the memory and gain nothing for custom resources.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import aiohttp
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.config import ConfigException, load_incluster_config
+from kubernetes.aio.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, load_kube_config
+
+from controller.errors import OperatorError, PermanentError, TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from controller.sensitive import Sensitive
+
+__all__ = [
+    "GROUP",
+    "VERSION",
+    "Kube",
+    "KubeConflict",
+    "KubeError",
+    "KubeNotFound",
+    "KubeUnavailable",
+    "Secret",
+    "load_configuration",
+]
+
+GROUP = "twitch-operator.dev"
+VERSION = "v1alpha1"
+
+_TIMEOUT = 10.0
+_PAGE = 500
+_IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
+
+
+class KubeError(PermanentError):
+    """The API server refused a request for good: a 4xx that no retry cures."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class KubeNotFound(KubeError):
+    """404: the object (or its CRD) is not there."""
+
+
+class KubeConflict(KubeError):
+    """409, or a failed test of a JSON patch: the object is not the one that was read."""
+
+
+class KubeUnavailable(TransientError):
+    """The API server is away, slow or overloaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A Secret as read.
+
+    Attributes:
+        data: Key → decoded bytes.
+        labels: Its labels.
+        owner_uids: The UIDs of its owners.
+        resource_version: For an update that must not overwrite another's.
+        uid: Its own UID.
+    """
+
+    data: Mapping[str, bytes]
+    labels: Mapping[str, str]
+    owner_uids: tuple[str, ...]
+    resource_version: str
+    uid: str
+
+    def __repr__(self) -> str:
+        return f"Secret(keys={sorted(self.data)}, resource_version={self.resource_version!r})"
+
+    @classmethod
+    def from_manifest(cls, manifest: Mapping[str, Any]) -> Secret:
+        """Decode what the API server sent."""
+        meta = manifest["metadata"]
+        data = {}
+        for key, text in (manifest.get("data") or {}).items():
+            try:
+                data[key] = base64.b64decode(text, validate=True)
+            except (binascii.Error, ValueError):
+                data[key] = b""
+        return cls(
+            data=data,
+            labels=meta.get("labels") or {},
+            owner_uids=tuple(o["uid"] for o in meta.get("ownerReferences") or ()),
+            resource_version=meta["resourceVersion"],
+            uid=meta["uid"],
+        )
+
+
+async def load_configuration(context: str | None = None) -> Configuration:
+    """Find the API server as kubectl does.
+
+    Args:
+        context: Name of a context of the kubeconfig; None: the current one.
+
+    Raises:
+        OperatorError: No usable kubeconfig; the message says where one was looked for.
+    """
+    configuration = Configuration()
+    given = os.environ.get("KUBECONFIG") or ""
+    default = _default_kubeconfig()
+    try:
+        if given or (default is not None and _IN_CLUSTER not in os.environ):
+            await load_kube_config(
+                config_file=given or str(default),
+                context=context,
+                client_configuration=configuration,
+                persist_config=False,
+            )
+        else:
+            load_incluster_config(client_configuration=configuration)
+    except (ConfigException, OSError) as error:
+        msg = (
+            f"no Kubernetes cluster found: {error}. Set KUBECONFIG to a kubeconfig file"
+            f" (looked at {given or KUBE_CONFIG_DEFAULT_LOCATION} and at the Pod's service account)"
+        )
+        raise OperatorError(msg) from error
+    return configuration
+
+
+def _default_kubeconfig() -> Path | None:
+    path = Path(KUBE_CONFIG_DEFAULT_LOCATION).expanduser()
+    return path if path.exists() else None
+
+
+class Kube:
+    """The calls that the operator makes; one instance a process.
+
+    Use as an async context manager. Every call raises `KubeUnavailable` when the API server is away
+    or overloaded, and a `KubeError` when it refuses.
+    """
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._configuration = configuration
+        self._client: ApiClient | None = None
+
+    async def __aenter__(self) -> Self:
+        self._client = ApiClient(self._configuration)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+    async def list_all(self, plural: str, namespace: str | None) -> AsyncIterator[dict[str, Any]]:
+        """Yield all resources of a kind, page by page; namespace None: of the whole cluster."""
+        token = ""
+        while True:
+            query = [("limit", str(_PAGE))] + ([("continue", token)] if token else [])
+            page = await self._call("GET", _path(plural, namespace), query=query)
+            for item in page["items"]:
+                yield item
+            token = page["metadata"].get("continue") or ""
+            if not token:
+                return
+
+    async def replace_status(
+        self, plural: str, namespace: str, name: str, uid: str, status: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Write a whole status, provided that the resource is still the one with this UID.
+
+        Returns:
+            The resource as stored.
+
+        Raises:
+            KubeNotFound: It is gone.
+            KubeConflict: Another of the same name has taken its place.
+        """
+        patch = [
+            {"op": "test", "path": "/metadata/uid", "value": uid},
+            {"op": "add", "path": "/status", "value": status},
+        ]
+        path = f"{_path(plural, namespace)}/{name}/status"
+        return await self._call(
+            "PATCH", path, body=patch, content_type="application/json-patch+json"
+        )
+
+    async def get_secret(self, namespace: str, name: str) -> Secret:
+        """Read one Secret."""
+        return Secret.from_manifest(await self._call("GET", _secret(namespace, name)))
+
+    async def create_secret(
+        self,
+        namespace: str,
+        name: str,
+        data: Mapping[str, Sensitive],
+        labels: Mapping[str, str],
+        owner: Mapping[str, Any] | None = None,
+    ) -> Secret:
+        """Make a Secret.
+
+        Raises:
+            KubeConflict: One of that name exists.
+        """
+        manifest = _secret_manifest(name, data, labels, owner)
+        made = await self._call("POST", _secret(namespace), body=manifest)
+        return Secret.from_manifest(made)
+
+    async def update_secret(  # noqa: PLR0913 - a Secret has that many parts
+        self,
+        namespace: str,
+        name: str,
+        data: Mapping[str, Sensitive],
+        labels: Mapping[str, str],
+        *,
+        resource_version: str,
+        owner: Mapping[str, Any] | None = None,
+    ) -> Secret:
+        """Replace a Secret that is still as it was read.
+
+        Raises:
+            KubeConflict: Somebody wrote it in between.
+            KubeNotFound: It is gone.
+        """
+        manifest = _secret_manifest(name, data, labels, owner)
+        manifest["metadata"]["resourceVersion"] = resource_version
+        stored = await self._call("PUT", _secret(namespace, name), body=manifest)
+        return Secret.from_manifest(stored)
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: list[tuple[str, str]] | None = None,
+        body: Any = None,  # noqa: ANN401 - JSON
+        content_type: str = "application/json",
+    ) -> dict[str, Any]:
+        if self._client is None:
+            msg = "Kube is used outside of its context"
+            raise RuntimeError(msg)
+        try:
+            request = await self._client.param_serialize(
+                method,
+                path,
+                query_params=query or [],
+                header_params={"Accept": "application/json", "Content-Type": content_type},
+                body=body,
+                auth_settings=["BearerToken"],
+            )
+            response = await self._client.call_api(*request, _request_timeout=_TIMEOUT)
+            content = await response.read()
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            msg = f"the API server did not answer: {type(error).__name__}"
+            raise KubeUnavailable(msg) from error
+        return _answer(method, path, response.status, content)
+
+
+def _answer(method: str, path: str, status: int, content: bytes) -> dict[str, Any]:
+    try:
+        answer = json.loads(content)
+    except ValueError:
+        answer = {}
+    if 200 <= status < 300:
+        return dict(answer)
+    # A refusal's own text may quote the request, and a Secret's request holds credentials.
+    told = "" if "/secrets" in path else f": {answer.get('message', '')}"
+    message = f"the API server answered {method} {path} with {status}{told}"
+    if status == 404:
+        raise KubeNotFound(message, status)
+    if status == 409 or (status == 422 and "testing path" in str(answer.get("message", ""))):
+        raise KubeConflict(message, status)
+    if status in (429, 401) or status >= 500:
+        raise KubeUnavailable(message)
+    raise KubeError(message, status)
+
+
+def _path(plural: str, namespace: str | None) -> str:
+    place = f"/namespaces/{namespace}" if namespace is not None else ""
+    return f"/apis/{GROUP}/{VERSION}{place}/{plural}"
+
+
+def _secret(namespace: str, name: str | None = None) -> str:
+    return f"/api/v1/namespaces/{namespace}/secrets" + (f"/{name}" if name else "")
+
+
+def _secret_manifest(
+    name: str,
+    data: Mapping[str, Sensitive],
+    labels: Mapping[str, str],
+    owner: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"name": name, "labels": dict(labels)}
+    if owner is not None:
+        metadata["ownerReferences"] = [dict(owner)]
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "Opaque",
+        "metadata": metadata,
+        "data": {k: base64.b64encode(v.reveal().encode()).decode() for k, v in data.items()},
+    }

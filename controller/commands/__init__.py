@@ -1,0 +1,1 @@
+"""The commands of `twitch-operator`, one file each: wiring only."""

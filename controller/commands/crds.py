@@ -1,0 +1,26 @@
+"""`twitch-operator crds`: the CRDs, generated from the models."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from controller.resources.schema import crd_manifests
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["write_crds"]
+
+
+def write_crds(folder: Path | None) -> int:
+    """Print all CRDs as one YAML stream, or write a file for each into a folder."""
+    manifests = crd_manifests()
+    if folder is None:
+        sys.stdout.write("---\n".join(manifests.values()))
+        return 0
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in manifests.items():
+        (folder / name).write_text(text)
+        sys.stderr.write(f"wrote {folder / name}\n")
+    return 0

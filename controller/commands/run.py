@@ -1,0 +1,114 @@
+"""`twitch-operator run`: the operator itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from controller.clients.http import new_http_client
+from controller.clients.kube import Kube, load_configuration
+from controller.engine.core import Engine
+from controller.engine.metrics import Metrics
+from controller.engine.probes import serve_probes
+from controller.handlers.watch import Watch
+from controller.logs import set_up_logging
+from controller.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, Literal
+
+    from kubernetes.aio.client.configuration import Configuration
+
+__all__ = ["run_operator"]
+
+logger = logging.getLogger(__name__)
+
+_LOOK = 0.5
+
+
+def run_operator(context: str | None) -> int:
+    """Run until SIGTERM or SIGINT.
+
+    Args:
+        context: Of the kubeconfig; None: the current one.
+
+    Returns:
+        The exit code: 0 after a signal, 1 when something that cannot be mended here ended it.
+    """
+    settings = Settings.from_environment(os.environ)
+    set_up_logging(settings.log_level, settings.log_format)
+    return asyncio.run(_run(settings, context))
+
+
+async def _run(settings: Settings, context: str | None) -> int:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    metrics = Metrics()
+    configuration = await load_configuration(context)
+    async with Kube(configuration) as kube, new_http_client(settings) as http:
+        engine = Engine(settings, kube, http, metrics)
+
+        def notify(
+            kind: Literal["TwitchChannel", "TriggerRule"],
+            event: str | None,
+            body: Mapping[str, Any],
+        ) -> None:
+            loop.call_soon_threadsafe(engine.notify, kind, event, body)
+
+        def log_in() -> Configuration:
+            return asyncio.run(load_configuration(context))
+
+        watch = Watch(notify, log_in, settings.watch_namespaces)
+        alive = _Liveness(engine, watch)
+        async with serve_probes(settings, metrics, alive, lambda: engine.synced):
+            work = loop.create_task(engine.run())
+            try:
+                return await _until_the_end(engine, watch, work, stop)
+            finally:
+                await asyncio.to_thread(watch.stop)
+                await engine.stop()
+                work.cancel()
+                await asyncio.gather(work, return_exceptions=True)
+
+
+class _Liveness:
+    """Alive: the watchers run once they were started, and the engine's loops keep up."""
+
+    def __init__(self, engine: Engine, watch: Watch) -> None:
+        self._engine = engine
+        self._watch = watch
+
+    def __call__(self) -> bool:
+        watched = self._watch.alive or not self._engine.synced
+        return watched and (self._engine.healthy or not self._engine.synced)
+
+
+async def _until_the_end(
+    engine: Engine, watch: Watch, work: asyncio.Task[None], stop: asyncio.Event
+) -> int:
+    watching = False
+    while not stop.is_set():
+        if work.done():
+            logger.error("the engine ended", exc_info=work.exception())
+            return 1
+        if engine.synced and not watching:
+            # What the list brought is known; the watch goes on from there.
+            watch.start()
+            watching = True
+            logger.info("running")
+        if watching and not watch.alive:
+            logger.error("ending: %s", watch.problem)
+            return 1
+        try:
+            async with asyncio.timeout(_LOOK):
+                await stop.wait()
+        except TimeoutError:
+            continue
+    logger.info("ending")
+    return 0

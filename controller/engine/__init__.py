@@ -1,0 +1,1 @@
+"""Holds what runs: channels, rules and feeds in use; level-triggered."""

@@ -1,0 +1,291 @@
+"""A TwitchChannel that runs: its grant, its arbiter, the queue of its cues."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from controller.actions.commercial import CommercialAction
+from controller.engine.conditions import to_conditions
+from controller.events import Verdict
+from controller.policies.conditions import ChannelFacts, Finding, channel_findings, ready_of
+from controller.resources.common import InvalidSpec
+from controller.resources.twitchchannel import (
+    AuthorizationStatus,
+    Broadcaster,
+    Commercials,
+    RecentCue,
+    TwitchChannelSpec,
+    TwitchChannelStatus,
+)
+from controller.rules.arbiter import Arbiter
+from controller.rules.steps import CueRecord, Readiness, Ruling
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from controller.clients.helix import Credential, Helix
+    from controller.engine.grants import GrantKeeper
+    from controller.engine.resource import Resource
+    from controller.rules.steps import Cue
+    from controller.sensitive import Sensitive
+
+__all__ = ["Channel"]
+
+logger = logging.getLogger(__name__)
+
+_QUEUE = 100
+
+
+class Channel:
+    """One channel; cues run one after the other, and never wait for another channel.
+
+    Attributes:
+        resource: As the API server holds it.
+        spec: Parsed; None where it cannot be.
+        keeper: Its grant.
+        live: Whether a stream runs; None: not known yet.
+        rival: The older channel of the same broadcaster.
+        tried: Set when the grant was looked at for the first time.
+        concluded: A first round has ended, so that there is something to tell.
+        status: As last written, or as found.
+    """
+
+    def __init__(
+        self,
+        resource: Resource,
+        keeper: GrantKeeper,
+        helix: Helix,
+        started: float,
+        call_timeout: float,
+    ) -> None:
+        self.keeper = keeper
+        self.live: bool | None = None
+        self.rival: str | None = None
+        self.concluded = False
+        self.status = TwitchChannelStatus.from_status(resource.status)
+        self.arbiter = _arbiter(self.status, started, call_timeout)
+        self.resource = resource
+        self.spec: TwitchChannelSpec | None = None
+        self._spec_problem: str | None = None
+        self._action = CommercialAction(helix, self)
+        self._cues: deque[tuple[Cue, Callable[[Ruling, float | None], None]]] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self.tried = asyncio.Event()
+        self.update(resource)
+
+    def update(self, resource: Resource) -> None:
+        """Take a new state of the resource."""
+        self.resource = resource
+        try:
+            self.spec = TwitchChannelSpec.from_spec(resource.spec)
+            self._spec_problem = None
+        except InvalidSpec as error:
+            self.spec, self._spec_problem = None, str(error)
+        self.settle()
+
+    @property
+    def login(self) -> str | None:
+        """The broadcaster's login, where it is known."""
+        return self.keeper.user.login if self.keeper.user is not None else None
+
+    def credential(self) -> Credential | None:
+        """What to sign a call with."""
+        return self.keeper.credential()
+
+    def may(self, scope: str) -> bool:
+        """Whether the grant covers a scope."""
+        return self.keeper.may(scope)
+
+    async def renew(self, refused: Sensitive | None) -> bool:
+        """Replace a refused access token."""
+        return self.spec is not None and await self.keeper.renew(self.spec, refused)
+
+    def findings(self) -> tuple[Finding, ...]:
+        """The conditions as they are now."""
+        keeper, grant = self.keeper, self.keeper.grant
+        user = keeper.user
+        return channel_findings(
+            ChannelFacts(
+                spec_problem=self._spec_problem,
+                suspended=self.spec is not None and self.spec.suspend,
+                blocked=keeper.blocked,
+                failure=keeper.failure,
+                token_lives=keeper.credential() is not None,
+                scopes=grant.scopes if grant is not None else (),
+                wanted_login=self.spec.login if self.spec is not None else None,
+                login=user.login if user is not None else None,
+                broadcaster_type=user.broadcaster_type if user is not None else None,
+                rival=self.rival,
+                live=self.live,
+            )
+        )
+
+    @property
+    def ready(self) -> Finding:
+        """The summary of the conditions."""
+        return ready_of(self.findings())
+
+    def settle(self) -> None:
+        """Tell the arbiter whether cues may start something."""
+        ready = self.ready
+        verdict = _NOT_READY.get(ready.reason, Verdict.CHANNEL_NOT_READY)
+        told = f"{ready.reason}: {ready.message}"
+        self.arbiter.readiness = None if ready.status == "True" else Readiness(verdict, told)
+
+    def submit(self, cue: Cue, done: Callable[[Ruling, float | None], None]) -> None:
+        """Run a cue after those that came before.
+
+        Args:
+            cue: What is asked for.
+            done: Called with the ruling and, where a call was made, the monotonic time at which
+                the first one left.
+        """
+        if len(self._cues) >= _QUEUE:
+            done(Ruling(Verdict.FAILED, f"{_QUEUE} cues wait for the channel already"), None)
+            return
+        self._cues.append((cue, done))
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._work())
+
+    @property
+    def busy(self) -> bool:
+        """Whether a cue is being run."""
+        return self._task is not None
+
+    async def drain(self) -> None:
+        """Wait until the cues at hand have their rulings."""
+        while self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def stop(self) -> None:
+        """Drop the cues that wait."""
+        self._cues.clear()
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _work(self) -> None:
+        try:
+            while self._cues:
+                cue, done = self._cues.popleft()
+                try:
+                    await self._first_round(cue)
+                    user = self.keeper.user
+                    ruling = await self._action.run(
+                        self.arbiter, cue, user.id if user is not None else ""
+                    )
+                except Exception:
+                    # A fault of ours: told as a verdict, and the next cue has its own chance.
+                    logger.exception("%s: cue %s failed", self.resource.key, cue.id)
+                    ruling = Ruling(Verdict.FAILED, "an internal fault; see the operator's log")
+                done(ruling, self._action.called_at)
+        finally:
+            self._task = None
+
+    async def _first_round(self, cue: Cue) -> None:
+        """A process that has just begun knows no grant yet: cues wait while they are young."""
+        if self.tried.is_set():
+            return
+        try:
+            async with asyncio.timeout(cue.published + cue.max_age - time.time()):
+                await self.tried.wait()
+        except TimeoutError:
+            return
+
+    def compose(self, now: float) -> TwitchChannelStatus | None:
+        """What the status should say now; None: nothing yet."""
+        return self._new_status(now) if self.concluded else None
+
+    def written(self, status: TwitchChannelStatus, body: Mapping[str, Any]) -> None:
+        """Take note of what the API server holds now."""
+        self.status = status
+        self.resource = replace(self.resource, status=body)
+
+    def _new_status(self, now: float) -> TwitchChannelStatus:
+        """What `status` should say now."""
+        self.settle()
+        user = self.keeper.user
+        broadcaster = self.status.broadcaster
+        if user is not None:
+            broadcaster = Broadcaster(
+                id=user.id,
+                login=user.login,
+                display_name=user.display_name,
+                type=user.broadcaster_type or None,
+            )
+        return TwitchChannelStatus(
+            observed_generation=self.resource.generation,
+            last_handled_reconcile_at=self.resource.requested_at,
+            conditions=to_conditions(
+                self.findings(), self.status.conditions, self.resource.generation, now
+            ),
+            broadcaster=broadcaster,
+            authorization=self._authorization(),
+            commercials=self._commercials(),
+        )
+
+    def _authorization(self) -> AuthorizationStatus | None:
+        keeper, before, grant = self.keeper, self.status.authorization, self.keeper.grant
+        if grant is None:
+            return before
+        return AuthorizationStatus(
+            scopes=grant.scopes,
+            expiration_time=grant.expires_at or None,
+            last_refresh_time=keeper.last_refresh or (before.last_refresh_time if before else None),
+            last_validation_time=keeper.last_validation
+            or (before.last_validation_time if before else None),
+        )
+
+    def _commercials(self) -> Commercials | None:
+        arbiter, before = self.arbiter, self.status.commercials
+        last, recent = arbiter.last_fired, arbiter.recent
+        if last is None and not recent and arbiter.next_eligible is None:
+            return before
+        return Commercials(
+            last_start_time=last.started if last else before and before.last_start_time,
+            last_length_seconds=last.length if last else before and before.last_length_seconds,
+            last_message=arbiter.last_message or (before and before.last_message),
+            retry_after_seconds=_seconds(arbiter.retry_after)
+            if arbiter.retry_after is not None
+            else before and before.retry_after_seconds,
+            next_eligible_time=arbiter.next_eligible,
+            recent_cues=tuple(
+                RecentCue(
+                    cue_id=record.cue_id,
+                    publish_time=record.published,
+                    start_time=record.started,
+                    length_seconds=record.length,
+                    result=record.result.value,
+                )
+                for record in recent
+            ),
+        )
+
+
+_NOT_READY = {"Suspended": Verdict.SUSPENDED, "NotEligible": Verdict.NOT_ELIGIBLE}
+
+
+def _seconds(value: float) -> int:
+    return round(value)
+
+
+def _arbiter(status: TwitchChannelStatus, started: float, call_timeout: float) -> Arbiter:
+    commercials = status.commercials or Commercials()
+    results = {verdict.value: verdict for verdict in Verdict}
+    records = [
+        CueRecord(
+            cue.cue_id,
+            cue.publish_time,
+            cue.start_time or cue.publish_time,
+            cue.length_seconds or 0,
+            results.get(cue.result, Verdict.FIRED),
+        )
+        for cue in commercials.recent_cues
+    ]
+    arbiter = Arbiter(started, call_timeout, records, commercials.next_eligible_time)
+    arbiter.retry_after = commercials.retry_after_seconds
+    return arbiter

@@ -1,0 +1,425 @@
+"""The engine: compares what should run with what runs, and connects feeds, rules and channels.
+
+It is level-triggered. Whatever is told to it (a resource came, changed or went; a Secret changed;
+a feed fell silent) leads to a look at the whole of what is concerned, and to a retry if that fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Literal
+
+from controller.clients.helix import Helix
+from controller.clients.identity import Identity
+from controller.clients.kube import KubeError, KubeNotFound, KubeUnavailable
+from controller.engine import pubnub_keys
+from controller.engine.channels import Channel
+from controller.engine.dispatch import Dispatcher
+from controller.engine.feeds import FeedPool
+from controller.engine.grants import GrantKeeper
+from controller.engine.live import LiveWatch
+from controller.engine.resource import CHANNEL, RULE, Key, Resource
+from controller.engine.rules import Rule
+from controller.engine.secrets import SecretStore
+from controller.engine.statuses import Reporter, StatusWriter
+from controller.engine.workqueue import WorkQueue
+from controller.events import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+
+    import httpx
+
+    from controller.clients.kube import Kube
+    from controller.engine.metrics import Metrics
+    from controller.events import Decision
+    from controller.feeds.health import FeedHealth
+    from controller.settings import Settings
+
+__all__ = ["Engine"]
+
+logger = logging.getLogger(__name__)
+
+_WORKERS = 32
+_SETTLE = 1.0  # a channel that is applied together with its rule may come a moment later
+_PATIENCE = 30.0  # after which a status is written even if a first round has not ended
+_FLUSH = 5.0
+_HOUSEKEEPING = 1.0
+_INSTALL_CRDS = "twitch-operator crds | kubectl apply -f -"
+_URGENT = frozenset({Verdict.FIRED, Verdict.FAILED, Verdict.UNKNOWN})
+
+
+class Engine:
+    """All that runs.
+
+    Args:
+        settings: Limits and intervals.
+        kube: The API server.
+        http: For the calls to Twitch.
+        metrics: What is counted.
+    """
+
+    def __init__(
+        self, settings: Settings, kube: Kube, http: httpx.AsyncClient, metrics: Metrics
+    ) -> None:
+        self._settings = settings
+        self._kube = kube
+        self._metrics = metrics
+        self._started = time.time()
+        self._helix = Helix(http, settings)
+        self._identity = Identity(http, settings)
+        self._channels: dict[Key, Channel] = {}
+        self._rules: dict[Key, Rule] = {}
+        self._rules_of: dict[Key, set[Key]] = {}
+        self._filed: dict[Key, Key] = {}
+        self._by_user: dict[str, set[Key]] = {}
+        self._secrets = SecretStore(kube, settings, self._ask_again)
+        self._queue: WorkQueue[Key] = WorkQueue(self._reconcile, _WORKERS)
+        dispatcher = Dispatcher(self._rules.get, self._channel_of, self._decided, metrics)
+        self._feeds = FeedPool(settings, metrics, dispatcher.event, self._refresh_rule)
+        self._live = LiveWatch(
+            self._helix, self._channels.values, self._told, settings.live_check_interval
+        )
+        self._statuses = StatusWriter(
+            kube, metrics, settings.status_interval, self._reporter, self._queue_resync
+        )
+        self._resync_asked = asyncio.Event()
+        self._beat = time.monotonic()
+        self.synced = False
+
+    # What is told to the engine
+
+    def notify(
+        self,
+        kind: Literal["TwitchChannel", "TriggerRule"],
+        event: str | None,
+        body: Mapping[str, Any],
+    ) -> None:
+        """Take a watch event.
+
+        Args:
+            kind: Of the resource.
+            event: ADDED, MODIFIED, DELETED; None for one of the initial list.
+            body: The resource.
+        """
+        resource = Resource.from_body(kind, body)
+        if event == "DELETED" or body["metadata"].get("deletionTimestamp"):
+            self._remove(resource.key, resource.uid)
+        else:
+            self._upsert(resource)
+
+    async def resync(self) -> None:
+        """List all resources, take what is new, and drop what is gone.
+
+        Raises:
+            KubeUnavailable: The API server is away.
+            KubeNotFound: The CRDs are not installed.
+        """
+        kinds: tuple[tuple[Any, str, Mapping[Key, Channel | Rule]], ...] = (
+            (CHANNEL, "twitchchannels", self._channels),
+            (RULE, "triggerrules", self._rules),
+        )
+        for kind, plural, holdings in kinds:
+            before = dict(holdings)
+            seen: set[str] = set()
+            for namespace in self._settings.watch_namespaces or (None,):
+                async for body in self._kube.list_all(plural, namespace):
+                    seen.add(body["metadata"]["uid"])
+                    self.notify(kind, "LISTED", body)
+            for key, holding in before.items():
+                # What came while the list was read is not in `before`.
+                if holding.resource.uid not in seen:
+                    self._remove(key, holding.resource.uid)
+        self.synced = True
+
+    # Life
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        await self._first_sync()
+        async with asyncio.TaskGroup() as group:
+            for job in (
+                self._queue.run(),
+                self._secrets.run(),
+                self._statuses.run(),
+                self._live.run(),
+                self._resync_on(),
+                self._keep_house(),
+            ):
+                group.create_task(job)
+
+    async def stop(self) -> None:
+        """End in order: no new cues, answers to the calls under way, then the statuses."""
+        await self._feeds.close()
+        drains = [channel.drain() for channel in self._channels.values() if channel.busy]
+        try:
+            async with asyncio.timeout(2 * self._settings.call_timeout):
+                await asyncio.gather(*drains)
+        except TimeoutError:
+            logger.warning("calls were still under way at the end")
+        for channel in self._channels.values():
+            channel.stop()
+        await self._statuses.flush(_FLUSH)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the loops run and the event loop keeps up."""
+        return time.monotonic() - self._beat < 10 * _HOUSEKEEPING and self._feeds.check()
+
+    async def _first_sync(self) -> None:
+        pause, told = 1.0, ""
+        while True:
+            try:
+                await self.resync()
+            except KubeNotFound:
+                problem = f"the CRDs are not installed: {_INSTALL_CRDS}"
+            except (KubeUnavailable, KubeError) as error:
+                problem = str(error)
+            else:
+                return
+            if problem != told:
+                logger.error("waiting for the API server: %s", problem)
+                told = problem
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 10.0)
+
+    async def _resync_on(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(self._settings.resync_interval):
+                    await self._resync_asked.wait()
+            except TimeoutError:
+                pass
+            self._resync_asked.clear()
+            try:
+                await self.resync()
+            except (KubeUnavailable, KubeError) as error:
+                logger.warning("the resources were not listed: %s", error)
+            await asyncio.sleep(1)
+
+    async def _keep_house(self) -> None:
+        while True:
+            due = time.monotonic() + _HOUSEKEEPING
+            await asyncio.sleep(_HOUSEKEEPING)
+            self._beat = time.monotonic()
+            self._metrics.loop_lag.set(max(0.0, self._beat - due))
+            self._feeds.check()
+
+    def _queue_resync(self, _key: Key) -> None:
+        self._resync_asked.set()
+
+    def _ask_again(self, key: Hashable) -> None:
+        if isinstance(key, Key):
+            self._queue.add(key)
+
+    # Resources
+
+    def _upsert(self, resource: Resource) -> None:
+        holdings: dict[Key, Any] = self._channels if resource.key.kind == CHANNEL else self._rules
+        held = holdings.get(resource.key)
+        if held is not None and held.resource.uid == resource.uid:
+            known = held.resource
+            if (known.generation, known.requested_at) == (
+                resource.generation,
+                resource.requested_at,
+            ):
+                return
+            held.update(resource)
+        else:
+            if held is not None:
+                self._remove(resource.key, held.resource.uid)
+            if resource.key.kind == CHANNEL:
+                self._channels[resource.key] = self._new_channel(resource)
+            else:
+                self._rules[resource.key] = Rule(resource, self._started, self._surroundings)
+                self._metrics.add_rule(resource.key.namespace, resource.key.name)
+        if resource.key.kind == RULE:
+            self._file(self._rules[resource.key])
+        self._queue.add(resource.key)
+
+    def _new_channel(self, resource: Resource) -> Channel:
+        keeper = GrantKeeper(
+            resource.key,
+            resource.uid,
+            identity=self._identity,
+            helix=self._helix,
+            kube=self._kube,
+            secrets=self._secrets,
+            validate_interval=self._settings.validate_interval,
+        )
+        return Channel(resource, keeper, self._helix, self._started, self._settings.call_timeout)
+
+    def _remove(self, key: Key, uid: str) -> None:
+        holdings: dict[Key, Any] = self._channels if key.kind == CHANNEL else self._rules
+        held = holdings.get(key)
+        if held is None or held.resource.uid != uid:
+            return
+        del holdings[key]
+        self._queue.forget(key)
+        self._statuses.forget(key)
+        self._secrets.release(key)
+        if key.kind == CHANNEL:
+            held.stop()
+            self._metrics.remove_channel(key.namespace, key.name)
+            self._settle_rivals(held)
+            self._refresh_rules_of(key)
+        else:
+            self._feeds.drop(key)
+            self._unfile(key)
+            self._metrics.remove_rule(key.namespace, key.name)
+
+    def _file(self, rule: Rule) -> None:
+        """Note which channel a rule is for."""
+        key = rule.resource.key
+        self._unfile(key)
+        if rule.spec is not None:
+            channel = Key(CHANNEL, key.namespace, rule.spec.channel_ref.name)
+            self._filed[key] = channel
+            self._rules_of.setdefault(channel, set()).add(key)
+
+    def _unfile(self, key: Key) -> None:
+        channel = self._filed.pop(key, None)
+        if channel is not None:
+            rules = self._rules_of[channel]
+            rules.discard(key)
+            if not rules:
+                del self._rules_of[channel]
+
+    async def _reconcile(self, key: Key) -> float | None:
+        channel, rule = self._channels.get(key), self._rules.get(key)
+        if channel is not None:
+            return await self._reconcile_channel(channel)
+        return await self._reconcile_rule(rule) if rule is not None else None
+
+    # Channels
+
+    async def _reconcile_channel(self, channel: Channel) -> float | None:
+        if channel.spec is None:
+            channel.tried.set()
+            channel.concluded = True
+            self._told(channel)
+            return None
+        try:
+            return await channel.keeper.reconcile(channel.spec)
+        finally:
+            channel.settle()
+            self._settle_rivals(channel)
+            channel.tried.set()
+            grant = channel.keeper.grant
+            if grant is not None:
+                key = channel.resource.key
+                gauge = self._metrics.credential_expiration.labels(key.namespace, key.name)
+                gauge.set(grant.expires_at)
+            if channel.live is None and channel.credential() is not None:
+                self._live.ask(channel)
+            if channel.concluded or channel.credential() is None or channel.keeper.user is None:
+                self._told(channel)
+
+    def _told(self, channel: Channel) -> None:
+        """Something about a channel may have changed: its status and its rules follow."""
+        if self._channels.get(channel.resource.key) is not channel:
+            return
+        channel.concluded = True
+        channel.settle()
+        self._statuses.mark(channel.resource.key, urgent=True)
+        self._refresh_rules_of(channel.resource.key)
+
+    def _settle_rivals(self, channel: Channel) -> None:
+        """A broadcaster belongs to the oldest channel that has its grant."""
+        user = channel.keeper.user
+        if user is None:
+            return
+        keys = self._by_user.setdefault(user.id, set())
+        keys.add(channel.resource.key)
+        same = [
+            other
+            for other in map(self._channels.get, keys)
+            if other is not None and other.keeper.user is not None
+            if other.keeper.user.id == user.id
+        ]
+        keys.intersection_update(other.resource.key for other in same)
+        same.sort(key=lambda c: (c.resource.created, c.resource.uid))
+        for place, other in enumerate(same):
+            first = same[0].resource.key
+            rival = f"{first.namespace}/{first.name}" if place else None
+            if other.rival != rival:
+                other.rival = rival
+                other.settle()
+                if other is not channel and other.concluded:
+                    self._told(other)
+
+    # Rules
+
+    async def _reconcile_rule(self, rule: Rule) -> float | None:
+        key = rule.resource.key
+        if rule.spec is None or not rule.usable:
+            self._feeds.drop(key)
+            self._refresh_rule(key)
+            return None
+        name = rule.spec.feed.pubnub.secret_ref.name
+        secret = await self._secrets.get(key.namespace, name, key)
+        rule.keys, rule.feed_blocked = pubnub_keys.read(secret, name)
+        if self._rules.get(key) is not rule:
+            return None
+        self._feeds.use(rule)
+        self._refresh_rule(key)
+        if rule.concluded:
+            return None
+        now = time.time()
+        return rule.seen_at + (_SETTLE if now < rule.seen_at + _SETTLE else _PATIENCE)
+
+    def _refresh_rules_of(self, channel: Key) -> None:
+        for key in self._rules_of.get(channel, ()):
+            self._refresh_rule(key)
+
+    def _refresh_rule(self, key: Key) -> None:
+        """Something that a rule's status tells may have changed."""
+        rule = self._rules.get(key)
+        if rule is not None:
+            rule.concluded = rule.concluded or self._has_concluded(rule)
+            self._statuses.mark(key, urgent=True)
+
+    def _has_concluded(self, rule: Rule) -> bool:
+        """Whether a first status would not be followed by another one at once."""
+        waited = time.time() - rule.seen_at
+        if not rule.usable or rule.feed_blocked is not None or waited >= _PATIENCE:
+            return True
+        health = self._feeds.health(rule.resource.key)
+        if health is None or health.connected is None:
+            return False
+        channel = self._channel_of(rule)
+        return channel.concluded if channel is not None else waited >= _SETTLE
+
+    def _surroundings(self, rule: Rule) -> tuple[Channel | None, FeedHealth | None]:
+        return self._channel_of(rule), self._feeds.health(rule.resource.key)
+
+    def _channel_of(self, rule: Rule) -> Channel | None:
+        if rule.spec is None:
+            return None
+        name = rule.spec.channel_ref.name
+        return self._channels.get(Key(CHANNEL, rule.resource.key.namespace, name))
+
+    def _decided(self, rule: Rule, decision: Decision, called: bool) -> None:
+        """A decision was made: it is written, and what Twitch said concerns the whole channel."""
+        key = rule.resource.key
+        if self._rules.get(key) is not rule:
+            return
+        self._statuses.mark(key, urgent=decision.verdict in _URGENT)
+        channel = self._channel_of(rule)
+        if channel is None or not called:
+            return
+        self._statuses.mark(channel.resource.key, urgent=True)
+        for other in self._rules_of.get(channel.resource.key, ()):
+            self._statuses.mark(other, urgent=False)
+        if decision.verdict is Verdict.FAILED:
+            self._queue.add(channel.resource.key)
+
+    # Statuses
+
+    def _reporter(self, key: Key) -> Reporter[Any] | None:
+        channel = self._channels.get(key)
+        if channel is not None:
+            return channel
+        return self._rules.get(key)

@@ -1,0 +1,351 @@
+"""Keeps one channel's grant: does what `policies.grants.plan` says, and remembers the outcome.
+
+The operator is the only writer of the token Secret. A rotated refresh token is in the Secret before
+the access token that came with it is used; until then the old one serves as long as it lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from controller.clients.helix import Credential, Unauthorized
+from controller.clients.identity import Application
+from controller.clients.kube import KubeConflict, KubeNotFound
+from controller.engine import tokens
+from controller.engine.secrets import text_of_key
+from controller.errors import ClientRejected, GrantRevoked, InvalidSecret, TransientError
+from controller.policies import grants as policy
+
+if TYPE_CHECKING:
+    from controller.clients.helix import Helix, User
+    from controller.clients.identity import Identity, Tokens
+    from controller.clients.kube import Kube, Secret
+    from controller.engine.resource import Key
+    from controller.engine.secrets import SecretStore
+    from controller.resources.twitchchannel import TwitchChannelSpec
+    from controller.sensitive import Sensitive
+
+__all__ = ["GrantKeeper"]
+
+logger = logging.getLogger(__name__)
+
+_MOST_STEPS = 8
+_ELIGIBLE_INTERVAL = 60.0
+
+
+class GrantKeeper:
+    """One channel's tokens.
+
+    Attributes:
+        blocked: Why there is no grant to use; None: there is, or nothing was tried yet.
+        failure: What passed wrong last, if it may pass; None: nothing.
+        user: The broadcaster, as Twitch tells.
+        last_refresh: When a token was last fetched, by this process.
+        last_validation: When Twitch last confirmed the token, to this process.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it works with
+        self,
+        key: Key,
+        uid: str,
+        *,
+        identity: Identity,
+        helix: Helix,
+        kube: Kube,
+        secrets: SecretStore,
+        validate_interval: float,
+    ) -> None:
+        self._key = key
+        self._uid = uid
+        self._identity = identity
+        self._helix = helix
+        self._kube = kube
+        self._secrets = secrets
+        self._validate_interval = validate_interval
+        self._jitter = tokens.jitter(uid)
+        self._lock = asyncio.Lock()
+        self._app: Application | None = None
+        self._rejected_app: Application | None = None
+        self._rejection = ""
+        self._saved: policy.Grant | None = None
+        self._pending: policy.Grant | None = None
+        self._refused: dict[str, str] = {}
+        self._revoked: str | None = None
+        self._user_looked_at = 0.0
+        self.blocked: policy.Blocked | None = None
+        self.failure: str | None = None
+        self.user: User | None = None
+        self.last_refresh: float | None = None
+        self.last_validation: float | None = None
+
+    @property
+    def grant(self) -> policy.Grant | None:
+        """The grant that calls may be signed with."""
+        pending, saved = self._pending, self._saved
+        if pending is not None and saved is not None and pending.refresh == saved.refresh:
+            return pending  # nothing rotated: the Secret would not lose anything
+        return saved
+
+    def credential(self) -> Credential | None:
+        """What to sign a call with; None: nothing that lives."""
+        grant = self.grant
+        if self._app is None or grant is None or grant.expired(time.time()):
+            return None
+        return Credential(self._app.client_id, grant.access)
+
+    def may(self, scope: str) -> bool:
+        """Whether the broadcaster granted this scope."""
+        return self.grant is not None and scope in self.grant.scopes
+
+    async def reconcile(self, spec: TwitchChannelSpec) -> float | None:
+        """Do what is due.
+
+        Returns:
+            When to come back; None: when a Secret changes.
+
+        Raises:
+            TransientError: To be tried again with growing pauses.
+        """
+        async with self._lock:
+            try:
+                again = await self._work(spec)
+            except TransientError as error:
+                self.failure = str(error)
+                raise
+            self.failure = None
+            return again
+
+    async def renew(self, spec: TwitchChannelSpec, refused: Sensitive | None) -> bool:
+        """Replace an access token that Twitch refused (or that expired: None).
+
+        Many callers lead to one refresh.
+
+        Returns:
+            Whether there is another token now.
+        """
+        async with self._lock:
+            if self._saved is not None and self._saved.access == refused:
+                self._saved = self._saved.without_access()
+            try:
+                await self._work(spec)
+            except TransientError as error:
+                self.failure = str(error)
+        credential = self.credential()
+        return credential is not None and credential.access != refused
+
+    async def _work(self, spec: TwitchChannelSpec) -> float | None:
+        for _ in range(_MOST_STEPS):
+            facts = await self._facts(spec)
+            step = policy.plan(facts, time.time(), self._validate_interval)
+            if isinstance(step, policy.Idle):
+                self.blocked = None
+                return min(step.until, await self._look_whether_eligible(step.until))
+            if isinstance(step, policy.Blocked):
+                self.blocked = step
+                return None
+            await self._do(step, spec)
+        msg = "the grant does not come to rest; trying again"
+        raise TransientError(msg)
+
+    async def _look_whether_eligible(self, otherwise: float) -> float:
+        """A broadcaster who is not yet an affiliate may become one any minute."""
+        credential = self.credential()
+        if credential is None or self.user is None or self.user.broadcaster_type:
+            return otherwise
+        now = time.time()
+        if now >= self._user_looked_at + _ELIGIBLE_INTERVAL:
+            self.user = await self._own_user(credential)
+        return self._user_looked_at + _ELIGIBLE_INTERVAL
+
+    async def _own_user(self, credential: Credential) -> User:
+        self._user_looked_at = time.time()
+        return await self._helix.own_user(credential)
+
+    async def _do(self, step: policy.Plan, spec: TwitchChannelSpec) -> None:
+        app = self._app
+        if app is None:
+            msg = "a step needs the application"
+            raise AssertionError(msg)
+        try:
+            if isinstance(step, policy.Import):
+                await self._import(app, step.token, spec)
+            elif isinstance(step, policy.Refresh):
+                await self._refresh(app, spec)
+            elif isinstance(step, policy.Store):
+                await self._store(spec)
+            elif isinstance(step, policy.Validate):
+                await self._validate(app)
+        except ClientRejected as error:
+            self._rejected_app, self._rejection = app, str(error)
+
+    async def _facts(self, spec: TwitchChannelSpec) -> policy.Facts:
+        blocked = await self._read_app(spec) or await self._read_token_secret(spec)
+        problem, token = await self._read_input(spec)
+        refused = self._refused.get(token.sha256()) if token is not None else None
+        grant = self._pending or self._saved
+        return policy.Facts(
+            blocked=blocked,
+            input_problem=problem,
+            input_token=token,
+            refused_inputs=frozenset(self._refused),
+            grant=grant,
+            revoked=self._revoked if grant is not None else refused,
+            unsaved=self._pending is not None,
+            validated_at=self.last_validation,
+            jitter=self._jitter,
+        )
+
+    async def _read_app(self, spec: TwitchChannelSpec) -> policy.Blocked | None:
+        name = spec.app.secret_ref.name
+        secret = await self._secrets.get(self._key.namespace, name, self._key)
+        if secret is None:
+            self._app = None
+            return tokens.missing("spec.app.secretRef", name, "client-id and client-secret")
+        try:
+            client_id = text_of_key(secret, name, "client-id").reveal()
+            has_secret = "client-secret" in secret.data
+            client_secret = text_of_key(secret, name, "client-secret") if has_secret else None
+        except InvalidSecret as error:
+            return policy.Blocked("InvalidSecret", f"spec.app.secretRef: {error}", human=True)
+        self._app = Application(client_id, client_secret)
+        if self._rejected_app == self._app:
+            return tokens.client_rejected(self._rejection, name)
+        self._rejected_app = None
+        return None
+
+    async def _read_input(
+        self, spec: TwitchChannelSpec
+    ) -> tuple[policy.Blocked | None, Sensitive | None]:
+        ref = spec.authorization.refresh_token.secret_key_ref
+        field = "spec.authorization.refreshToken.secretKeyRef"
+        secret = await self._secrets.get(self._key.namespace, ref.name, self._key)
+        if secret is None:
+            return tokens.missing(field, ref.name, ref.key), None
+        try:
+            return None, text_of_key(secret, ref.name, ref.key)
+        except InvalidSecret as error:
+            return policy.Blocked("InvalidSecret", f"{field}: {error}", human=True), None
+
+    async def _read_token_secret(self, spec: TwitchChannelSpec) -> policy.Blocked | None:
+        name = spec.token_secret_name(self._key.name)
+        secret = await self._secrets.get(self._key.namespace, name, self._key)
+        if secret is None:
+            # Somebody removed it: what is in hand is written anew.
+            self._pending, self._saved = self._pending or self._saved, None
+            return None
+        if not tokens.is_ours(secret, self._key):
+            return tokens.foreign(name)
+        stored = tokens.from_secret(secret)
+        if self._pending is None and stored is not None and self._is_news(stored):
+            self._adopt(stored)
+        if self._pending is None and self._saved is not None and self._wants_owner(secret, spec):
+            self._pending = self._saved
+        return None
+
+    def _is_news(self, stored: policy.Grant) -> bool:
+        saved = self._saved
+        return saved is None or (stored.refresh != saved.refresh and stored != saved)
+
+    def _adopt(self, stored: policy.Grant) -> None:
+        self._saved, self._revoked, self.last_validation = stored, None, None
+
+    def _wants_owner(self, secret: Secret, spec: TwitchChannelSpec) -> bool:
+        wanted = (self._uid,) if spec.token.deletion_policy == "Delete" else ()
+        return secret.owner_uids != wanted
+
+    async def _import(self, app: Application, token: Sensitive, spec: TwitchChannelSpec) -> None:
+        try:
+            answer = await self._identity.refresh(app, token)
+        except GrantRevoked as error:
+            self._refused[token.sha256()] = str(error)
+            logger.warning("%s: the refresh token of the input Secret is refused", self._key)
+            return
+        self._revoked = None
+        await self._take(answer, token, token.sha256(), spec)
+
+    async def _refresh(self, app: Application, spec: TwitchChannelSpec) -> None:
+        name = spec.token_secret_name(self._key.name)
+        secret = await self._secrets.get(self._key.namespace, name, self._key, fresh=True)
+        ours = secret is not None and tokens.is_ours(secret, self._key)
+        stored = tokens.from_secret(secret) if secret is not None and ours else None
+        grant = self._saved
+        if stored is not None and (grant is None or stored.refresh != grant.refresh):
+            self._adopt(stored)  # another replica was first
+            return
+        if grant is None:
+            return
+        try:
+            answer = await self._identity.refresh(app, grant.refresh)
+        except GrantRevoked as error:
+            self._revoked = str(error)
+            logger.warning("%s: Twitch calls the grant dead", self._key)
+            return
+        await self._take(answer, grant.refresh, grant.input_sha256, spec)
+
+    async def _take(
+        self, answer: Tokens, used: Sensitive, input_sha256: str, spec: TwitchChannelSpec
+    ) -> None:
+        now = time.time()
+        old = self._saved.scopes if self._saved is not None else ()
+        self._pending = policy.Grant(
+            access=answer.access,
+            refresh=answer.refresh or used,
+            expires_at=math.floor(now + answer.expires_in),  # as the Secret tells it
+            lifetime=answer.expires_in,
+            scopes=answer.scopes if answer.scopes is not None else old,
+            input_sha256=input_sha256,
+        )
+        self.last_refresh, self.last_validation = now, None
+        await self._store(spec)
+
+    async def _store(self, spec: TwitchChannelSpec) -> None:
+        """Write the pending grant; a crash before this loses a rotated refresh token."""
+        pending = self._pending
+        if pending is None:
+            return
+        name = spec.token_secret_name(self._key.name)
+        namespace = self._key.namespace
+        secret = await self._secrets.get(namespace, name, self._key)
+        owner = (
+            tokens.owner(self._key, self._uid) if spec.token.deletion_policy == "Delete" else None
+        )
+        data, labels = tokens.to_data(pending), tokens.labels(self._key)
+        try:
+            if secret is None:
+                stored = await self._kube.create_secret(namespace, name, data, labels, owner)
+            else:
+                stored = await self._kube.update_secret(
+                    namespace, name, data, labels,
+                    resource_version=secret.resource_version, owner=owner,
+                )  # fmt: skip
+        except (KubeConflict, KubeNotFound):
+            # Not as it was read: look again; the next step decides whose it is.
+            await self._secrets.get(namespace, name, self._key, fresh=True)
+            return
+        self._secrets.put(namespace, name, stored)
+        self._saved, self._pending = pending, None
+
+    async def _validate(self, app: Application) -> None:
+        grant = self._saved
+        if grant is None:
+            return
+        told = await self._identity.validate(grant.access)
+        if told is None:
+            self._saved = grant.without_access()
+            return
+        if told.client_id != app.client_id:
+            self._rejected_app = app
+            self._rejection = "the grant was given to another application than client-id names"
+            return
+        try:
+            self.user = await self._own_user(Credential(app.client_id, grant.access))
+        except Unauthorized:
+            self._saved = grant.without_access()
+            return
+        self._saved = replace(grant, scopes=told.scopes)
+        self.last_validation = time.time()

@@ -1,0 +1,82 @@
+"""/healthz, /readyz and /metrics over HTTP."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from prometheus_client import generate_latest
+
+from controller.settings import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from controller.engine.metrics import Metrics
+    from controller.settings import Settings
+
+__all__ = ["serve_probes"]
+
+
+@asynccontextmanager
+async def serve_probes(
+    settings: Settings, metrics: Metrics, alive: Callable[[], bool], ready: Callable[[], bool]
+) -> AsyncIterator[None]:
+    """Serve what the settings ask for; one server where both addresses are the same.
+
+    Args:
+        settings: HEALTH_ADDRESS and METRICS_ADDRESS; empty: not served.
+        metrics: What is exposed.
+        alive: Whether the process does its work; where not, it should be started anew.
+        ready: Whether it has seen the resources.
+    """
+
+    async def healthz(_: web.Request) -> web.Response:
+        return _answer(alive())
+
+    async def readyz(_: web.Request) -> web.Response:
+        return _answer(alive() and ready())
+
+    async def expose(_: web.Request) -> web.Response:
+        text = generate_latest(metrics.registry)
+        return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4"})
+
+    routes: dict[str, dict[str, Callable[[web.Request], Awaitable[web.Response]]]] = {}
+    if settings.health_address:
+        routes.setdefault(settings.health_address, {}).update(
+            {"/healthz": healthz, "/readyz": readyz}
+        )
+    if settings.metrics_address:
+        routes.setdefault(settings.metrics_address, {})["/metrics"] = expose
+    async with AsyncExitStack() as stack:
+        for address, handlers in routes.items():
+            await stack.enter_async_context(_serve(address, handlers))
+        yield
+
+
+@asynccontextmanager
+async def _serve(
+    address: str, handlers: dict[str, Callable[[web.Request], Awaitable[web.Response]]]
+) -> AsyncIterator[None]:
+    app = web.Application()
+    for path, handler in handlers.items():
+        app.router.add_get(path, handler)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    host, _, port = address.rpartition(":")
+    try:
+        await web.TCPSite(runner, host.strip("[]") or None, int(port)).start()
+    except (OSError, ValueError) as error:
+        await runner.cleanup()
+        names = "TWITCH_OPERATOR_HEALTH_ADDRESS / TWITCH_OPERATOR_METRICS_ADDRESS"
+        msg = f"{names}: cannot listen on {address!r} (host:port): {error}"
+        raise SettingsError(msg) from error
+    try:
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def _answer(good: bool) -> web.Response:
+    return web.Response(text="ok\n") if good else web.Response(text="not ok\n", status=503)

@@ -1,0 +1,68 @@
+"""What the engine keeps of a resource as the API server holds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from controller.resources.common import parse_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["CHANNEL", "RULE", "Key", "Resource"]
+
+CHANNEL: Literal["TwitchChannel"] = "TwitchChannel"
+RULE: Literal["TriggerRule"] = "TriggerRule"
+
+_REQUESTED_AT = "twitch-operator.dev/requestedAt"
+
+
+class Key(NamedTuple):
+    """Names a resource."""
+
+    kind: Literal["TwitchChannel", "TriggerRule"]
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One state of a resource.
+
+    Attributes:
+        key: Its name.
+        uid: Tells it from another of the same name.
+        generation: Grows with each change of the spec.
+        created: When it was made, in whole seconds, on the API server's clock.
+        requested_at: Value of the annotation that asks for a reconciliation now.
+        spec: As stored.
+        status: As stored.
+    """
+
+    key: Key
+    uid: str
+    generation: int
+    created: float
+    requested_at: str | None
+    spec: Mapping[str, Any]
+    status: Mapping[str, Any]
+
+    @classmethod
+    def from_body(
+        cls, kind: Literal["TwitchChannel", "TriggerRule"], body: Mapping[str, Any]
+    ) -> Resource:
+        """Read what a list or a watch delivered."""
+        meta = body["metadata"]
+        return cls(
+            key=Key(kind, meta["namespace"], meta["name"]),
+            uid=meta["uid"],
+            generation=int(meta.get("generation") or 0),
+            created=parse_instant(meta["creationTimestamp"]),
+            requested_at=(meta.get("annotations") or {}).get(_REQUESTED_AT),
+            spec=dict(body.get("spec") or {}),
+            status=dict(body.get("status") or {}),
+        )

@@ -1,0 +1,157 @@
+"""The Secrets that resources name: read when needed, then looked at about once a minute.
+
+No list and no watch of Secrets: the operator needs the verb `get` alone, and sees only those that
+are named.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from typing import TYPE_CHECKING
+
+from controller.clients.kube import KubeError, KubeNotFound, KubeUnavailable
+from controller.errors import InvalidSecret
+from controller.sensitive import Sensitive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from controller.clients.kube import Kube, Secret
+    from controller.settings import Settings
+
+__all__ = ["SecretStore", "text_of_key"]
+
+logger = logging.getLogger(__name__)
+
+_AT_ONCE = 16
+_TICK = 1.0
+
+Name = tuple[str, str]
+
+
+class _Entry:
+    __slots__ = ("dependants", "known", "next_look", "secret")
+
+    def __init__(self) -> None:
+        self.secret: Secret | None = None
+        self.known = False
+        self.next_look = 0.0
+        self.dependants: set[Hashable] = set()
+
+
+class SecretStore:
+    """What the named Secrets hold.
+
+    Args:
+        kube: Reads them.
+        settings: How often.
+        on_change: Called with each dependant of a Secret that came, went or changed.
+    """
+
+    def __init__(
+        self, kube: Kube, settings: Settings, on_change: Callable[[Hashable], None]
+    ) -> None:
+        self._kube = kube
+        self._settings = settings
+        self._on_change = on_change
+        self._entries: dict[Name, _Entry] = {}
+
+    async def get(
+        self, namespace: str, name: str, dependant: Hashable, *, fresh: bool = False
+    ) -> Secret | None:
+        """Return a Secret, or None where there is none.
+
+        Args:
+            namespace: Its namespace.
+            name: Its name.
+            dependant: Who is told when it changes.
+            fresh: Ask the API server now.
+
+        Raises:
+            KubeUnavailable: The API server is away and the Secret was not read before.
+        """
+        entry = self._entries.setdefault((namespace, name), _Entry())
+        entry.dependants.add(dependant)
+        if fresh or not entry.known:
+            self._keep(entry, await self._read(namespace, name))
+        return entry.secret
+
+    def put(self, namespace: str, name: str, secret: Secret) -> None:
+        """Note what was just written, so that it is not taken for somebody else's change."""
+        entry = self._entries.get((namespace, name))
+        if entry is not None:
+            self._keep(entry, secret)
+
+    def release(self, dependant: Hashable) -> None:
+        """Forget a dependant, and the Secrets that nobody else needs."""
+        for name, entry in list(self._entries.items()):
+            entry.dependants.discard(dependant)
+            if not entry.dependants:
+                del self._entries[name]
+
+    async def run(self) -> None:
+        """Look at what is due until cancelled."""
+        slots = asyncio.Semaphore(_AT_ONCE)
+        while True:
+            now = time.time()
+            due = [
+                item for item in self._entries.items() if item[1].known and item[1].next_look <= now
+            ]
+            await asyncio.gather(*(self._look(name, entry, slots) for name, entry in due))
+            await asyncio.sleep(_TICK)
+
+    async def _look(self, name: Name, entry: _Entry, slots: asyncio.Semaphore) -> None:
+        async with slots:
+            try:
+                secret = await self._read(*name)
+            except (KubeUnavailable, KubeError) as error:
+                logger.debug("Secret %s/%s: %s", *name, error)
+                entry.next_look = time.time() + self._settings.missing_secret_check_interval
+                return
+        changed = _version(secret) != _version(entry.secret)
+        self._keep(entry, secret)
+        if changed:
+            for dependant in entry.dependants:
+                self._on_change(dependant)
+
+    async def _read(self, namespace: str, name: str) -> Secret | None:
+        try:
+            return await self._kube.get_secret(namespace, name)
+        except KubeNotFound:
+            return None
+
+    def _keep(self, entry: _Entry, secret: Secret | None) -> None:
+        interval = (
+            self._settings.missing_secret_check_interval
+            if secret is None
+            else self._settings.secret_check_interval
+        )
+        entry.secret, entry.known = secret, True
+        entry.next_look = time.time() + interval * random.uniform(0.8, 1.0)  # noqa: S311 - jitter
+
+
+def _version(secret: Secret | None) -> str | None:
+    return None if secret is None else f"{secret.uid}/{secret.resource_version}"
+
+
+def text_of_key(secret: Secret, name: str, key: str) -> Sensitive:
+    """Return the text under a key, without white space around it.
+
+    Raises:
+        InvalidSecret: The key is absent, empty or holds bytes that are no text.
+    """
+    data = secret.data.get(key)
+    if data is None:
+        msg = f"Secret {name} has no key {key}: add it"
+        raise InvalidSecret(msg)
+    try:
+        text = data.decode().strip()
+    except UnicodeDecodeError:
+        text = ""
+    if not text or not text.isprintable():
+        msg = f"Secret {name}: the value of the key {key} is empty or no text: replace it"
+        raise InvalidSecret(msg)
+    return Sensitive(text)

@@ -1,0 +1,125 @@
+"""A queue of keys to be worked on: now, at an instant, or after a failure with growing pauses.
+
+A key is worked on by one worker at a time; whatever asks for it meanwhile leads to one more round.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+import random
+import time
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from controller.errors import OperatorError, TransientError
+from controller.policies.backoff import backoff
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Hashable
+
+__all__ = ["WorkQueue"]
+
+logger = logging.getLogger(__name__)
+
+K = TypeVar("K", bound="Hashable")
+
+
+class WorkQueue(Generic[K]):
+    """Runs `work(key)` for keys that are due.
+
+    Args:
+        work: Does one round; returns when to come back by itself (seconds since the epoch) or None.
+            An `OperatorError` or any other exception means: again, after a growing pause.
+        workers: So many keys at once.
+    """
+
+    def __init__(self, work: Callable[[K], Awaitable[float | None]], workers: int) -> None:
+        self._work = work
+        self._slots = asyncio.Semaphore(workers)
+        self._due: dict[K, float] = {}
+        self._heap: list[tuple[float, int, K]] = []
+        self._order = 0
+        self._busy: set[K] = set()
+        self._failures: dict[K, int] = {}
+        self._wake = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def add(self, key: K, at: float = 0.0) -> None:
+        """Ask for a round, at the latest at this instant; default: now."""
+        due = self._due.get(key)
+        if due is not None and due <= at:
+            return
+        self._due[key] = at
+        self._order += 1
+        heapq.heappush(self._heap, (at, self._order, key))
+        self._wake.set()
+
+    def forget(self, key: K) -> None:
+        """Drop a key and its history; a round under way ends by itself."""
+        self._due.pop(key, None)
+        self._failures.pop(key, None)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        try:
+            while True:
+                self._wake.clear()
+                pause = self._start_what_is_due()
+                try:
+                    async with asyncio.timeout(pause):
+                        await self._wake.wait()
+                except TimeoutError:
+                    continue
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _start_what_is_due(self) -> float | None:
+        while self._heap:
+            at, _, key = self._heap[0]
+            if self._due.get(key) != at:
+                heapq.heappop(self._heap)  # asked for anew, or forgotten
+                continue
+            wait = at - time.time()
+            if wait > 0:
+                return wait
+            heapq.heappop(self._heap)
+            del self._due[key]
+            if key in self._busy:
+                # Its worker looks for this when it ends.
+                self._due[key] = at
+                continue
+            self._busy.add(key)
+            task = asyncio.get_running_loop().create_task(self._round(key))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return None
+
+    async def _round(self, key: K) -> None:
+        async with self._slots:
+            again = await self._result(key)
+        self._busy.discard(key)
+        asked = self._due.pop(key, None)
+        moments = [at for at in (again, asked) if at is not None]
+        if moments:
+            self.add(key, min(moments))
+
+    async def _result(self, key: K) -> float | None:
+        try:
+            again = await self._work(key)
+        except OperatorError as error:
+            pause = self._pause(key)
+            hint = error.retry_after if isinstance(error, TransientError) else None
+            return time.time() + max(pause, hint or 0.0)
+        except Exception:
+            # A fault of ours: it must be seen, and must not stop the other keys.
+            logger.exception("work on %s failed", key)
+            return time.time() + self._pause(key)
+        self._failures.pop(key, None)
+        return again
+
+    def _pause(self, key: K) -> float:
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        return backoff(failures, random.random())  # noqa: S311 - jitter

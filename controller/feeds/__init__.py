@@ -1,0 +1,1 @@
+"""Feeds turn the wire into `Event`s."""

@@ -1,0 +1,202 @@
+"""A loop of long polls over a position, without knowledge of any SDK.
+
+The position moves only after the messages before it were handed on; a request that fails, is cut or
+changes its topics is repeated from the same position. So nothing is lost while the network keeps
+it, and what is repeated is recognised by whoever takes the messages.
+
+A first request at position 0, which is answered at once, proves keys and connection and tells the
+network's own time. It is made again after each failure and each poll that was cut, because a silent
+connection looks the same healthy or dead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from controller.errors import TransientError
+from controller.feeds.health import FeedHealth
+from controller.policies.backoff import backoff
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+__all__ = ["AccessDenied", "Batch", "Poller", "Subscribe"]
+
+_MOST_PAUSE = 5.0  # a longer one would cost cues that are still young
+_MOST_PAUSE_DENIED = 30.0
+
+
+class AccessDenied(TransientError):
+    """The network refuses the keys or a topic; it may think otherwise later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Answer to one poll.
+
+    Attributes:
+        position: From where the next poll goes on.
+        region: To be sent along with it.
+        messages: As they came over the wire.
+    """
+
+    position: int
+    region: str | None
+    messages: Sequence[Any]
+
+
+class Subscribe(Protocol):
+    """One request for the messages of topics after a position."""
+
+    def __call__(
+        self, topics: frozenset[str], position: int, region: str | None
+    ) -> Awaitable[Batch]:
+        """Raise a `TransientError` for whatever goes wrong."""
+        ...
+
+
+class Poller:
+    """Listens to a changing set of topics.
+
+    Args:
+        subscribe: Makes one request.
+        hand_on: Takes the messages of a batch, and by how many seconds the network's clock is ahead
+            of this machine's; the position waits for it.
+        on_health: Called when the health changes.
+        ticks: Units of a position in a second.
+        cut_after: Seconds after which a poll without an answer is asked anew.
+    """
+
+    def __init__(
+        self,
+        subscribe: Subscribe,
+        hand_on: Callable[[Sequence[Any], float], Awaitable[None]],
+        on_health: Callable[[], None],
+        ticks: int,
+        cut_after: float,
+    ) -> None:
+        self._subscribe = subscribe
+        self._hand_on = hand_on
+        self._on_health = on_health
+        self._ticks = ticks
+        self._cut_after = cut_after
+        self._windows: dict[str, float] = {}
+        self._joined: frozenset[str] = frozenset()
+        self._proven = False
+        self._position = 0
+        self._region: str | None = None
+        self._ahead = 0.0
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.health = FeedHealth(None, "Connecting", "the first request is under way")
+        self.last_poll: float | None = None
+
+    @property
+    def topics(self) -> Mapping[str, float]:
+        """Topic → seconds of the past that are heard when it is new."""
+        return self._windows
+
+    @property
+    def alive(self) -> bool:
+        """Whether the loop runs."""
+        return self._task is not None and not self._task.done()
+
+    def set_topics(self, windows: Mapping[str, float]) -> None:
+        """Listen to these topics from now on, without a gap for those that stay."""
+        if windows.keys() != self._windows.keys():
+            self._changed.set()
+        self._windows = dict(windows)
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run(), name="poller")
+
+    async def close(self) -> None:
+        """Stop."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        failures = 0
+        while True:
+            try:
+                await self._step()
+                failures = 0
+            except TransientError as error:
+                failures += 1
+                self._proven = False
+                denied = isinstance(error, AccessDenied)
+                self._tell(FeedHealth(False, _reason(denied=denied), str(error)))
+                most = _MOST_PAUSE_DENIED if denied else _MOST_PAUSE
+                await self._pause(backoff(failures, random.random(), first=0.5, most=most))  # noqa: S311 - jitter
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    async def _step(self) -> None:
+        """One request, or the wait for a first topic."""
+        self._changed.clear()
+        topics = frozenset(self._windows)
+        if not topics:
+            self._joined = topics
+            await self._changed.wait()
+        elif not self._proven or topics - self._joined:
+            await self._join(topics)
+        else:
+            self._joined = topics
+            await self._poll(topics)
+
+    async def _join(self, topics: frozenset[str]) -> None:
+        """Prove that all topics may be heard; go back in time for the new ones."""
+        batch = await self._subscribe(topics, 0, None)
+        self._ahead = batch.position / self._ticks - time.time()
+        new = topics - self._joined
+        if new:
+            window = max(self._windows.get(topic, 0.0) for topic in new)
+            start = batch.position - int(window * self._ticks)
+            self._position = min(self._position, start) if self._position else start
+        self._joined = topics
+        self._proven = True
+        self._answered()
+
+    async def _poll(self, topics: frozenset[str]) -> None:
+        """One long poll; cut short when the topics change or it takes long."""
+        loop = asyncio.get_running_loop()
+        request = self._subscribe(topics, self._position, self._region)
+        poll = asyncio.ensure_future(request)
+        changed = loop.create_task(self._changed.wait())
+        try:
+            await asyncio.wait(
+                {poll, changed}, timeout=self._cut_after, return_when=asyncio.FIRST_COMPLETED
+            )
+            if poll.done():
+                batch = poll.result()
+                await self._hand_on(batch.messages, self._ahead)
+                self._position, self._region = batch.position, batch.region
+                self._answered()
+            elif not changed.done():
+                self._proven = False
+        finally:
+            poll.cancel()
+            changed.cancel()
+            await asyncio.gather(poll, changed, return_exceptions=True)
+
+    def _answered(self) -> None:
+        self.last_poll = time.time()
+        self._tell(FeedHealth(True, "Succeeded", "connected"))
+
+    def _tell(self, health: FeedHealth) -> None:
+        if health != self.health:
+            self.health = health
+            self._on_health()
+
+
+def _reason(*, denied: bool) -> str:
+    return "AccessDenied" if denied else "TransientError"

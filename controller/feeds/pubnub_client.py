@@ -1,0 +1,147 @@
+"""One connection to PubNub: the SDK's single `Subscribe` request, and what its failures mean.
+
+What the SDK was seen to do, and is met here: its own subscribe loop needs a stand-in to stay away;
+keys go into the query as they are; cancelling a request in the instant of its answer loses a
+connection of its pool for good; building its TLS context blocks for a tenth of a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import httpx
+from pubnub.endpoints.pubsub.subscribe import Subscribe
+from pubnub.exceptions import PubNubException
+from pubnub.pnconfiguration import PNConfiguration
+from pubnub.pubnub_asyncio import PubNubAsyncio
+from pubnub.request_handlers.async_httpx import (
+    AsyncHttpxRequestHandler,
+    PubNubAsyncHTTPTransport,
+)
+
+from controller.errors import TransientError
+from controller.feeds.polling import AccessDenied, Batch
+
+if TYPE_CHECKING:
+    import ssl
+
+    from controller.feeds.pubnub import PubNubKeys
+    from controller.settings import Settings
+
+__all__ = ["PubNubConnection"]
+
+_CONNECT_TIMEOUT = 10
+_MOST_CANCELLED = 20
+
+
+class PubNubConnection:
+    """Asks for messages; replaces its client when that may have lost connections."""
+
+    def __init__(self, keys: PubNubKeys, settings: Settings) -> None:
+        self._configuration = _configuration(keys, settings)
+        self._client = _client(self._configuration)
+        self._cancelled = 0
+
+    async def subscribe(self, topics: frozenset[str], position: int, region: str | None) -> Batch:
+        """One request for what came after a position.
+
+        Raises:
+            AccessDenied: The access manager refuses.
+            TransientError: Anything else.
+        """
+        if self._cancelled >= _MOST_CANCELLED:
+            await self._replace()
+        request = Subscribe(self._client, channels=sorted(topics), timetoken=str(position))
+        if region is not None:
+            request.region(region)
+        try:
+            return _batch(await request.result())
+        except asyncio.CancelledError:
+            self._cancelled += 1
+            raise
+        except PubNubException as error:
+            raise _failure(error) from None
+        except Exception as error:  # noqa: BLE001 - the SDK lets anything through
+            # httpx, TLS and JSON errors; the request's URL, which they may quote, holds the keys.
+            await self._replace()
+            msg = f"PubNub did not answer as it should: {type(error).__name__}"
+            raise TransientError(msg) from None
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._client.stop()
+
+    async def _replace(self) -> None:
+        old, self._client = self._client, _client(self._configuration)
+        self._cancelled = 0
+        await old.stop()
+
+
+class _NoSubscriptions:
+    """Stands where the SDK keeps its own subscribe loop."""
+
+    def __init__(self, _pubnub: object) -> None:
+        pass
+
+    def get_custom_params(self) -> dict[str, str]:
+        return {}
+
+    def stop(self) -> None:
+        pass
+
+
+class _SharedContext(AsyncHttpxRequestHandler):  # type: ignore[misc]
+    """The SDK's request handler, with one TLS context for all clients."""
+
+    def __init__(self, pubnub: PubNubAsyncio) -> None:
+        self.pubnub = pubnub
+        secure = pubnub.config.ssl
+        self._connector = PubNubAsyncHTTPTransport(
+            verify=_tls_context() if secure else False,
+            http2=secure,
+            limits=httpx.Limits(max_connections=10, keepalive_expiry=30),
+        )
+
+
+@cache
+def _tls_context() -> ssl.SSLContext:
+    return httpx.create_ssl_context()
+
+
+def _client(configuration: PNConfiguration) -> PubNubAsyncio:
+    return PubNubAsyncio(
+        configuration,
+        subscription_manager=_NoSubscriptions,
+        custom_request_handler=_SharedContext,
+    )
+
+
+def _configuration(keys: PubNubKeys, settings: Settings) -> PNConfiguration:
+    configuration = PNConfiguration()
+    configuration.disable_config_locking = False
+    configuration.subscribe_key = keys.subscribe_key.reveal()
+    configuration.uuid = "twitch-operator"
+    configuration.origin = settings.pubnub_origin
+    configuration.ssl = settings.pubnub_tls
+    configuration.connect_timeout = _CONNECT_TIMEOUT
+    configuration.subscribe_request_timeout = int(settings.subscribe_timeout) + _CONNECT_TIMEOUT
+    if keys.auth_key is not None:
+        configuration.auth_key = quote(keys.auth_key.reveal(), safe="")
+    return configuration
+
+
+def _batch(answer: Any) -> Batch:  # noqa: ANN401 - JSON, or what the SDK makes of no body
+    token = answer["t"]
+    region = token.get("r")
+    messages = answer.get("m") or ()
+    return Batch(int(token["t"]), None if region is None else str(region), messages)
+
+
+def _failure(error: PubNubException) -> TransientError:
+    status = error.get_status_code()
+    if status == 403:
+        return AccessDenied("PubNub refuses the keys or a topic (403)")
+    return TransientError(f"PubNub answered {status}" if status else "PubNub did not answer")

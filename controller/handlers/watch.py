@@ -1,0 +1,165 @@
+"""Watches the resources with kopf, on a thread and an event loop of its own.
+
+Only `on.event` is used: it adds no finalizer and no annotation, writes nothing, and is called for
+deletions. kopf cancels whatever it finds in its loop when it ends, so it has none of ours in it.
+
+A kopf watcher can die while the process lives, and nothing restarts it. So its retries never end,
+its requests all have timeouts, and a watchdog counts the watchers; when one is gone, the operator
+ends and its supervisor (the kubelet) starts it anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import threading
+import time
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, Literal
+
+import kopf
+
+from controller.policies.backoff import backoff
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from kubernetes.aio.client.configuration import Configuration
+
+__all__ = ["Watch"]
+
+logger = logging.getLogger(__name__)
+
+_GROUP, _VERSION = "twitch-operator.dev", "v1alpha1"
+_KINDS: dict[str, Literal["TwitchChannel", "TriggerRule"]] = {
+    "twitchchannels": "TwitchChannel",
+    "triggerrules": "TriggerRule",
+}
+_SERVER_TIMEOUT = 300  # whole seconds: the API server refuses 300.0
+_WATCHDOG_INTERVAL = 2.0
+_WATCHER_GRACE = 30.0  # after the start, and while kopf replaces a watcher
+_STOP_WITHIN = 20.0
+
+
+class _EndlessBackoff:
+    """Pauses between retries, iterated anew for each request: growing, spread, without an end."""
+
+    def __iter__(self) -> Iterator[float]:
+        for failures, _ in enumerate(repeat(None), start=1):
+            yield backoff(failures, random.random(), first=0.5, most=30.0)  # noqa: S311 - jitter
+
+
+class Watch:
+    """The watching thread.
+
+    Args:
+        notify: Called from this thread's loop with kind, event type and body.
+        configuration: Where the API server is, and how to log in; read again after a 401.
+        namespaces: Literal names; empty: all.
+    """
+
+    def __init__(
+        self,
+        notify: Callable[
+            [Literal["TwitchChannel", "TriggerRule"], str | None, Mapping[str, Any]], None
+        ],
+        configuration: Callable[[], Configuration],
+        namespaces: tuple[str, ...],
+    ) -> None:
+        self._notify = notify
+        self._configuration = configuration
+        self._namespaces = namespaces
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self.problem: str | None = None
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether all watchers run."""
+        return self._thread.is_alive() and self.problem is None
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        self._thread.join(_STOP_WITHIN)
+        if self._thread.is_alive():
+            logger.warning("the watch did not end within %.0f s", _STOP_WITHIN)
+
+    def _run(self) -> None:
+        try:
+            kopf.run(
+                registry=self._registry(),
+                settings=_settings(scanning=not self._namespaces),
+                standalone=True,
+                namespaces=self._namespaces,
+                clusterwide=not self._namespaces,
+                stop_flag=self._stop,
+            )
+        except Exception as error:
+            logger.exception("the watch ended")
+            self.problem = f"the watch ended: {type(error).__name__}"
+        if not self._stop.is_set() and self.problem is None:
+            self.problem = "the watch ended by itself"
+
+    def _registry(self) -> kopf.OperatorRegistry:
+        registry = kopf.OperatorRegistry()
+        for plural in _KINDS:
+            kopf.on.event(_GROUP, _VERSION, plural, registry=registry)(self._event)
+        kopf.on.login(registry=registry)(self._login)
+        kopf.on.startup(registry=registry)(self._begin)
+        return registry
+
+    def _event(self, type: str | None, body: kopf.Body, resource: kopf.Resource, **_: Any) -> None:  # noqa: A002, ANN401 - kopf's names
+        self._notify(_KINDS[resource.plural], type, dict(body))
+
+    async def _login(self, **_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - kopf's own
+        # kopf logs in at the start, and again after a 401: with what is valid then.
+        configuration = await asyncio.to_thread(self._configuration)
+        bearer = str(configuration.api_key.get("BearerToken") or "")
+        kind, _space, token = bearer.rpartition(" ")
+        return kopf.ConnectionInfo(
+            server=configuration.host,
+            ca_path=configuration.ssl_ca_cert,
+            insecure=not configuration.verify_ssl,
+            token=token or None,
+            scheme=kind.capitalize() or "Bearer",
+            certificate_path=configuration.cert_file,
+            private_key_path=configuration.key_file,
+        )
+
+    async def _begin(self, **_: Any) -> None:  # noqa: ANN401 - kopf's own
+        self._watchdog = asyncio.get_running_loop().create_task(self._guard(), name="watchdog")
+
+    async def _guard(self) -> None:
+        """End the watch when a watcher is gone for good."""
+        wanted = len(_KINDS) * max(1, len(self._namespaces))
+        whole = time.monotonic()
+        while True:
+            await asyncio.sleep(_WATCHDOG_INTERVAL)
+            running = sum(task.get_name().startswith("watcher for") for task in asyncio.all_tasks())
+            now = time.monotonic()
+            if running >= wanted:
+                whole = now
+            elif now - whole > _WATCHER_GRACE:
+                self.problem = f"{running} of {wanted} watchers run"
+                logger.error("%s; ending, to be started anew", self.problem)
+                self._stop.set()
+                return
+
+
+def _settings(*, scanning: bool) -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.scanning.disabled = not scanning
+    settings.watching.server_timeout = _SERVER_TIMEOUT
+    settings.watching.client_timeout = _SERVER_TIMEOUT + 30
+    settings.watching.connect_timeout = 10
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = 10
+    settings.networking.error_backoffs = _EndlessBackoff()
+    return settings

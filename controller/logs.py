@@ -1,0 +1,82 @@
+"""Log lines: as text or JSON, and never with a credential in them.
+
+Types that hold credentials print as `***`. What this adds is a net below: libraries log URLs and
+headers of their own accord, and those carry keys and tokens.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from datetime import UTC, datetime
+from typing import Literal
+
+__all__ = ["redact", "set_up_logging"]
+
+_NAMES = (
+    "access_token|refresh_token|client_secret|code|device_code|auth|auth_key|auth-key|token"
+    "|signature|subscribe_key|cipher_key"
+)
+_PATTERNS = (
+    # In queries and forms: name=value
+    (re.compile(rf"(?i)(?<![\w-])({_NAMES})=[^&\s\"']+"), r"\1=***"),
+    # In JSON and in the repr of dicts: "name": "value"
+    (re.compile(rf"(?i)([\"'](?:{_NAMES})[\"']\s*:\s*)([\"'])[^\"']*\2"), r"\1\2***\2"),
+    # In headers
+    (re.compile(r"(?i)\b(bearer|oauth)\s+(?!error\b)[\w.~+/=-]{8,}"), r"\1 ***"),
+    # PubNub's subscribe key stands in the path.
+    (re.compile(r"(/v2/subscribe/)[^/\s]+"), r"\1***"),
+)
+# These write whole requests at DEBUG, bodies included.
+_NEVER_DEBUG = ("hpack", "httpcore", "pubnub", "asyncio", "aiohttp")
+
+
+def redact(text: str) -> str:
+    """Replace what looks like a credential by `***`."""
+    for pattern, replacement in _PATTERNS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+class _Text(logging.Formatter):
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": redact(record.getMessage()),
+        }
+        if record.exc_info:
+            line["exception"] = redact(self.formatException(record.exc_info))
+        return json.dumps(line, ensure_ascii=False)
+
+
+def set_up_logging(level: str, form: Literal["text", "json"]) -> None:
+    """Send all log lines to standard error.
+
+    Args:
+        level: Least level that is shown.
+        form: Of each line.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json() if form == "json" else _Text())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name in _NEVER_DEBUG:
+        logging.getLogger(name).setLevel(max(logging.INFO, logging.getLevelName(level)))
+    # The SDK reports each failed request, URL and all; the feed tells the same without.
+    logging.getLogger("pubnub").setLevel(logging.CRITICAL)
+    # kopf tells about each event of the watch.
+    logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    logging.getLogger("httpx").setLevel(max(logging.WARNING, logging.getLevelName(level)))

@@ -1,0 +1,1 @@
+"""Pure: when to refresh, validate and wait; conditions from facts."""

@@ -1,0 +1,110 @@
+"""What an event leads to for one rule: a cue for the channel's arbiter, or a verdict at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from controller.durations import format_duration
+from controller.events import Verdict
+from controller.rules.payloads import Refusal
+from controller.rules.steps import Cue, Ruling
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from controller.events import Event
+    from controller.rules.compiled import CompiledRule
+
+__all__ = ["Matched", "RulePolicy", "decide", "is_old_news"]
+
+
+@dataclass(frozen=True, slots=True)
+class RulePolicy:
+    """What a rule says beside its tests.
+
+    Attributes:
+        max_age: Seconds after which a cue starts nothing.
+        dry_run: Decide and report, call nothing.
+        suspended: Decide nothing but that.
+    """
+
+    max_age: float
+    dry_run: bool
+    suspended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """An event that matched.
+
+    Attributes:
+        cue_id: Its identity.
+        time: When it happened, by the rule's timeField, else when the feed took it in.
+        outcome: A cue to run, or what became of it already.
+    """
+
+    cue_id: str
+    time: float
+    outcome: Cue | Ruling
+
+
+def decide(rule: CompiledRule, policy: RulePolicy, event: Event, now: float) -> Matched:
+    """Decide about an event that matches a rule.
+
+    Args:
+        rule: The rule, compiled.
+        policy: What else it says.
+        event: The event.
+        now: The present time.
+    """
+    cue_id = rule.event_id(event.payload, event.id)
+    time = rule.event_time(event.payload, event.published)
+    if isinstance(time, Refusal):
+        return Matched(cue_id, event.published, Ruling(Verdict.FAILED, time.reason))
+    if policy.suspended:
+        return Matched(cue_id, time, Ruling(Verdict.SUSPENDED, "spec.suspend of the rule is true"))
+    age = now - time
+    if age > policy.max_age:
+        limit = format_duration(policy.max_age)
+        ruling = Ruling(Verdict.EXPIRED, f"{age:.0f} s old, maxAge is {limit}")
+        return Matched(cue_id, time, ruling)
+    length = rule.commercial_length(event.payload)
+    if isinstance(length, Refusal):
+        return Matched(cue_id, time, Ruling(Verdict.FAILED, length.reason))
+    # The announcement itself is never in the future: a clock that is ahead must not keep a cue
+    # young for longer than its maxAge.
+    published = min(time, now)
+    return Matched(cue_id, time, Cue(cue_id, published, length, policy.max_age, policy.dry_run))
+
+
+def is_old_news(  # noqa: PLR0913 - what it depends on
+    matched: Matched,
+    event: Event,
+    *,
+    created: float,
+    started: float,
+    decided: Collection[str],
+    last_event: float | None,
+) -> bool:
+    """Whether a matching event needs no word, because it was dealt with before.
+
+    A listener that starts hears the last minutes again. What the rule's status tells already is not
+    told twice, and what is older than the rule itself was never meant for it.
+
+    Args:
+        matched: What was decided.
+        event: The event.
+        created: When the rule was made.
+        started: When this process began.
+        decided: Identities of the decisions that the status tells.
+        last_event: Time of the newest event that the status tells of.
+    """
+    if event.published < created:
+        return True
+    if event.published >= started:
+        return False
+    if matched.cue_id in decided:
+        return True
+    expired = isinstance(matched.outcome, Ruling) and matched.outcome.verdict is Verdict.EXPIRED
+    return expired and last_event is not None and matched.time <= last_event
