@@ -61,6 +61,11 @@ class _Json(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """The watch has a thread of its own by design: kopf need not warn of it."""
+    return "OS signals are ignored" not in record.getMessage()
+
+
 def set_up_logging(level: str, form: Literal["text", "json"]) -> None:
     """Send all log lines to standard error.
 
@@ -79,4 +84,5 @@ def set_up_logging(level: str, form: Literal["text", "json"]) -> None:
     logging.getLogger("pubnub").setLevel(logging.CRITICAL)
     # kopf tells about each event of the watch.
     logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    logging.getLogger("kopf._core.reactor.running").addFilter(_is_news)
     logging.getLogger("httpx").setLevel(max(logging.WARNING, logging.getLevelName(level)))

@@ -65,28 +65,20 @@ async def _run(settings: Settings, context: str | None) -> int:
             return asyncio.run(load_configuration(context))
 
         watch = Watch(notify, log_in, settings.watch_namespaces)
-        alive = _Liveness(engine, watch)
+
+        def alive() -> bool:
+            return watch.alive and (engine.healthy or not engine.synced)
+
         async with serve_probes(settings, metrics, alive, lambda: engine.synced):
             work = loop.create_task(engine.run())
             try:
                 return await _until_the_end(engine, watch, work, stop)
             finally:
                 await asyncio.to_thread(watch.stop)
-                await engine.stop()
+                await engine.drain()
                 work.cancel()
                 await asyncio.gather(work, return_exceptions=True)
-
-
-class _Liveness:
-    """Alive: the watchers run once they were started, and the engine's loops keep up."""
-
-    def __init__(self, engine: Engine, watch: Watch) -> None:
-        self._engine = engine
-        self._watch = watch
-
-    def __call__(self) -> bool:
-        watched = self._watch.alive or not self._engine.synced
-        return watched and (self._engine.healthy or not self._engine.synced)
+                await engine.flush()
 
 
 async def _until_the_end(

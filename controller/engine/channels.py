@@ -49,6 +49,7 @@ class Channel:
         spec: Parsed; None where it cannot be.
         keeper: Its grant.
         live: Whether a stream runs; None: not known yet.
+        broadcaster_id: Under which it is counted among the channels of one broadcaster.
         rival: The older channel of the same broadcaster.
         tried: Set when the grant was looked at for the first time.
         concluded: A first round has ended, so that there is something to tell.
@@ -66,6 +67,7 @@ class Channel:
         self.keeper = keeper
         self.live: bool | None = None
         self.rival: str | None = None
+        self.broadcaster_id: str | None = None
         self.concluded = False
         self.status = TwitchChannelStatus.from_status(resource.status)
         self.arbiter = _arbiter(self.status, started, call_timeout)
@@ -112,7 +114,7 @@ class Channel:
         return channel_findings(
             ChannelFacts(
                 spec_problem=self._spec_problem,
-                suspended=self.spec is not None and self.spec.suspend,
+                suspended=self.suspended,
                 blocked=keeper.blocked,
                 failure=keeper.failure,
                 token_lives=keeper.credential() is not None,
@@ -124,6 +126,11 @@ class Channel:
                 live=self.live,
             )
         )
+
+    @property
+    def suspended(self) -> bool:
+        """Whether the user paused it."""
+        return self.spec is not None and self.spec.suspend
 
     @property
     def ready(self) -> Finding:
@@ -171,27 +178,30 @@ class Channel:
     async def _work(self) -> None:
         try:
             while self._cues:
-                cue, done = self._cues.popleft()
-                try:
-                    await self._first_round(cue)
-                    user = self.keeper.user
-                    ruling = await self._action.run(
-                        self.arbiter, cue, user.id if user is not None else ""
-                    )
-                except Exception:
-                    # A fault of ours: told as a verdict, and the next cue has its own chance.
-                    logger.exception("%s: cue %s failed", self.resource.key, cue.id)
-                    ruling = Ruling(Verdict.FAILED, "an internal fault; see the operator's log")
-                done(ruling, self._action.called_at)
+                await self._work_on(*self._cues.popleft())
         finally:
             self._task = None
+
+    async def _work_on(self, cue: Cue, done: Callable[[Ruling, float | None], None]) -> None:
+        try:
+            await self._first_round(cue)
+            user = self.keeper.user
+            ruling = await self._action.run(self.arbiter, cue, user.id if user is not None else "")
+        except Exception:
+            # A fault of ours: told as a verdict, and the next cue has its own chance.
+            logger.exception("%s: cue %s failed", self.resource.key, cue.id)
+            ruling = Ruling(Verdict.FAILED, "an internal fault; see the operator's log")
+        try:
+            done(ruling, self._action.called_at)
+        except Exception:
+            logger.exception("%s: the ruling on cue %s was not recorded", self.resource.key, cue.id)
 
     async def _first_round(self, cue: Cue) -> None:
         """A process that has just begun knows no grant yet: cues wait while they are young."""
         if self.tried.is_set():
             return
         try:
-            async with asyncio.timeout(cue.published + cue.max_age - time.time()):
+            async with asyncio.timeout(cue.due + cue.max_age - time.time()):
                 await self.tried.wait()
         except TimeoutError:
             return

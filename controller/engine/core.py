@@ -25,7 +25,9 @@ from controller.engine.rules import Rule
 from controller.engine.secrets import SecretStore
 from controller.engine.statuses import Reporter, StatusWriter
 from controller.engine.workqueue import WorkQueue
+from controller.errors import OperatorError
 from controller.events import Verdict
+from controller.policies.grants import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -150,8 +152,8 @@ class Engine:
             ):
                 group.create_task(job)
 
-    async def stop(self) -> None:
-        """End in order: no new cues, answers to the calls under way, then the statuses."""
+    async def drain(self) -> None:
+        """Take no new cues, and wait for the answers to the calls under way."""
         await self._feeds.close()
         drains = [channel.drain() for channel in self._channels.values() if channel.busy]
         try:
@@ -161,6 +163,9 @@ class Engine:
             logger.warning("calls were still under way at the end")
         for channel in self._channels.values():
             channel.stop()
+
+    async def flush(self) -> None:
+        """Write the statuses that wait; the writers of `run` must have ended."""
         await self._statuses.flush(_FLUSH)
 
     @property
@@ -227,6 +232,10 @@ class Engine:
             ):
                 return
             held.update(resource)
+            if known.requested_at != resource.requested_at:
+                self._secrets.look_again(resource.key)
+                if resource.key.kind == CHANNEL:
+                    self._channels[resource.key].keeper.recheck()
         else:
             if held is not None:
                 self._remove(resource.key, held.resource.uid)
@@ -331,13 +340,18 @@ class Engine:
         user = channel.keeper.user
         if user is None:
             return
-        keys = self._by_user.setdefault(user.id, set())
-        keys.add(channel.resource.key)
+        before, channel.broadcaster_id = channel.broadcaster_id, user.id
+        if before not in {None, user.id}:
+            self._settle_rivals_of(before)
+        self._by_user.setdefault(user.id, set()).add(channel.resource.key)
+        self._settle_rivals_of(user.id, channel)
+
+    def _settle_rivals_of(self, user_id: str, asking: Channel | None = None) -> None:
+        keys = self._by_user.get(user_id, set())
         same = [
             other
             for other in map(self._channels.get, keys)
-            if other is not None and other.keeper.user is not None
-            if other.keeper.user.id == user.id
+            if other is not None and other.broadcaster_id == user_id
         ]
         keys.intersection_update(other.resource.key for other in same)
         same.sort(key=lambda c: (c.resource.created, c.resource.uid))
@@ -347,7 +361,7 @@ class Engine:
             if other.rival != rival:
                 other.rival = rival
                 other.settle()
-                if other is not channel and other.concluded:
+                if other is not asking and other.concluded:
                     self._told(other)
 
     # Rules
@@ -359,7 +373,13 @@ class Engine:
             self._refresh_rule(key)
             return None
         name = rule.spec.feed.pubnub.secret_ref.name
-        secret = await self._secrets.get(key.namespace, name, key)
+        try:
+            secret = await self._secrets.get(key.namespace, name, key)
+        except OperatorError as error:
+            if rule.keys is None:
+                rule.feed_blocked = Blocked("TransientError", str(error), human=False)
+            self._refresh_rule(key)
+            raise
         rule.keys, rule.feed_blocked = pubnub_keys.read(secret, name)
         if self._rules.get(key) is not rule:
             return None
@@ -414,7 +434,10 @@ class Engine:
         for other in self._rules_of.get(channel.resource.key, ()):
             self._statuses.mark(other, urgent=False)
         if decision.verdict is Verdict.FAILED:
+            channel.keeper.recheck()
             self._queue.add(channel.resource.key)
+        if decision.verdict is Verdict.NOT_LIVE:
+            self._live.ask(channel)
 
     # Statuses
 

@@ -18,7 +18,13 @@ from controller.clients.identity import Application
 from controller.clients.kube import KubeConflict, KubeNotFound
 from controller.engine import tokens
 from controller.engine.secrets import text_of_key
-from controller.errors import ClientRejected, GrantRevoked, InvalidSecret, TransientError
+from controller.errors import (
+    ClientRejected,
+    GrantRevoked,
+    InvalidSecret,
+    OperatorError,
+    TransientError,
+)
 from controller.policies import grants as policy
 
 if TYPE_CHECKING:
@@ -36,6 +42,7 @@ logger = logging.getLogger(__name__)
 
 _MOST_STEPS = 8
 _ELIGIBLE_INTERVAL = 60.0
+_RECHECK_INTERVAL = 10.0
 
 
 class GrantKeeper:
@@ -77,6 +84,8 @@ class GrantKeeper:
         self._refused: dict[str, str] = {}
         self._revoked: str | None = None
         self._user_looked_at = 0.0
+        self._rechecked = 0.0
+        self._validate_due = False
         self.blocked: policy.Blocked | None = None
         self.failure: str | None = None
         self.user: User | None = None
@@ -114,11 +123,17 @@ class GrantKeeper:
         async with self._lock:
             try:
                 again = await self._work(spec)
-            except TransientError as error:
+            except OperatorError as error:
                 self.failure = str(error)
                 raise
             self.failure = None
             return again
+
+    def recheck(self) -> None:
+        """Validate at the next round, though the interval is not over."""
+        if self.last_validation is not None and time.time() > self._rechecked + _RECHECK_INTERVAL:
+            self._rechecked = time.time()
+            self._validate_due = True
 
     async def renew(self, spec: TwitchChannelSpec, refused: Sensitive | None) -> bool:
         """Replace an access token that Twitch refused (or that expired: None).
@@ -133,7 +148,7 @@ class GrantKeeper:
                 self._saved = self._saved.without_access()
             try:
                 await self._work(spec)
-            except TransientError as error:
+            except OperatorError as error:
                 self.failure = str(error)
         credential = self.credential()
         return credential is not None and credential.access != refused
@@ -196,7 +211,7 @@ class GrantKeeper:
             grant=grant,
             revoked=self._revoked if grant is not None else refused,
             unsaved=self._pending is not None,
-            validated_at=self.last_validation,
+            validated_at=None if self._validate_due else self.last_validation,
             jitter=self._jitter,
         )
 
@@ -349,3 +364,4 @@ class GrantKeeper:
             return
         self._saved = replace(grant, scopes=told.scopes)
         self.last_validation = time.time()
+        self._validate_due = False

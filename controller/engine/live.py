@@ -74,6 +74,8 @@ class LiveWatch:
         by_client: dict[str, list[Channel]] = defaultdict(list)
         for channel in channels:
             credential = channel.credential()
+            if channel.suspended:
+                continue
             if credential is not None and channel.keeper.user is not None:
                 by_client[credential.client_id].append(channel)
         for group in by_client.values():

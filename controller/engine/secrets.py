@@ -85,6 +85,12 @@ class SecretStore:
         if entry is not None:
             self._keep(entry, secret)
 
+    def look_again(self, dependant: Hashable) -> None:
+        """Read a dependant's Secrets anew when they are next asked for."""
+        for entry in self._entries.values():
+            if dependant in entry.dependants:
+                entry.known = False
+
     def release(self, dependant: Hashable) -> None:
         """Forget a dependant, and the Secrets that nobody else needs."""
         for name, entry in list(self._entries.items()):

@@ -93,11 +93,11 @@ class StatusWriter:
 
         Args:
             key: The resource.
-            urgent: As soon as may be; else together with other news, after the interval.
+            urgent: As soon as may be; else not before the interval since the last write is over.
         """
         now = time.time()
         last = self._last.get(key, 0.0)
-        due = max(now, last + _SPACING) if urgent else max(now, last) + self._interval
+        due = max(now, last + (_SPACING if urgent else self._interval))
         mark = self._marks.get(key)
         if mark is None:
             self._marks[key] = _Mark(due)
@@ -166,16 +166,15 @@ class StatusWriter:
             self._wake.set()
 
     async def _write_news(self, key: Key, mark: _Mark) -> None:
-        reporter = self._reporter(key)
-        status = reporter.compose(time.time()) if reporter is not None else None
-        if reporter is None or status is None:
-            return
-        resource = reporter.resource
-        body = status.to_status()
-        if _news(body) == _news(resource.status):
-            return
         result = "written"
         try:
+            reporter = self._reporter(key)
+            status = reporter.compose(time.time()) if reporter is not None else None
+            if reporter is None or status is None:
+                return
+            resource, body = reporter.resource, status.to_status()
+            if _news(body) == _news(resource.status):
+                return
             self._last[key] = time.time()
             await self._kube.replace_status(
                 _PLURALS[key.kind], key.namespace, key.name, resource.uid, body

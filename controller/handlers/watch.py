@@ -80,12 +80,15 @@ class Watch:
 
     @property
     def alive(self) -> bool:
-        """Whether all watchers run."""
-        return self._thread.is_alive() and self.problem is None
+        """Whether all watchers run, or were not started yet."""
+        begun = self._thread.ident is not None
+        return self.problem is None and (self._thread.is_alive() or not begun)
 
     def stop(self) -> None:
         """End the thread."""
         self._stop.set()
+        if self._thread.ident is None:
+            return
         self._thread.join(_STOP_WITHIN)
         if self._thread.is_alive():
             logger.warning("the watch did not end within %.0f s", _STOP_WITHIN)
@@ -94,7 +97,7 @@ class Watch:
         try:
             kopf.run(
                 registry=self._registry(),
-                settings=_settings(scanning=not self._namespaces),
+                settings=_settings(),
                 standalone=True,
                 namespaces=self._namespaces,
                 clusterwide=not self._namespaces,
@@ -112,6 +115,7 @@ class Watch:
             kopf.on.event(_GROUP, _VERSION, plural, registry=registry)(self._event)
         kopf.on.login(registry=registry)(self._login)
         kopf.on.startup(registry=registry)(self._begin)
+        kopf.on.cleanup(registry=registry)(self._end)
         return registry
 
     def _event(self, type: str | None, body: kopf.Body, resource: kopf.Resource, **_: Any) -> None:  # noqa: A002, ANN401 - kopf's names
@@ -135,6 +139,10 @@ class Watch:
     async def _begin(self, **_: Any) -> None:  # noqa: ANN401 - kopf's own
         self._watchdog = asyncio.get_running_loop().create_task(self._guard(), name="watchdog")
 
+    async def _end(self, **_: Any) -> None:  # noqa: ANN401 - kopf's own
+        # kopf would wait some seconds for it before it cancels it.
+        self._watchdog.cancel()
+
     async def _guard(self) -> None:
         """End the watch when a watcher is gone for good."""
         wanted = len(_KINDS) * max(1, len(self._namespaces))
@@ -152,10 +160,11 @@ class Watch:
                 return
 
 
-def _settings(*, scanning: bool) -> kopf.OperatorSettings:
+def _settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
-    settings.scanning.disabled = not scanning
+    # Kinds and namespaces are known: to look for them would need rights on the whole cluster.
+    settings.scanning.disabled = True
     settings.watching.server_timeout = _SERVER_TIMEOUT
     settings.watching.client_timeout = _SERVER_TIMEOUT + 30
     settings.watching.connect_timeout = 10

@@ -175,7 +175,7 @@ class TriggerRuleSpec(SpecModel):
     """Enforce does the action. DryRun decides and reports, and calls nothing."""
 
     suspend: bool = False
-    """Stop this rule: events are not looked at."""
+    """Pause this rule: events that match are Suspended, and start nothing."""
 
     @model_validator(mode="after")
     def _has_a_test(self) -> Self:

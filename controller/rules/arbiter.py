@@ -118,7 +118,7 @@ class Arbiter:
                 return self._settled(cue, answer, now, length, doubtful=doubtful)
             doubtful = doubtful or answer.kind is AnswerKind.NO_ANSWER
             pause = max(answer.retry_after or 0.0, self._call_timeout)
-            enough = last_try or now + pause > cue.published + cue.max_age
+            enough = last_try or now + pause > cue.due + cue.max_age
             if enough and not doubtful:
                 return Ruling(Verdict.FAILED, answer.message)
             reply = yield Wait(now + (self._call_timeout if enough else pause))
@@ -159,7 +159,7 @@ class Arbiter:
 
     def _refusal(self, cue: Cue, now: float) -> Ruling | None:
         """Why this cue starts nothing, or None."""
-        age = max(0.0, now - cue.published)
+        age = max(0.0, now - cue.due)
         known = self._known.get(cue.id)
         if known is not None:
             return Ruling(Verdict.DUPLICATE, f"the cue was {_past(known)} before")
@@ -253,7 +253,7 @@ def _still_open(reply: Reply) -> bool:
 
 
 def _what_is_left(cue: Cue, now: float) -> int:
-    late = now - cue.published
+    late = now - cue.due
     if late < _ON_TIME:
         return cue.length
     return math.floor(cue.length - late + 0.5)

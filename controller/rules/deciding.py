@@ -72,10 +72,10 @@ def decide(rule: CompiledRule, policy: RulePolicy, event: Event, now: float) -> 
     length = rule.commercial_length(event.payload)
     if isinstance(length, Refusal):
         return Matched(cue_id, time, Ruling(Verdict.FAILED, length.reason))
-    # The announcement itself is never in the future: a clock that is ahead must not keep a cue
-    # young for longer than its maxAge.
-    published = min(time, now)
-    return Matched(cue_id, time, Cue(cue_id, published, length, policy.max_age, policy.dry_run))
+    # A clock that is ahead must not keep a cue young for longer than its maxAge.
+    begins = min(time, now)
+    cue = Cue(cue_id, event.published, length, policy.max_age, policy.dry_run, begins)
+    return Matched(cue_id, time, cue)
 
 
 def is_old_news(  # noqa: PLR0913 - what it depends on

@@ -28,10 +28,11 @@ class Cue:
 
     Attributes:
         id: Identity of the cue over repeats and restarts.
-        published: When it was announced, on the feed's clock.
+        published: When the feed took the announcement in.
         length: Whole seconds to ask for when it starts on time.
-        max_age: Seconds after `published` beyond which it starts nothing.
+        max_age: Seconds after it is due beyond which it starts nothing.
         dry_run: Decide and report, call nothing.
+        begins: When the break begins, by the event's own clock; None: when it was published.
     """
 
     id: str
@@ -39,6 +40,12 @@ class Cue:
     length: int
     max_age: float
     dry_run: bool = False
+    begins: float | None = None
+
+    @property
+    def due(self) -> float:
+        """When a commercial should start."""
+        return self.published if self.begins is None else self.begins
 
 
 @dataclass(frozen=True, slots=True)
