@@ -41,7 +41,36 @@ def _parser() -> argparse.ArgumentParser:
     crds = commands.add_parser("crds", help="print the CRDs, or write them to a folder")
     crds.add_argument("--output-dir", type=Path, help="write one file for each kind into DIR")
     crds.set_defaults(command=_crds)
+
+    _add_demo(commands)
+    _add_sandbox(commands)
     return parser
+
+
+def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "watch it work, on this machine: a real API server, simulated Twitch and PubNub"
+    demo = commands.add_parser("demo", help=text, description=text.capitalize() + ".")
+    demo.add_argument("--once", action="store_true", help="check the outcome and end: 0 or 1")
+    demo.set_defaults(command=_demo)
+
+
+def _add_sandbox(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "an API server, simulated Twitch and PubNub on this machine, to try your own rules with"
+    sandbox = commands.add_parser("sandbox", help=text, description=text.capitalize() + ".")
+    sandbox.add_argument(
+        "--kubeconfig", type=Path, help="use this cluster in place of an API server of its own"
+    )
+    sandbox.add_argument("--context", help="of that kubeconfig (default: its current one)")
+    sandbox.add_argument(
+        "--folder", type=Path, help="keep the API server's data in FOLDER, for the next start"
+    )
+    sandbox.add_argument(
+        "--env-file",
+        type=Path,
+        metavar="FILE",
+        help="write the variables to export into FILE, as soon as all is ready",
+    )
+    sandbox.set_defaults(command=_sandbox)
 
 
 # Each command imports what it needs when it is used: `crds` need not wait for a Kubernetes client.
@@ -57,6 +86,23 @@ def _crds(arguments: argparse.Namespace) -> int:
     from controller.commands.crds import write_crds  # noqa: PLC0415
 
     return write_crds(arguments.output_dir)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from controller.commands.demo import run_demo  # noqa: PLC0415
+
+    return run_demo(once=arguments.once)
+
+
+def _sandbox(arguments: argparse.Namespace) -> int:
+    from controller.commands.sandbox import run_sandbox  # noqa: PLC0415
+
+    return run_sandbox(
+        kubeconfig=arguments.kubeconfig,
+        context=arguments.context,
+        folder=arguments.folder,
+        env_file=arguments.env_file,
+    )
 
 
 if __name__ == "__main__":

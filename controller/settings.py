@@ -7,6 +7,7 @@ start with a message that names the variable.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotation at run time
 from typing import Annotated, Any, Literal
 
@@ -17,6 +18,8 @@ from controller.durations import parse_duration
 __all__ = ["PREFIX", "Settings", "SettingsError"]
 
 PREFIX = "TWITCH_OPERATOR_"
+
+_OF_A_SERVICE = re.compile(PREFIX + r"(SERVICE_|PORT($|_)|SANDBOX_)")
 
 
 class SettingsError(Exception):
@@ -86,28 +89,40 @@ class Settings(BaseModel):
         """Read the settings.
 
         Args:
-            environment: Such as `os.environ`; names without the prefix are passed over.
+            environment: Such as `os.environ`; an empty value counts as unset.
 
         Raises:
-            SettingsError: A variable is unknown or its value cannot be used.
+            SettingsError: A value cannot be used.
         """
         given = {
-            name.removeprefix(PREFIX).lower(): value
-            for name, value in environment.items()
-            if name.startswith(PREFIX) and value != ""
+            field: environment[PREFIX + field.upper()]
+            for field in cls.model_fields
+            if environment.get(PREFIX + field.upper())
         }
         try:
             return cls.model_validate(given)
         except ValidationError as error:
             raise SettingsError(_explain(error)) from None
 
+    @classmethod
+    def unknown(cls, environment: Mapping[str, str]) -> list[str]:
+        """Names with the prefix that are no settings, and are not Kubernetes' own.
+
+        A Service called twitch-operator puts variables like TWITCH_OPERATOR_SERVICE_HOST into
+        every Pod of its namespace, so an unknown name is told and not refused.
+        """
+        return sorted(
+            name
+            for name in environment
+            if name.startswith(PREFIX)
+            and name.removeprefix(PREFIX).lower() not in cls.model_fields
+            and not _OF_A_SERVICE.match(name)
+        )
+
 
 def _explain(error: ValidationError) -> str:
     lines = []
     for fault in error.errors(include_url=False, include_input=False):
-        name = PREFIX + "_".join(str(part) for part in fault["loc"]).upper()
-        if fault["type"] == "extra_forbidden":
-            lines.append(f"{name}: no such setting; see docs/settings.md for the list")
-        else:
-            lines.append(f"{name}: {fault['msg']}")
+        name = PREFIX + str(fault["loc"][0]).upper()
+        lines.append(f"{name}: {fault['msg']}")
     return "\n".join(lines)

@@ -41,6 +41,8 @@ def run_operator(context: str | None) -> int:
     """
     settings = Settings.from_environment(os.environ)
     set_up_logging(settings.log_level, settings.log_format)
+    for name in Settings.unknown(os.environ):
+        logger.warning("%s: no such setting; it has no effect", name)
     return asyncio.run(_run(settings, context))
 
 

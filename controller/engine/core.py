@@ -9,21 +9,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from controller.clients.helix import Helix
 from controller.clients.identity import Identity
-from controller.clients.kube import KubeError, KubeNotFound, KubeUnavailable
 from controller.engine import pubnub_keys
 from controller.engine.channels import Channel
 from controller.engine.dispatch import Dispatcher
 from controller.engine.feeds import FeedPool
 from controller.engine.grants import GrantKeeper
 from controller.engine.live import LiveWatch
-from controller.engine.resource import CHANNEL, RULE, Key, Resource
+from controller.engine.resource import CHANNEL, RULE, Key, Kind, Resource
+from controller.engine.rivals import Rivals
 from controller.engine.rules import Rule
 from controller.engine.secrets import SecretStore
 from controller.engine.statuses import Reporter, StatusWriter
+from controller.engine.sync import Sync
 from controller.engine.workqueue import WorkQueue
 from controller.errors import OperatorError
 from controller.events import Verdict
@@ -49,7 +50,6 @@ _SETTLE = 1.0  # a channel that is applied together with its rule may come a mom
 _PATIENCE = 30.0  # after which a status is written even if a first round has not ended
 _FLUSH = 5.0
 _HOUSEKEEPING = 1.0
-_INSTALL_CRDS = "twitch-operator crds | kubectl apply -f -"
 _URGENT = frozenset({Verdict.FIRED, Verdict.FAILED, Verdict.UNKNOWN})
 
 
@@ -76,7 +76,8 @@ class Engine:
         self._rules: dict[Key, Rule] = {}
         self._rules_of: dict[Key, set[Key]] = {}
         self._filed: dict[Key, Key] = {}
-        self._by_user: dict[str, set[Key]] = {}
+        self._rivals = Rivals(self._channels.get, self._told)
+        self._sync = Sync(kube, settings, self._uids, self._found, self._gone)
         self._secrets = SecretStore(kube, settings, self._ask_again)
         self._queue: WorkQueue[Key] = WorkQueue(self._reconcile, _WORKERS)
         dispatcher = Dispatcher(self._rules.get, self._channel_of, self._decided, metrics)
@@ -87,18 +88,11 @@ class Engine:
         self._statuses = StatusWriter(
             kube, metrics, settings.status_interval, self._reporter, self._queue_resync
         )
-        self._resync_asked = asyncio.Event()
         self._beat = time.monotonic()
-        self.synced = False
 
     # What is told to the engine
 
-    def notify(
-        self,
-        kind: Literal["TwitchChannel", "TriggerRule"],
-        event: str | None,
-        body: Mapping[str, Any],
-    ) -> None:
+    def notify(self, kind: Kind, event: str | None, body: Mapping[str, Any]) -> None:
         """Take a watch event.
 
         Args:
@@ -112,42 +106,41 @@ class Engine:
         else:
             self._upsert(resource)
 
-    async def resync(self) -> None:
-        """List all resources, take what is new, and drop what is gone.
+    def _found(self, kind: Kind, body: Mapping[str, Any]) -> None:
+        self.notify(kind, None, body)
 
-        Raises:
-            KubeUnavailable: The API server is away.
-            KubeNotFound: The CRDs are not installed.
-        """
-        kinds: tuple[tuple[Any, str, Mapping[Key, Channel | Rule]], ...] = (
-            (CHANNEL, "twitchchannels", self._channels),
-            (RULE, "triggerrules", self._rules),
-        )
-        for kind, plural, holdings in kinds:
-            before = dict(holdings)
-            seen: set[str] = set()
-            for namespace in self._settings.watch_namespaces or (None,):
-                async for body in self._kube.list_all(plural, namespace):
-                    seen.add(body["metadata"]["uid"])
-                    self.notify(kind, "LISTED", body)
-            for key, holding in before.items():
-                # What came while the list was read is not in `before`.
-                if holding.resource.uid not in seen:
-                    self._remove(key, holding.resource.uid)
-        self.synced = True
+    async def resync(self) -> None:
+        """List all resources, take what is new, and drop what is gone; see `Sync.once`."""
+        await self._sync.once()
+
+    @property
+    def synced(self) -> bool:
+        """Whether all resources were listed once."""
+        return self._sync.done
+
+    def _uids(self, kind: Kind) -> set[str]:
+        return {held.resource.uid for held in self._holdings(kind).values()}
+
+    def _gone(self, kind: Kind, uid: str) -> None:
+        for key, held in list(self._holdings(kind).items()):
+            if held.resource.uid == uid:
+                self._remove(key, uid)
+
+    def _holdings(self, kind: Kind) -> dict[Key, Any]:
+        return self._channels if kind == CHANNEL else self._rules
 
     # Life
 
     async def run(self) -> None:
         """Run until cancelled."""
-        await self._first_sync()
+        await self._sync.first()
         async with asyncio.TaskGroup() as group:
             for job in (
                 self._queue.run(),
                 self._secrets.run(),
                 self._statuses.run(),
                 self._live.run(),
-                self._resync_on(),
+                self._sync.run(),
                 self._keep_house(),
             ):
                 group.create_task(job)
@@ -173,37 +166,6 @@ class Engine:
         """Whether the loops run and the event loop keeps up."""
         return time.monotonic() - self._beat < 10 * _HOUSEKEEPING and self._feeds.check()
 
-    async def _first_sync(self) -> None:
-        pause, told = 1.0, ""
-        while True:
-            try:
-                await self.resync()
-            except KubeNotFound:
-                problem = f"the CRDs are not installed: {_INSTALL_CRDS}"
-            except (KubeUnavailable, KubeError) as error:
-                problem = str(error)
-            else:
-                return
-            if problem != told:
-                logger.error("waiting for the API server: %s", problem)
-                told = problem
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, 10.0)
-
-    async def _resync_on(self) -> None:
-        while True:
-            try:
-                async with asyncio.timeout(self._settings.resync_interval):
-                    await self._resync_asked.wait()
-            except TimeoutError:
-                pass
-            self._resync_asked.clear()
-            try:
-                await self.resync()
-            except (KubeUnavailable, KubeError) as error:
-                logger.warning("the resources were not listed: %s", error)
-            await asyncio.sleep(1)
-
     async def _keep_house(self) -> None:
         while True:
             due = time.monotonic() + _HOUSEKEEPING
@@ -213,7 +175,7 @@ class Engine:
             self._feeds.check()
 
     def _queue_resync(self, _key: Key) -> None:
-        self._resync_asked.set()
+        self._sync.ask()
 
     def _ask_again(self, key: Hashable) -> None:
         if isinstance(key, Key):
@@ -222,8 +184,7 @@ class Engine:
     # Resources
 
     def _upsert(self, resource: Resource) -> None:
-        holdings: dict[Key, Any] = self._channels if resource.key.kind == CHANNEL else self._rules
-        held = holdings.get(resource.key)
+        held = self._holdings(resource.key.kind).get(resource.key)
         if held is not None and held.resource.uid == resource.uid:
             known = held.resource
             if (known.generation, known.requested_at) == (
@@ -261,7 +222,7 @@ class Engine:
         return Channel(resource, keeper, self._helix, self._started, self._settings.call_timeout)
 
     def _remove(self, key: Key, uid: str) -> None:
-        holdings: dict[Key, Any] = self._channels if key.kind == CHANNEL else self._rules
+        holdings = self._holdings(key.kind)
         held = holdings.get(key)
         if held is None or held.resource.uid != uid:
             return
@@ -272,7 +233,7 @@ class Engine:
         if key.kind == CHANNEL:
             held.stop()
             self._metrics.remove_channel(key.namespace, key.name)
-            self._settle_rivals(held)
+            self._rivals.settle(held)
             self._refresh_rules_of(key)
         else:
             self._feeds.drop(key)
@@ -314,7 +275,7 @@ class Engine:
             return await channel.keeper.reconcile(channel.spec)
         finally:
             channel.settle()
-            self._settle_rivals(channel)
+            self._rivals.settle(channel)
             channel.tried.set()
             grant = channel.keeper.grant
             if grant is not None:
@@ -334,35 +295,6 @@ class Engine:
         channel.settle()
         self._statuses.mark(channel.resource.key, urgent=True)
         self._refresh_rules_of(channel.resource.key)
-
-    def _settle_rivals(self, channel: Channel) -> None:
-        """A broadcaster belongs to the oldest channel that has its grant."""
-        user = channel.keeper.user
-        if user is None:
-            return
-        before, channel.broadcaster_id = channel.broadcaster_id, user.id
-        if before not in {None, user.id}:
-            self._settle_rivals_of(before)
-        self._by_user.setdefault(user.id, set()).add(channel.resource.key)
-        self._settle_rivals_of(user.id, channel)
-
-    def _settle_rivals_of(self, user_id: str, asking: Channel | None = None) -> None:
-        keys = self._by_user.get(user_id, set())
-        same = [
-            other
-            for other in map(self._channels.get, keys)
-            if other is not None and other.broadcaster_id == user_id
-        ]
-        keys.intersection_update(other.resource.key for other in same)
-        same.sort(key=lambda c: (c.resource.created, c.resource.uid))
-        for place, other in enumerate(same):
-            first = same[0].resource.key
-            rival = f"{first.namespace}/{first.name}" if place else None
-            if other.rival != rival:
-                other.rival = rival
-                other.settle()
-                if other is not asking and other.concluded:
-                    self._told(other)
 
     # Rules
 

@@ -10,7 +10,9 @@ from controller.resources.common import parse_instant
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CHANNEL", "RULE", "Key", "Resource"]
+__all__ = ["CHANNEL", "RULE", "Key", "Kind", "Resource"]
+
+Kind = Literal["TwitchChannel", "TriggerRule"]
 
 CHANNEL: Literal["TwitchChannel"] = "TwitchChannel"
 RULE: Literal["TriggerRule"] = "TriggerRule"
@@ -21,7 +23,7 @@ _REQUESTED_AT = "twitch-operator.dev/requestedAt"
 class Key(NamedTuple):
     """Names a resource."""
 
-    kind: Literal["TwitchChannel", "TriggerRule"]
+    kind: Kind
     namespace: str
     name: str
 
@@ -52,9 +54,7 @@ class Resource:
     status: Mapping[str, Any]
 
     @classmethod
-    def from_body(
-        cls, kind: Literal["TwitchChannel", "TriggerRule"], body: Mapping[str, Any]
-    ) -> Resource:
+    def from_body(cls, kind: Kind, body: Mapping[str, Any]) -> Resource:
         """Read what a list or a watch delivered."""
         meta = body["metadata"]
         return cls(

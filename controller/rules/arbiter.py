@@ -103,35 +103,69 @@ class Arbiter:
         # Announced before this process began: another may have called for it a moment ago.
         yield Wait(self._started + self._call_timeout)
         found, reply = yield from self._look_back(cue, cue.published, cue.length)
-        return found or (yield from self._call(cue, reply.now, doubtful=_still_open(reply)))
+        if found is not None:
+            return found
+        doubtful = _still_open(reply)
+        return (yield from self._call(cue, reply.now, cue.published, doubtful=doubtful))
 
-    def _call(self, cue: Cue, now: float, *, doubtful: bool) -> Generator[Step, Reply, Ruling]:
-        """Call, and once more where that is safe and makes sense."""
+    def _call(
+        self, cue: Cue, now: float, since: float | None = None, *, doubtful: bool
+    ) -> Generator[Step, Reply, Ruling]:
+        """Call, and once more where that is safe and makes sense.
+
+        Args:
+            cue: The cue.
+            now: The present time.
+            since: An ad from then on is this cue's own; None: from the first call on.
+            doubtful: A cooldown answer means that an earlier call ran.
+        """
+        unsure: Answer | None = None  # a call was lost, and nobody can say whether it ran
+        since = now if since is None else since
         for last_try in (False, True):
             refusal = self._refusal(cue, now)
             if refusal is not None:
                 return refusal
-            length, called = _what_is_left(cue, now), now
-            reply = yield from _ask(length)
+            called = now
+            length, reply, too_late = yield from self._ask(cue, now)
             answer, now = reply.answer, reply.now
             if answer is None or answer.kind not in _MAY_PASS:
-                return self._settled(cue, answer, now, length, doubtful=doubtful)
-            doubtful = doubtful or answer.kind is AnswerKind.NO_ANSWER
+                settled = too_late or self._settled(cue, answer, now, length, doubtful=doubtful)
+                return self._or_unknown(settled, cue, unsure, called, length)
+            if answer.kind is AnswerKind.NO_ANSWER:
+                doubtful, unsure = True, answer
             pause = max(answer.retry_after or 0.0, self._call_timeout)
             enough = last_try or now + pause > cue.due + cue.max_age
+            failed = Ruling(Verdict.FAILED, answer.message)
             if enough and not doubtful:
-                return Ruling(Verdict.FAILED, answer.message)
+                return failed
             reply = yield Wait(now + (self._call_timeout if enough else pause))
             if doubtful:
-                found, reply = yield from self._look_back(cue, called, length)
+                found, reply = yield from self._look_back(cue, since, length)
                 if found is not None:
                     return found
                 doubtful = _still_open(reply)
+                unsure = None if reply.last_ad_known else unsure
             now = reply.now
             if enough or self._refusal(cue, now) is not None:
-                return self._gave_up(cue, answer, called, length, unread=not reply.last_ad_known)
+                return self._or_unknown(failed, cue, unsure, called, length)
         msg = "the last try returns"
         raise AssertionError(msg)
+
+    def _ask(
+        self, cue: Cue, now: float
+    ) -> Generator[Step, Reply, tuple[int, Reply, Ruling | None]]:
+        """Call; where the token was refused, once more with a new one, if it is not too late."""
+        length = _what_is_left(cue, now)
+        reply = yield Call(length)
+        if reply.answer is not None and reply.answer.kind is AnswerKind.UNAUTHORIZED:
+            renewed = yield Refresh()
+            if renewed.refreshed:
+                too_late = _too_late(cue, renewed.now)
+                if too_late is not None:
+                    return length, reply, too_late
+                length = _what_is_left(cue, renewed.now)
+                reply = yield Call(length)
+        return length, reply, None
 
     def _look_back(
         self, cue: Cue, since: float, length: int
@@ -148,32 +182,30 @@ class Arbiter:
         detail = f"commercial of {length} s: Twitch's last_ad_at shows that it ran"
         return Ruling(Verdict.FIRED, detail), reply
 
-    def _gave_up(
-        self, cue: Cue, answer: Answer, called: float, length: int, *, unread: bool
+    def _or_unknown(
+        self, ruling: Ruling, cue: Cue, lost: Answer | None, called: float, length: int
     ) -> Ruling:
-        if answer.kind is AnswerKind.NO_ANSWER and unread:
-            self._remember(CueRecord(cue.id, cue.published, called, length, Verdict.UNKNOWN))
-            detail = f"{answer.message}; whether the commercial ran is not known"
-            return Ruling(Verdict.UNKNOWN, detail)
-        return Ruling(Verdict.FAILED, answer.message)
+        """The ruling, unless a call was lost that may have run all the same."""
+        if lost is None or ruling.verdict is Verdict.FIRED:
+            return ruling
+        self._remember(CueRecord(cue.id, cue.published, called, length, Verdict.UNKNOWN))
+        detail = f"{lost.message}; whether the commercial ran is not known"
+        return Ruling(Verdict.UNKNOWN, detail)
 
     def _refusal(self, cue: Cue, now: float) -> Ruling | None:
         """Why this cue starts nothing, or None."""
-        age = max(0.0, now - cue.due)
         known = self._known.get(cue.id)
         if known is not None:
             return Ruling(Verdict.DUPLICATE, f"the cue was {_past(known)} before")
         if cue.dry_run and cue.id in self._rehearsed:
             return Ruling(Verdict.DUPLICATE, "the cue was decided before")
-        if age > cue.max_age:
-            limit = format_duration(cue.max_age)
-            return Ruling(Verdict.EXPIRED, f"{age:.0f} s old, maxAge is {limit}")
+        too_late = _too_late(cue, now)
+        if too_late is not None:
+            return too_late
         if self.readiness is not None:
             return Ruling(self.readiness.verdict, self.readiness.detail)
         if self.next_eligible is not None and now < self.next_eligible:
             return Ruling(Verdict.COOLING_DOWN, f"not before {_clock(self.next_eligible)}")
-        if _what_is_left(cue, now) < 1:
-            return Ruling(Verdict.EXPIRED, f"{age:.0f} s old, the break of {cue.length} s is over")
         return None
 
     def _rehearse(self, cue: Cue, now: float) -> Ruling:
@@ -233,16 +265,6 @@ _MAY_PASS = frozenset({AnswerKind.NOT_SENT, AnswerKind.NO_ANSWER, AnswerKind.RAT
 _PAST = {Verdict.FIRED: "fired", Verdict.UNKNOWN: "called, with unknown outcome,"}
 
 
-def _ask(length: int) -> Generator[Step, Reply, Reply]:
-    """Call; where the token was refused, once more with a new one."""
-    reply = yield Call(length)
-    if reply.answer is not None and reply.answer.kind is AnswerKind.UNAUTHORIZED:
-        renewed = yield Refresh()
-        if renewed.refreshed:
-            return (yield Call(length))
-    return reply
-
-
 def _still_open(reply: Reply) -> bool:
     """Whether a cooldown answer would still mean that the earlier call ran.
 
@@ -250,6 +272,16 @@ def _still_open(reply: Reply) -> bool:
     """
     older = reply.last_ad if reply.last_ad_known else None
     return older is None or older + COOLDOWN <= reply.now
+
+
+def _too_late(cue: Cue, now: float) -> Ruling | None:
+    age = max(0.0, now - cue.due)
+    if age > cue.max_age:
+        limit = format_duration(cue.max_age)
+        return Ruling(Verdict.EXPIRED, f"{age:.0f} s old, maxAge is {limit}")
+    if _what_is_left(cue, now) < 1:
+        return Ruling(Verdict.EXPIRED, f"{age:.0f} s old, the break of {cue.length} s is over")
+    return None
 
 
 def _what_is_left(cue: Cue, now: float) -> int:

@@ -64,7 +64,9 @@ def decide(rule: CompiledRule, policy: RulePolicy, event: Event, now: float) -> 
         return Matched(cue_id, event.published, Ruling(Verdict.FAILED, time.reason))
     if policy.suspended:
         return Matched(cue_id, time, Ruling(Verdict.SUSPENDED, "spec.suspend of the rule is true"))
-    age = now - time
+    # A clock that is ahead must not keep a cue young for longer than its maxAge.
+    begins = min(time, event.published, now)
+    age = now - begins
     if age > policy.max_age:
         limit = format_duration(policy.max_age)
         ruling = Ruling(Verdict.EXPIRED, f"{age:.0f} s old, maxAge is {limit}")
@@ -72,8 +74,6 @@ def decide(rule: CompiledRule, policy: RulePolicy, event: Event, now: float) -> 
     length = rule.commercial_length(event.payload)
     if isinstance(length, Refusal):
         return Matched(cue_id, time, Ruling(Verdict.FAILED, length.reason))
-    # A clock that is ahead must not keep a cue young for longer than its maxAge.
-    begins = min(time, now)
     cue = Cue(cue_id, event.published, length, policy.max_age, policy.dry_run, begins)
     return Matched(cue_id, time, cue)
 

@@ -1,0 +1,118 @@
+"""`twitch-operator sandbox`: control plane and simulators alone, to try one's own rules with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from controller.resources.kind import GROUP
+from controller.resources.schema import KINDS, crd_manifests
+from controller.sandbox import controlplane
+from controller.sandbox.controlplane import ControlPlaneError
+from controller.sandbox.stage import Stage, exports, signals_interrupt, write_exports
+
+if TYPE_CHECKING:
+    from controller.sandbox.controlplane import ControlPlane
+
+__all__ = ["ESTABLISHED", "crd_stream", "kubectl_alias", "run_sandbox"]
+
+ESTABLISHED = (
+    "wait",
+    "--for=condition=Established",
+    *(f"crd/{kind.plural}.{GROUP}" for kind in KINDS),
+)
+"""The kubectl command that waits until the API server serves our kinds."""
+
+
+def run_sandbox(
+    *, kubeconfig: Path | None, context: str | None, folder: Path | None, env_file: Path | None
+) -> int:
+    """Run until Ctrl-C or SIGTERM.
+
+    Args:
+        kubeconfig: Of a cluster to use in place of a control plane of its own; None: the usual one
+            if `context` is given, else none.
+        context: Of that kubeconfig; None: its current one.
+        folder: Where a control plane of its own keeps everything, for good; None: nowhere.
+        env_file: Gets the variables to export once all is ready, and goes in the end.
+
+    Returns:
+        The exit code: 0 when it was ended, 1 when it could not start.
+    """
+    with signals_interrupt():
+        try:
+            with ExitStack() as stack:
+                plane = stack.enter_context(_plane(kubeconfig, context, folder))
+                stage = stack.enter_context(Stage(plane))
+                plane.run_kubectl("apply", "--server-side", "-f", "-", input=crd_stream(), check=True)
+                plane.run_kubectl(*ESTABLISHED, check=True)
+                if env_file is not None:
+                    stack.callback(env_file.unlink, missing_ok=True)
+                    write_exports(env_file, stage.environment)
+                sys.stdout.write(_welcome(stage))
+                sys.stdout.flush()
+                while True:
+                    signal.pause()
+        except KeyboardInterrupt:
+            return 0
+        except (ControlPlaneError, OSError) as error:
+            sys.stderr.write(f"twitch-operator sandbox: {error}\n")
+            return 1
+
+
+def crd_stream() -> str:
+    """All CRDs as one YAML stream, as `twitch-operator crds` prints them."""
+    return "---\n".join(crd_manifests().values())
+
+
+def kubectl_alias(plane: ControlPlane) -> str:
+    """A line for a shell of a machine that has no kubectl; empty where it has one."""
+    return "" if shutil.which("kubectl") else f"alias kubectl={plane.kubectl}\n"
+
+
+def _plane(kubeconfig: Path | None, context: str | None, folder: Path | None) -> ControlPlane:
+    if kubeconfig is None and context is None:
+        return controlplane.start(folder=folder)
+    if folder is not None:
+        msg = (
+            "--folder is for a control plane of the sandbox's own; leave it out, or else "
+            "--kubeconfig and --context"
+        )
+        raise ControlPlaneError(msg)
+    usual = Path(os.environ.get("KUBECONFIG") or Path.home() / ".kube" / "config")
+    return controlplane.use_existing(kubeconfig or usual, context)
+
+
+def _welcome(stage: Stage) -> str:
+    twitch, lines = stage.twitch, exports(stage.environment) + kubectl_alias(stage.plane)
+    return f"""\
+{stage.plane.describe()}; the CRDs are installed
+Simulated Twitch: {twitch}/_sandbox lists what it can be told
+Simulated PubNub: {stage.pubnub}/_sandbox does too
+
+In another terminal:
+
+{_indented(lines)}
+  # An application, a broadcaster, and the consent with a refresh token for your Secret
+  curl {twitch}/_sandbox/apps -d '{{"client_id": "me", "client_secret": "mine"}}'
+  curl {twitch}/_sandbox/broadcasters -d '{{"login": "mst3k"}}'
+  curl {twitch}/_sandbox/broadcasters/mst3k/consent -d '{{"client_id": "me"}}'
+
+  # The operator, and a message for it
+  twitch-operator run
+  curl {stage.publish_url("TOPIC")} -d @message.json
+
+  # What Twitch was asked to run
+  curl {twitch}/_sandbox/commercials
+
+Ctrl-C ends it.
+"""
+
+
+def _indented(lines: str) -> str:
+    return "".join(f"  {line}\n" for line in lines.splitlines())

@@ -1,0 +1,107 @@
+"""Lists all resources: at the start, and now and then, to find what a watch can miss."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from controller.clients.kube import KubeError, KubeNotFound, KubeUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from controller.clients.kube import Kube
+    from controller.engine.resource import Kind
+    from controller.settings import Settings
+
+__all__ = ["Sync"]
+
+logger = logging.getLogger(__name__)
+
+_INSTALL_CRDS = "twitch-operator crds | kubectl apply -f -"
+_PLURALS: dict[Kind, str] = {"TwitchChannel": "twitchchannels", "TriggerRule": "triggerrules"}
+_SPACING = 1.0
+
+
+class Sync:
+    """Compares what is held with what the API server has.
+
+    Args:
+        kube: Lists.
+        settings: Namespaces, and how often.
+        held: The UIDs of the resources of a kind that are held.
+        found: Called with kind and body of each resource.
+        gone: Called with kind and UID of each that was held before the list and is not in it.
+    """
+
+    def __init__(
+        self,
+        kube: Kube,
+        settings: Settings,
+        held: Callable[[Kind], set[str]],
+        found: Callable[[Kind, Mapping[str, Any]], None],
+        gone: Callable[[Kind, str], None],
+    ) -> None:
+        self._kube = kube
+        self._settings = settings
+        self._held = held
+        self._found = found
+        self._gone = gone
+        self._asked = asyncio.Event()
+        self.done = False
+
+    def ask(self) -> None:
+        """List soon."""
+        self._asked.set()
+
+    async def once(self) -> None:
+        """List all resources, tell what is there, and what is gone.
+
+        Raises:
+            KubeUnavailable: The API server is away.
+            KubeNotFound: The CRDs are not installed.
+        """
+        for kind, plural in _PLURALS.items():
+            # What comes while the list is read is not among these, and not taken for gone.
+            left = self._held(kind)
+            for namespace in self._settings.watch_namespaces or (None,):
+                async for body in self._kube.list_all(plural, namespace):
+                    left.discard(body["metadata"]["uid"])
+                    self._found(kind, body)
+            for uid in left:
+                self._gone(kind, uid)
+        self.done = True
+
+    async def first(self) -> None:
+        """List until it works."""
+        pause, told = 1.0, ""
+        while True:
+            try:
+                await self.once()
+            except KubeNotFound:
+                problem = f"the CRDs are not installed: {_INSTALL_CRDS}"
+            except (KubeUnavailable, KubeError) as error:
+                problem = str(error)
+            else:
+                return
+            if problem != told:
+                logger.error("waiting for the API server: %s", problem)
+                told = problem
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 10.0)
+
+    async def run(self) -> None:
+        """List every interval, and when asked, until cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout(self._settings.resync_interval):
+                    await self._asked.wait()
+            except TimeoutError:
+                pass
+            self._asked.clear()
+            try:
+                await self.once()
+            except (KubeUnavailable, KubeError) as error:
+                logger.warning("the resources were not listed: %s", error)
+            await asyncio.sleep(_SPACING)

@@ -1,0 +1,67 @@
+"""How the demo speaks: numbered steps, the very commands, what they answered."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from controller.sandbox.demo.outcome import Check
+
+__all__ = ["Script"]
+
+_INDENT = "   "
+_WIDTH = 80
+
+
+class Script:
+    """Writes what a newcomer reads.
+
+    Args:
+        console: Where to. Lines are never broken here, so that they can be copied.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._steps = 0
+
+    def say(self, text: str = "", style: str = "") -> None:
+        """Write a line, or several."""
+        self.console.print(Text(text, style), soft_wrap=True)
+
+    def step(self, text: str) -> None:
+        """Announce the next step."""
+        self._steps += 1
+        self.say()
+        self.say(f"{self._steps:2} {text}", "bold")
+
+    def command(self, text: str) -> None:
+        """Show a command that does what is done now."""
+        self.say(f"{_INDENT}$ {text}", "cyan")
+
+    def curl(self, url: str, body: str = "") -> None:
+        """Show a POST as a command; a long one is broken where a shell allows it."""
+        text = f"curl {url} -d {body}" if body else f"curl {url}"
+        if body and len(_INDENT) + 2 + len(text) > _WIDTH:
+            text = f"curl {url} \\\n{_INDENT}    -d {body}"
+        self.command(text)
+
+    def output(self, text: str) -> None:
+        """Show what came of it."""
+        if text := text.rstrip():
+            self.say("\n".join(_INDENT + line for line in text.splitlines()), "dim")
+
+    def check(self, check: Check) -> None:
+        """Show something that was checked."""
+        mark, style = ("✓", "green") if check.holds else ("✗", "bold red")
+        self.console.print(Text(f"{_INDENT}{mark} ", style) + Text(check.text), soft_wrap=True)
+
+    def error(self, text: str) -> None:
+        """Tell on standard error what ended the demo."""
+        self.say()
+        sys.stdout.flush()
+        print(f"twitch-operator demo: {text}", file=sys.stderr)

@@ -1,0 +1,93 @@
+"""Channels and rules as a table, made from their statuses."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from controller.sandbox.demo.outcome import condition, epoch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["tables"]
+
+_STYLES = {"True": "green", "False": "red", "Fired": "green", "Failed": "red", "Unknown": "yellow"}
+
+Resource = dict[str, Any]
+
+
+def tables(resources: Sequence[Resource], now: float | None) -> Group:
+    """Draw one table of the TwitchChannels and one of the TriggerRules.
+
+    Args:
+        resources: As kubectl gives them.
+        now: Seconds since the epoch: instants are shown as distances from it. None: as the time
+            of day in UTC, which does not change by itself.
+    """
+    channels = _table("CHANNEL", "READY", "LIVE", "LAST-RUN", "LENGTH", "NEXT-OK", "REASON")
+    rules = _table("RULE", "READY", "FEED", "LAST-CUE", "VERDICT", "FIRED", "SKIPPED")
+    for each in resources:
+        if each["kind"] == "TwitchChannel":
+            channels.add_row(*_channel(each, now))
+        else:
+            rules.add_row(*_rule(each, now))
+    return Group(channels, Text(), rules)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
+    for column in columns:
+        table.add_column(column, no_wrap=True)
+    return table
+
+
+def _channel(channel: Resource, now: float | None) -> list[Text]:
+    ran = channel.get("status", {}).get("commercials", {})
+    length = ran.get("lastLengthSeconds")
+    return [
+        Text(channel["metadata"]["name"]),
+        _status(channel, "Ready"),
+        _status(channel, "Live"),
+        _when(ran.get("lastStartTime"), now),
+        Text(f"{length} s" if length else ""),
+        _when(ran.get("nextEligibleTime"), now),
+        Text(condition(channel, "Ready").get("reason", "")),
+    ]
+
+
+def _rule(rule: Resource, now: float | None) -> list[Text]:
+    status = rule.get("status", {})
+    verdict = next((each["verdict"] for each in status.get("recentDecisions", ())), "")
+    counts = status.get("counts", {})
+    return [
+        Text(rule["metadata"]["name"]),
+        _status(rule, "Ready"),
+        _status(rule, "FeedConnected"),
+        _when(status.get("lastEventTime"), now),
+        Text(verdict, _STYLES.get(verdict, "yellow")),
+        Text(str(counts.get("fired", ""))),
+        Text(str(counts.get("skipped", ""))),
+    ]
+
+
+def _status(resource: Resource, kind: str) -> Text:
+    status = condition(resource, kind).get("status", "")
+    return Text(status, _STYLES.get(status, ""))
+
+
+def _when(instant: str | None, now: float | None) -> Text:
+    at = epoch(instant)
+    if at is None:
+        return Text()
+    if now is None:
+        return Text(f"{datetime.fromtimestamp(at, UTC):%H:%M:%S}Z")
+    minutes, seconds = divmod(abs(round(at - now)), 60)
+    distance = f"{minutes} m {seconds:02} s" if minutes else f"{seconds} s"
+    if at > now:
+        return Text(f"in {distance}", "yellow")
+    return Text(f"{distance} ago")

@@ -1,0 +1,125 @@
+"""The whole sandbox: a control plane, and simulated Twitch and PubNub beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import signal
+import threading
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Self
+
+from controller.sandbox.controlplane.kubeconfig import write_private
+from controller.sandbox.pubnub import SUBSCRIBE_KEY, PubNubSimulator
+from controller.sandbox.twitch import TwitchSimulator
+from controller.settings import PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from controller.sandbox.controlplane import ControlPlane
+
+__all__ = ["Stage", "exports", "signals_interrupt", "write_exports"]
+
+
+class Stage:
+    """Simulated Twitch and PubNub beside a control plane; a context manager that ends them.
+
+    The simulators serve in a thread of their own, so that the caller may block; they are steered
+    over HTTP, as from any other process.
+
+    Args:
+        plane: It is used, and not closed in the end.
+    """
+
+    def __init__(self, plane: ControlPlane) -> None:
+        self.plane = plane
+        self._twitch = TwitchSimulator()
+        self._pubnub = PubNubSimulator()
+        self._started: Future[asyncio.AbstractEventLoop] = Future()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="simulators", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._started.result()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._started.result().call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    @property
+    def twitch(self) -> str:
+        """URL of simulated Twitch; `/_sandbox` below it lists what it can be told."""
+        return self._twitch.url
+
+    @property
+    def pubnub(self) -> str:
+        """URL of simulated PubNub; `/_sandbox` below it lists what it can be told."""
+        return self._pubnub.url
+
+    def publish_url(self, topic: str) -> str:
+        """Where a message for a topic is posted to."""
+        return f"{self.pubnub}/publish/demo/{SUBSCRIBE_KEY}/0/{topic}/0"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What to export, so that kubectl and the operator find all of it."""
+        variables = {
+            "KUBECONFIG": str(self.plane.kubeconfig),
+            f"{PREFIX}HELIX_URL": self._twitch.helix_url,
+            f"{PREFIX}IDENTITY_URL": self._twitch.identity_url,
+            f"{PREFIX}PUBNUB_ORIGIN": self._pubnub.origin,
+            f"{PREFIX}PUBNUB_TLS": "false",
+            "SANDBOX_TWITCH": self.twitch,
+            "SANDBOX_PUBNUB": self.pubnub,
+            "SANDBOX_KUBECTL": str(self.plane.kubectl),
+        }
+        if any(os.environ.get(name) for name in _PROXIES):
+            before = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+            variables["no_proxy"] = f"{before},127.0.0.1" if before else "127.0.0.1"
+        return variables
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:
+            if self._started.done():
+                raise
+            self._started.set_exception(error)
+
+    async def _serve(self) -> None:
+        async with self._twitch, self._pubnub:
+            self._started.set_result(asyncio.get_running_loop())
+            await self._stop.wait()
+
+
+_PROXIES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
+
+
+def exports(variables: Mapping[str, str]) -> str:
+    """Lines for a POSIX shell, one for each variable."""
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+
+
+def write_exports(file: Path, variables: Mapping[str, str]) -> None:
+    """Write a file for a shell to read with `.`; it is there whole or not at all."""
+    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
+    write_private(unfinished, exports(variables))
+    unfinished.replace(file)
+
+
+@contextmanager
+def signals_interrupt() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP do what Ctrl-C does, so that every ending cleans up alike."""
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
