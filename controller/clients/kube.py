@@ -10,6 +10,7 @@ import base64
 import binascii
 import json
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -23,7 +24,7 @@ from kubernetes.aio.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, load
 from controller.errors import OperatorError, PermanentError, TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from controller.sensitive import Sensitive
 
@@ -44,6 +45,7 @@ VERSION = "v1alpha1"
 
 _TIMEOUT = 10.0
 _PAGE = 500
+_LOG_IN_INTERVAL = 10.0
 _IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
 
 
@@ -148,14 +150,19 @@ class Kube:
 
     Use as an async context manager. Every call raises `KubeUnavailable` when the API server is away
     or overloaded, and a `KubeError` when it refuses.
+
+    Args:
+        load: Finds the API server and how to log in; asked again after a 401, because credentials
+            of a kubeconfig may expire.
     """
 
-    def __init__(self, configuration: Configuration) -> None:
-        self._configuration = configuration
+    def __init__(self, load: Callable[[], Awaitable[Configuration]]) -> None:
+        self._load = load
         self._client: ApiClient | None = None
+        self._loaded = 0.0
 
     async def __aenter__(self) -> Self:
-        self._client = ApiClient(self._configuration)
+        self._client = ApiClient(await self._load())
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -263,7 +270,20 @@ class Kube:
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             msg = f"the API server did not answer: {type(error).__name__}"
             raise KubeUnavailable(msg) from error
+        if response.status == 401:
+            await self._log_in_again()
         return _answer(method, path, response.status, content)
+
+    async def _log_in_again(self) -> None:
+        """Read the credentials anew; the caller's next try uses them."""
+        now = time.monotonic()
+        if now < self._loaded + _LOG_IN_INTERVAL:
+            return
+        self._loaded = now
+        old, self._client = self._client, ApiClient(await self._load())
+        if old is not None:
+            # Calls under way on it fail as if the API server had been away, and are repeated.
+            await old.close()
 
 
 def _answer(method: str, path: str, status: int, content: bytes) -> dict[str, Any]:

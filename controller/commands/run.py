@@ -18,7 +18,7 @@ from controller.logs import set_up_logging
 from controller.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Mapping
     from typing import Any, Literal
 
     from kubernetes.aio.client.configuration import Configuration
@@ -52,8 +52,11 @@ async def _run(settings: Settings, context: str | None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     metrics = Metrics()
-    configuration = await load_configuration(context)
-    async with Kube(configuration) as kube, new_http_client(settings) as http:
+
+    def load() -> Awaitable[Configuration]:
+        return load_configuration(context)
+
+    async with Kube(load) as kube, new_http_client(settings) as http:
         engine = Engine(settings, kube, http, metrics)
 
         def notify(

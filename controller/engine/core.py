@@ -172,7 +172,9 @@ class Engine:
             await asyncio.sleep(_HOUSEKEEPING)
             self._beat = time.monotonic()
             self._metrics.loop_lag.set(max(0.0, self._beat - due))
-            self._feeds.check()
+            if not self._feeds.check():
+                msg = "a feed's loop has ended"
+                raise RuntimeError(msg)
 
     def _queue_resync(self, _key: Key) -> None:
         self._sync.ask()

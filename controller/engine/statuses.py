@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from controller.clients.kube import KubeConflict, KubeError, KubeNotFound, KubeUnavailable
-from controller.policies.backoff import backoff
+from controller.engine.workqueue import WorkQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,8 +27,8 @@ logger = logging.getLogger(__name__)
 
 _AT_ONCE = 8
 _SPACING = 1.0  # between two writes of one object that are both urgent
+_MOST_PAUSE = 15.0  # between two tries while the API server is away
 _PLURALS = {"TwitchChannel": "twitchchannels", "TriggerRule": "triggerrules"}
-
 
 S = TypeVar("S", bound="StatusModel")
 
@@ -49,14 +48,6 @@ class Reporter(Protocol[S]):
     def written(self, status: S, body: Mapping[str, Any]) -> None:
         """Take note that this is what the API server holds now."""
         ...
-
-
-class _Mark:
-    __slots__ = ("due", "failures")
-
-    def __init__(self, due: float) -> None:
-        self.due = due
-        self.failures = 0
 
 
 class StatusWriter:
@@ -83,10 +74,9 @@ class StatusWriter:
         self._interval = interval
         self._reporter = reporter
         self._on_gone = on_gone
-        self._marks: dict[Key, _Mark] = {}
         self._last: dict[Key, float] = {}
-        self._busy: set[Key] = set()
-        self._wake = asyncio.Event()
+        self._marked: set[Key] = set()
+        self._queue: WorkQueue[Key] = WorkQueue(self._write, _AT_ONCE, most=_MOST_PAUSE)
 
     def mark(self, key: Key, *, urgent: bool) -> None:
         """Ask for a write if there is news.
@@ -95,112 +85,60 @@ class StatusWriter:
             key: The resource.
             urgent: As soon as may be; else not before the interval since the last write is over.
         """
-        now = time.time()
-        last = self._last.get(key, 0.0)
-        due = max(now, last + (_SPACING if urgent else self._interval))
-        mark = self._marks.get(key)
-        if mark is None:
-            self._marks[key] = _Mark(due)
-        elif not mark.failures:
-            mark.due = min(mark.due, due)
-        self._wake.set()
+        self._marked.add(key)
+        spacing = _SPACING if urgent else self._interval
+        self._queue.add(key, self._last.get(key, 0.0) + spacing)
 
     def forget(self, key: Key) -> None:
         """Drop a resource that is gone."""
-        self._marks.pop(key, None)
+        self._queue.forget(key)
+        self._marked.discard(key)
         self._last.pop(key, None)
 
     async def run(self) -> None:
         """Write until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for _ in range(_AT_ONCE):
-                group.create_task(self._write_on())
+        await self._queue.run()
 
     async def flush(self, within: float) -> None:
-        """Write all that is marked, due or not, for at most so many seconds."""
-        for mark in self._marks.values():
-            mark.due = 0.0
-        end = time.monotonic() + within
-        while self._marks and time.monotonic() < end:
-            key = next(iter(self._marks))
-            mark = self._marks.pop(key)
-            try:
-                async with asyncio.timeout(end - time.monotonic()):
-                    await self._write(key, mark)
-            except TimeoutError:
-                break
-        if self._marks:
-            logger.warning("%d statuses were not written at the end", len(self._marks))
-
-    async def _write_on(self) -> None:
-        while True:
-            found = self._take()
-            if isinstance(found, float):
-                self._wake.clear()
-                try:
-                    async with asyncio.timeout(found):
-                        await self._wake.wait()
-                except TimeoutError:
-                    pass
-                continue
-            await self._write(*found)
-
-    def _take(self) -> tuple[Key, _Mark] | float:
-        """The mark that is due, or the seconds until one is."""
-        now, soonest = time.time(), 60.0
-        for key, mark in self._marks.items():
-            if key in self._busy:
-                continue  # its writer wakes the others when it is done
-            if mark.due <= now:
-                del self._marks[key]
-                return key, mark
-            soonest = min(soonest, mark.due - now)
-        return soonest
-
-    async def _write(self, key: Key, mark: _Mark) -> None:
-        self._busy.add(key)
+        """Write what is still marked, due or not, for at most so many seconds."""
         try:
-            await self._write_news(key, mark)
-        finally:
-            self._busy.discard(key)
-            self._wake.set()
+            async with asyncio.timeout(within):
+                for key in list(self._marked):
+                    await self._write(key)
+        except (TimeoutError, KubeUnavailable):
+            logger.warning("%d statuses were not written at the end", len(self._marked))
 
-    async def _write_news(self, key: Key, mark: _Mark) -> None:
-        result = "written"
+    async def _write(self, key: Key) -> None:
+        """Write one status if there is news; raises what is worth another try."""
+        self._marked.discard(key)
+        reporter = self._reporter(key)
+        status = reporter.compose(time.time()) if reporter is not None else None
+        if reporter is None or status is None:
+            return
+        resource, body = reporter.resource, status.to_status()
+        if _news(body) == _news(resource.status):
+            return
+        self._last[key] = time.time()
+        result = "failed"
         try:
-            reporter = self._reporter(key)
-            status = reporter.compose(time.time()) if reporter is not None else None
-            if reporter is None or status is None:
-                return
-            resource, body = reporter.resource, status.to_status()
-            if _news(body) == _news(resource.status):
-                return
-            self._last[key] = time.time()
             await self._kube.replace_status(
                 _PLURALS[key.kind], key.namespace, key.name, resource.uid, body
             )
             reporter.written(status, body)
+            result = "written"
         except (KubeNotFound, KubeConflict):
             result = "gone"
             self._on_gone(key)
-        except KubeUnavailable as error:
+        except KubeUnavailable:
             result = "unavailable"
-            self._again(key, mark, error)
+            self._marked.add(key)
+            raise
         except KubeError as error:
+            # The spec's next change, or new news, leads to another try.
             result = "refused"
             logger.error("%s: the status was refused: %s", key, error)
-        except Exception:
-            result = "failed"
-            logger.exception("%s: the status was not written", key)
-        self._metrics.status_writes.labels(key.kind, result).inc()
-
-    def _again(self, key: Key, mark: _Mark, error: KubeUnavailable) -> None:
-        mark.failures += 1
-        pause = backoff(mark.failures, random.random(), most=30.0)  # noqa: S311 - jitter
-        mark.due = time.time() + pause
-        self._marks.setdefault(key, mark)
-        if mark.failures == 1:
-            logger.warning("%s: the status waits: %s", key, error)
+        finally:
+            self._metrics.status_writes.labels(key.kind, result).inc()
 
 
 def _news(status: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,10 +32,14 @@ class WorkQueue(Generic[K]):
         work: Does one round; returns when to come back by itself (seconds since the epoch) or None.
             An `OperatorError` or any other exception means: again, after a growing pause.
         workers: So many keys at once.
+        most: Seconds of the longest pause after failures.
     """
 
-    def __init__(self, work: Callable[[K], Awaitable[float | None]], workers: int) -> None:
+    def __init__(
+        self, work: Callable[[K], Awaitable[float | None]], workers: int, most: float = 60.0
+    ) -> None:
         self._work = work
+        self._most = most
         self._slots = asyncio.Semaphore(workers)
         self._due: dict[K, float] = {}
         self._heap: list[tuple[float, int, K]] = []
@@ -110,6 +114,10 @@ class WorkQueue(Generic[K]):
         try:
             again = await self._work(key)
         except OperatorError as error:
+            logger.log(
+                logging.DEBUG if key in self._failures else logging.WARNING,
+                "%s: %s; trying again", key, error,
+            )  # fmt: skip
             pause = self._pause(key)
             hint = error.retry_after if isinstance(error, TransientError) else None
             return time.time() + max(pause, hint or 0.0)
@@ -122,4 +130,4 @@ class WorkQueue(Generic[K]):
 
     def _pause(self, key: K) -> float:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
-        return backoff(failures, random.random())  # noqa: S311 - jitter
+        return backoff(failures, random.random(), most=self._most)  # noqa: S311 - jitter

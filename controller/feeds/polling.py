@@ -12,6 +12,7 @@ connection looks the same healthy or dead.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 __all__ = ["AccessDenied", "Batch", "Poller", "Subscribe"]
+
+logger = logging.getLogger(__name__)
 
 _MOST_PAUSE = 5.0  # a longer one would cost cues that are still young
 _MOST_PAUSE_DENIED = 30.0
@@ -127,11 +130,19 @@ class Poller:
                 failures = 0
             except TransientError as error:
                 failures += 1
-                self._proven = False
                 denied = isinstance(error, AccessDenied)
-                self._tell(FeedHealth(False, _reason(denied=denied), str(error)))
-                most = _MOST_PAUSE_DENIED if denied else _MOST_PAUSE
-                await self._pause(backoff(failures, random.random(), first=0.5, most=most))  # noqa: S311 - jitter
+                await self._failed(str(error), failures, denied=denied)
+            except Exception:
+                # A fault of ours must not silence the feed: it is told, and the loop goes on.
+                logger.exception("a poll failed")
+                failures += 1
+                await self._failed("an internal fault; see the operator's log", failures)
+
+    async def _failed(self, told: str, failures: int, *, denied: bool = False) -> None:
+        self._proven = False
+        self._tell(FeedHealth(False, "AccessDenied" if denied else "TransientError", told))
+        most = _MOST_PAUSE_DENIED if denied else _MOST_PAUSE
+        await self._pause(backoff(failures, random.random(), first=0.5, most=most))  # noqa: S311 - jitter
 
     async def _pause(self, seconds: float) -> None:
         try:
@@ -196,7 +207,3 @@ class Poller:
         if health != self.health:
             self.health = health
             self._on_health()
-
-
-def _reason(*, denied: bool) -> str:
-    return "AccessDenied" if denied else "TransientError"

@@ -145,7 +145,13 @@ class PubNubFeed:
         # Ages are told by this machine's clock: where it is off, PubNub's times are moved to it.
         shift = ahead if abs(ahead) >= _CLOCKS_AGREE else 0.0
         for message in messages:
-            event = self._event(message, received, shift)
+            try:
+                event = self._event(message, received, shift)
+            except Exception:
+                # A fault of ours with one message must not hold the others back.
+                logger.exception("a message was not understood")
+                self._on_malformed("an internal fault")
+                continue
             if event is not None:
                 await self.events.put(event)
 
