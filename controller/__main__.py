@@ -49,14 +49,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     text = "watch it work, on this machine: a real API server, simulated Twitch and PubNub"
-    demo = commands.add_parser("demo", help=text, description=text.capitalize() + ".")
+    demo = commands.add_parser("demo", help=text, description=f"{text[0].upper()}{text[1:]}.")
     demo.add_argument("--once", action="store_true", help="check the outcome and end: 0 or 1")
     demo.set_defaults(command=_demo)
 
 
 def _add_sandbox(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     text = "an API server, simulated Twitch and PubNub on this machine, to try your own rules with"
-    sandbox = commands.add_parser("sandbox", help=text, description=text.capitalize() + ".")
+    sandbox = commands.add_parser("sandbox", help=text, description=f"{text[0].upper()}{text[1:]}.")
     sandbox.add_argument(
         "--kubeconfig", type=Path, help="use this cluster in place of an API server of its own"
     )

@@ -16,14 +16,17 @@ from typing import Literal
 __all__ = ["redact", "set_up_logging"]
 
 _NAMES = (
-    "access_token|refresh_token|client_secret|code|device_code|auth|auth_key|auth-key|token"
-    "|signature|subscribe_key|cipher_key"
+    "(?:access|refresh)[_-]token|client[_-]secret|(?:auth|cipher|subscribe)[_-]key|device_code"
+    "|auth|code|signature|token"
 )
 _PATTERNS = (
     # In queries and forms: name=value
     (re.compile(rf"(?i)(?<![\w-])({_NAMES})=[^&\s\"']+"), r"\1=***"),
     # In JSON and in the repr of dicts: "name": "value"
-    (re.compile(rf"(?i)([\"'](?:{_NAMES})[\"']\s*:\s*)([\"'])[^\"']*\2"), r"\1\2***\2"),
+    (
+        re.compile(rf"(?is)([\"'](?:{_NAMES})[\"']\s*:\s*b?)([\"'])(?:\\.|(?!\2)[^\\])*\2"),
+        r"\1\2***\2",
+    ),
     # In headers
     (re.compile(r"(?i)\b(bearer|oauth)\s+(?!error\b)[\w.~+/=-]{8,}"), r"\1 ***"),
     # PubNub's subscribe key stands in the path.

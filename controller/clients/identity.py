@@ -24,6 +24,8 @@ from controller.sensitive import Sensitive
 if TYPE_CHECKING:
     from controller.settings import Settings
 
+_LIFETIME = 3600.0
+
 __all__ = ["Application", "Identity", "Tokens", "Validation"]
 
 
@@ -141,13 +143,19 @@ def _tokens(response: httpx.Response) -> Tokens:
         return Tokens(
             access=Sensitive(_text(body["access_token"])),
             refresh=Sensitive(_text(refresh)) if refresh else None,
-            expires_in=float(body.get("expires_in") or 0),
+            expires_in=_lifetime(body.get("expires_in")),
             scopes=_scopes(scope) if scope is not None else None,
         )
     except (ValueError, TypeError, KeyError, AttributeError):
         # The body holds tokens: neither it nor the cause may travel in the error.
         msg = "Twitch's token answer lacks what the contract promises"
         raise TransientError(msg) from None
+
+
+def _lifetime(value: object) -> float:
+    """Seconds; a token without a lifetime is looked at again within the hour."""
+    seconds = float(value) if isinstance(value, int | float) else 0.0
+    return seconds if seconds > 0 else _LIFETIME
 
 
 def _validation(response: httpx.Response) -> Validation:

@@ -8,6 +8,7 @@ import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from subprocess import SubprocessError
 from typing import TYPE_CHECKING
 
 from controller.resources.kind import GROUP
@@ -19,14 +20,7 @@ from controller.sandbox.stage import Stage, exports, signals_interrupt, write_ex
 if TYPE_CHECKING:
     from controller.sandbox.controlplane import ControlPlane
 
-__all__ = ["ESTABLISHED", "crd_stream", "kubectl_alias", "run_sandbox"]
-
-ESTABLISHED = (
-    "wait",
-    "--for=condition=Established",
-    *(f"crd/{kind.plural}.{GROUP}" for kind in KINDS),
-)
-"""The kubectl command that waits until the API server serves our kinds."""
+__all__ = ["install_crds", "kubectl_alias", "run_sandbox"]
 
 
 def run_sandbox(
@@ -49,8 +43,7 @@ def run_sandbox(
             with ExitStack() as stack:
                 plane = stack.enter_context(_plane(kubeconfig, context, folder))
                 stage = stack.enter_context(Stage(plane))
-                plane.run_kubectl("apply", "--server-side", "-f", "-", input=crd_stream(), check=True)
-                plane.run_kubectl(*ESTABLISHED, check=True)
+                install_crds(plane)
                 if env_file is not None:
                     stack.callback(env_file.unlink, missing_ok=True)
                     write_exports(env_file, stage.environment)
@@ -60,14 +53,25 @@ def run_sandbox(
                     signal.pause()
         except KeyboardInterrupt:
             return 0
-        except (ControlPlaneError, OSError) as error:
+        except (ControlPlaneError, OSError, SubprocessError) as error:
             sys.stderr.write(f"twitch-operator sandbox: {error}\n")
             return 1
 
 
-def crd_stream() -> str:
-    """All CRDs as one YAML stream, as `twitch-operator crds` prints them."""
-    return "---\n".join(crd_manifests().values())
+def install_crds(plane: ControlPlane) -> str:
+    """Install the CRDs, as `twitch-operator crds | kubectl apply --server-side -f -` does.
+
+    Returns:
+        What kubectl said.
+
+    Raises:
+        ControlPlaneError: The API server refuses them.
+    """
+    stream = "---\n".join(crd_manifests().values())
+    applied = plane.run_kubectl("apply", "--server-side", "-f", "-", input=stream, check=True)
+    names = [f"crd/{kind.plural}.{GROUP}" for kind in KINDS]
+    plane.run_kubectl("wait", "--for=condition=Established", *names, check=True)
+    return applied.stdout
 
 
 def kubectl_alias(plane: ControlPlane) -> str:
@@ -89,30 +93,25 @@ def _plane(kubeconfig: Path | None, context: str | None, folder: Path | None) ->
 
 
 def _welcome(stage: Stage) -> str:
-    twitch, lines = stage.twitch, exports(stage.environment) + kubectl_alias(stage.plane)
+    twitch = f"{stage.twitch}/_sandbox"
     return f"""\
-{stage.plane.describe()}; the CRDs are installed
-Simulated Twitch: {twitch}/_sandbox lists what it can be told
+{stage.plane.describe()}
+Simulated Twitch: {twitch} lists what it can be told
 Simulated PubNub: {stage.pubnub}/_sandbox does too
+The CRDs are installed. In another terminal:
 
-In another terminal:
+{exports(stage.environment)}{kubectl_alias(stage.plane)}
+# An application, a broadcaster, and the consent: its refresh token is for a Secret.
+curl {twitch}/apps -d '{{"client_id": "me", "client_secret": "mine"}}'
+curl {twitch}/broadcasters -d '{{"login": "mst3k"}}'
+curl {twitch}/broadcasters/mst3k/consent -d '{{"client_id": "me"}}'
 
-{_indented(lines)}
-  # An application, a broadcaster, and the consent with a refresh token for your Secret
-  curl {twitch}/_sandbox/apps -d '{{"client_id": "me", "client_secret": "mine"}}'
-  curl {twitch}/_sandbox/broadcasters -d '{{"login": "mst3k"}}'
-  curl {twitch}/_sandbox/broadcasters/mst3k/consent -d '{{"client_id": "me"}}'
+# The operator, and a message for it, with the subscribe key {stage.subscribe_key}.
+twitch-operator run
+curl {stage.publish_url("TOPIC")} -d @message.json
 
-  # The operator, and a message for it
-  twitch-operator run
-  curl {stage.publish_url("TOPIC")} -d @message.json
-
-  # What Twitch was asked to run
-  curl {twitch}/_sandbox/commercials
+# What Twitch was asked to run.
+curl {twitch}/commercials
 
 Ctrl-C ends it.
 """
-
-
-def _indented(lines: str) -> str:
-    return "".join(f"  {line}\n" for line in lines.splitlines())

@@ -73,9 +73,12 @@ class FeedPool:
         self._of_rule: dict[Key, PubNubKeys] = {}
         self._unsettled: set[PubNubKeys] = set()
         self._closing: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     def use(self, rule: Rule) -> None:
-        """Listen for a rule as it is now."""
+        """Listen for a rule as it is now; nothing more is heard once the pool is closed."""
+        if self._closed:
+            return
         key, keys, topics = rule.resource.key, rule.keys, rule.topics
         before = self._of_rule.get(key)
         if before is not None and (before != keys or not topics):
@@ -127,9 +130,9 @@ class FeedPool:
         )
 
     async def close(self) -> None:
-        """Stop them all."""
+        """Stop them all, for good; what they told of their health stays."""
+        self._closed = True
         await asyncio.gather(*(self._shut(feed) for feed in self._feeds.values()), *self._closing)
-        self._feeds.clear()
 
     def _open(self, keys: PubNubKeys) -> _Feed:
         listener = PubNubFeed(
@@ -179,7 +182,7 @@ class FeedPool:
         unsettled, self._unsettled = self._unsettled, set()
         for keys in unsettled:
             feed = self._feeds.get(keys)
-            if feed is None:
+            if feed is None or self._closed:
                 continue
             if feed.windows:
                 feed.listener.set_topics(feed.topics())

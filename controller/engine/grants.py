@@ -43,6 +43,7 @@ logger = logging.getLogger(__name__)
 _MOST_STEPS = 8
 _ELIGIBLE_INTERVAL = 60.0
 _RECHECK_INTERVAL = 10.0
+_CLOCKS_AGREE = 60.0
 
 
 class GrantKeeper:
@@ -362,6 +363,16 @@ class GrantKeeper:
         except Unauthorized:
             self._saved = grant.without_access()
             return
-        self._saved = replace(grant, scopes=told.scopes)
+        self._saved = replace(
+            grant, scopes=told.scopes, expires_at=_sooner(grant.expires_at, told.expires_in)
+        )
         self.last_validation = time.time()
         self._validate_due = False
+
+
+def _sooner(expires_at: float, expires_in: float) -> float:
+    """Believe Twitch when a token ends clearly sooner than was thought (0: it never ends)."""
+    if expires_in <= 0:
+        return expires_at
+    told = math.floor(time.time() + expires_in)
+    return told if told < expires_at - _CLOCKS_AGREE else expires_at

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from controller.clients.kube import KubeConflict, KubeError, KubeNotFound, KubeUnavailable
@@ -26,6 +27,7 @@ __all__ = ["Reporter", "StatusWriter"]
 logger = logging.getLogger(__name__)
 
 _AT_ONCE = 8
+_FORBIDDEN = 403
 _SPACING = 1.0  # between two writes of one object that are both urgent
 _MOST_PAUSE = 15.0  # between two tries while the API server is away
 _PLURALS = {"TwitchChannel": "twitchchannels", "TriggerRule": "triggerrules"}
@@ -101,11 +103,12 @@ class StatusWriter:
 
     async def flush(self, within: float) -> None:
         """Write what is still marked, due or not, for at most so many seconds."""
-        try:
+        with suppress(TimeoutError, KubeUnavailable):
             async with asyncio.timeout(within):
                 for key in list(self._marked):
-                    await self._write(key)
-        except (TimeoutError, KubeUnavailable):
+                    with suppress(KubeError):
+                        await self._write(key)
+        if self._marked:
             logger.warning("%d statuses were not written at the end", len(self._marked))
 
     async def _write(self, key: Key) -> None:
@@ -129,13 +132,17 @@ class StatusWriter:
         except (KubeNotFound, KubeConflict):
             result = "gone"
             self._on_gone(key)
-        except KubeUnavailable:
+        except (KubeUnavailable, asyncio.CancelledError):
+            # Cancelled in the middle at the end: the flush writes it again.
             result = "unavailable"
             self._marked.add(key)
             raise
         except KubeError as error:
-            # The spec's next change, or new news, leads to another try.
             result = "refused"
+            if error.status == _FORBIDDEN:  # until somebody gives the right (back)
+                self._marked.add(key)
+                raise
+            # The spec's next change, or new news, leads to another try.
             logger.error("%s: the status was refused: %s", key, error)
         finally:
             self._metrics.status_writes.labels(key.kind, result).inc()

@@ -45,6 +45,7 @@ class WorkQueue(Generic[K]):
         self._heap: list[tuple[float, int, K]] = []
         self._order = 0
         self._busy: set[K] = set()
+        self._forgotten: set[K] = set()
         self._failures: dict[K, int] = {}
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -60,9 +61,11 @@ class WorkQueue(Generic[K]):
         self._wake.set()
 
     def forget(self, key: K) -> None:
-        """Drop a key and its history; a round under way ends by itself."""
+        """Drop a key and its history; a round under way ends by itself, and is the last."""
         self._due.pop(key, None)
         self._failures.pop(key, None)
+        if key in self._busy:
+            self._forgotten.add(key)
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -105,6 +108,10 @@ class WorkQueue(Generic[K]):
         async with self._slots:
             again = await self._result(key)
         self._busy.discard(key)
+        if key in self._forgotten:
+            self._forgotten.discard(key)
+            self._failures.pop(key, None)
+            again = None
         asked = self._due.pop(key, None)
         moments = [at for at in (again, asked) if at is not None]
         if moments:
@@ -121,8 +128,11 @@ class WorkQueue(Generic[K]):
             pause = self._pause(key)
             hint = error.retry_after if isinstance(error, TransientError) else None
             return time.time() + max(pause, hint or 0.0)
-        except Exception:
-            # A fault of ours: it must be seen, and must not stop the other keys.
+        except (Exception, asyncio.CancelledError):
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise  # the queue ends
+            # A fault of ours: it must be seen, and must not stop the other keys, or this one.
             logger.exception("work on %s failed", key)
             return time.time() + self._pause(key)
         self._failures.pop(key, None)

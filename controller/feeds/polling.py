@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 _MOST_PAUSE = 5.0  # a longer one would cost cues that are still young
 _MOST_PAUSE_DENIED = 30.0
+_JOIN_TIMEOUT = 10.0  # for what is answered at once
 
 
 class AccessDenied(TransientError):
@@ -156,7 +157,7 @@ class Poller:
         self._changed.clear()
         topics = frozenset(self._windows)
         if not topics:
-            self._joined = topics
+            self._joined, self._position = topics, 0
             await self._changed.wait()
         elif not self._proven or topics - self._joined:
             await self._join(topics)
@@ -166,7 +167,12 @@ class Poller:
 
     async def _join(self, topics: frozenset[str]) -> None:
         """Prove that all topics may be heard; go back in time for the new ones."""
-        batch = await self._subscribe(topics, 0, None)
+        try:
+            async with asyncio.timeout(min(self._cut_after, _JOIN_TIMEOUT)):
+                batch = await self._subscribe(topics, 0, None)
+        except TimeoutError:
+            msg = "the network does not answer"
+            raise TransientError(msg) from None
         self._ahead = batch.position / self._ticks - time.time()
         new = topics - self._joined
         if new:

@@ -27,7 +27,7 @@ from controller.feeds.pubnub_client import PubNubConnection
 from controller.rules.payloads import Refusal, parse_payload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from controller.sensitive import Sensitive
     from controller.settings import Settings
@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 
 _TICKS = 10_000_000  # of a timetoken, a second
 _KEPT_PER_TOPIC = 100  # messages that the network keeps for a subscriber
+_KEPT_TOPICS = 100  # that are not listened to any more
 _MAX_PATH = 6000  # characters of topics in one request
 _QUEUE = 10_000
 _CLOCKS_AGREE = 0.5  # seconds; less is the network's latency
@@ -80,7 +81,7 @@ class PubNubFeed:
         self._cipher = _cipher(keys.cipher_key) if keys.cipher_key is not None else None
         self._pollers: list[Poller] = []
         self._connections: list[PubNubConnection] = []
-        self._seen: OrderedDict[tuple[str, int], None] = OrderedDict()
+        self._seen: dict[str, OrderedDict[int, None]] = {}
         self.events: asyncio.Queue[Event] = asyncio.Queue(_QUEUE)
 
     @property
@@ -109,6 +110,7 @@ class PubNubFeed:
         Args:
             windows: Topic → seconds before now from which it is heard when it is new.
         """
+        self._forget(windows.keys())
         left = dict(windows)
         shares = [
             {topic: left.pop(topic) for topic in poller.topics if topic in left}
@@ -160,17 +162,17 @@ class PubNubFeed:
         try:
             topic, ticks = str(message["c"]), int(message["p"]["t"])
             payload, kind = message["d"], int(message.get("e") or _MESSAGE)
-        except (KeyError, TypeError, ValueError, AttributeError):
+            published = ticks / _TICKS - shift
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             self._on_malformed("the envelope is not PubNub's")
             return None
-        if kind != _MESSAGE or (topic, ticks) in self._seen:
+        if kind != _MESSAGE or not self._is_new(topic, ticks):
             return None
-        self._remember(topic, ticks)
         parsed = parse_payload(self._decrypted(payload))
         if isinstance(parsed, Refusal):
             self._on_malformed(parsed.reason)
             return None
-        return Event(topic, str(ticks), ticks / _TICKS - shift, received, parsed)
+        return Event(topic, str(ticks), published, received, parsed)
 
     def _decrypted(self, payload: Any) -> Any:  # noqa: ANN401 - JSON
         if self._cipher is None:
@@ -181,11 +183,21 @@ class PubNubFeed:
             # None is no JSON object, and so counted as malformed; the exception may quote text.
             return None
 
-    def _remember(self, topic: str, ticks: int) -> None:
-        self._seen[topic, ticks] = None
-        topics = sum(len(poller.topics) for poller in self._pollers)
-        while len(self._seen) > 2 * _KEPT_PER_TOPIC * max(1, topics):
-            self._seen.popitem(last=False)
+    def _is_new(self, topic: str, ticks: int) -> bool:
+        """Whether a message was not heard before; by topic, so that a busy one drowns no other."""
+        seen = self._seen.setdefault(topic, OrderedDict())
+        if ticks in seen:
+            return False
+        seen[ticks] = None
+        while len(seen) > 2 * _KEPT_PER_TOPIC:
+            seen.popitem(last=False)
+        return True
+
+    def _forget(self, topics: Collection[str]) -> None:
+        """Drop what was heard on topics of the past, but for some that may come back."""
+        gone = [topic for topic in self._seen if topic not in topics]
+        for topic in gone[:-_KEPT_TOPICS]:
+            del self._seen[topic]
 
 
 def _cipher(key: Sensitive) -> Any:  # noqa: ANN401 - the SDK is not typed

@@ -142,6 +142,11 @@ class Watch:
     async def _end(self, **_: Any) -> None:  # noqa: ANN401 - kopf's own
         # kopf would wait some seconds for it before it cancels it.
         self._watchdog.cancel()
+        if not self._stop.is_set():
+            # A watcher failed. kopf waits for the flag in a thread that it cannot cancel, and would
+            # never come to its end.
+            self.problem = self.problem or "a watcher failed"
+            self._stop.set()
 
     async def _guard(self) -> None:
         """End the watch when a watcher is gone for good."""

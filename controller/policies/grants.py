@@ -183,4 +183,6 @@ def refresh_time(grant: Grant, jitter: float) -> float:
     A failed refresh is tried again many times before the old token ends.
     """
     share = _REFRESH_SHARE + _REFRESH_JITTER * jitter
-    return grant.expires_at - max(grant.lifetime * share, _REFRESH_AT_LEAST)
+    # A token that lives shortly must not be refreshed as soon as it is there.
+    least = min(_REFRESH_AT_LEAST, grant.lifetime / 2) if grant.lifetime else _REFRESH_AT_LEAST
+    return grant.expires_at - max(grant.lifetime * share, least)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Stage", "exports", "signals_interrupt", "write_exports"]
 
+_PROXIES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
+
 
 class Stage:
     """Simulated Twitch and PubNub beside a control plane; a context manager that ends them.
@@ -62,6 +64,11 @@ class Stage:
         """URL of simulated PubNub; `/_sandbox` below it lists what it can be told."""
         return self._pubnub.url
 
+    @property
+    def subscribe_key(self) -> str:
+        """The key whose topics `publish_url` posts to."""
+        return SUBSCRIBE_KEY
+
     def publish_url(self, topic: str) -> str:
         """Where a message for a topic is posted to."""
         return f"{self.pubnub}/publish/demo/{SUBSCRIBE_KEY}/0/{topic}/0"
@@ -79,7 +86,7 @@ class Stage:
             "SANDBOX_PUBNUB": self.pubnub,
             "SANDBOX_KUBECTL": str(self.plane.kubectl),
         }
-        if any(os.environ.get(name) for name in _PROXIES):
+        if any(os.environ.get(name) for name in _PROXIES):  # httpx would send them loopback too
             before = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
             variables["no_proxy"] = f"{before},127.0.0.1" if before else "127.0.0.1"
         return variables
@@ -96,9 +103,6 @@ class Stage:
         async with self._twitch, self._pubnub:
             self._started.set_result(asyncio.get_running_loop())
             await self._stop.wait()
-
-
-_PROXIES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
 
 
 def exports(variables: Mapping[str, str]) -> str:

@@ -114,7 +114,7 @@ def _channel(channel: Resource, now: float) -> Check:
 def _rule(rule: Resource) -> Check:
     status = rule.get("status", {})
     told = [
-        f"{each['verdict']}, {each.get('detail', '')} ({each['latencyMilliseconds']} ms)"
+        f"{each['verdict']}, {each['detail']} ({each['latencyMilliseconds']} ms after it came)"
         for each in status.get("recentDecisions", ())
     ]
     verdicts = [each["verdict"] for each in status.get("recentDecisions", ())]

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Script"]
 
-_INDENT = "   "
 _WIDTH = 80
 
 
@@ -22,7 +21,7 @@ class Script:
     """Writes what a newcomer reads.
 
     Args:
-        console: Where to. Lines are never broken here, so that they can be copied.
+        console: Where to.
     """
 
     def __init__(self, console: Console) -> None:
@@ -30,38 +29,44 @@ class Script:
         self._steps = 0
 
     def say(self, text: str = "", style: str = "") -> None:
-        """Write a line, or several."""
+        """Write text; a long line is never broken here, so that it can be copied whole."""
         self.console.print(Text(text, style), soft_wrap=True)
 
     def step(self, text: str) -> None:
         """Announce the next step."""
         self._steps += 1
-        self.say()
-        self.say(f"{self._steps:2} {text}", "bold")
+        self.say(f"\n{self._steps}. {text}", "bold")
 
     def command(self, text: str) -> None:
         """Show a command that does what is done now."""
-        self.say(f"{_INDENT}$ {text}", "cyan")
+        self.say(f"$ {text}", "cyan")
 
     def curl(self, url: str, body: str = "") -> None:
-        """Show a POST as a command; a long one is broken where a shell allows it."""
+        """Show an HTTP call as a command; a long one is broken where a shell allows it.
+
+        Args:
+            url: Of the call.
+            body: Quoted for a shell; empty: a GET.
+        """
         text = f"curl {url} -d {body}" if body else f"curl {url}"
-        if body and len(_INDENT) + 2 + len(text) > _WIDTH:
-            text = f"curl {url} \\\n{_INDENT}    -d {body}"
+        if body and len("$ " + text) > _WIDTH:
+            text = f"curl {url} \\\n    -d {body}"
         self.command(text)
 
     def output(self, text: str) -> None:
-        """Show what came of it."""
+        """Show what came of it; a terminal gets of each line what it has room for."""
         if text := text.rstrip():
-            self.say("\n".join(_INDENT + line for line in text.splitlines()), "dim")
+            if self.console.is_terminal:
+                self.console.print(Text(text, "dim"), no_wrap=True, overflow="ellipsis")
+            else:
+                self.say(text)
 
     def check(self, check: Check) -> None:
         """Show something that was checked."""
         mark, style = ("✓", "green") if check.holds else ("✗", "bold red")
-        self.console.print(Text(f"{_INDENT}{mark} ", style) + Text(check.text), soft_wrap=True)
+        self.console.print(Text(f"{mark} ", style) + Text(check.text), soft_wrap=True)
 
     def error(self, text: str) -> None:
         """Tell on standard error what ended the demo."""
         self.say()
-        sys.stdout.flush()
-        print(f"twitch-operator demo: {text}", file=sys.stderr)
+        sys.stderr.write(f"twitch-operator demo: {text}\n")

@@ -40,7 +40,7 @@ def tables(resources: Sequence[Resource], now: float | None) -> Group:
 
 
 def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
         table.add_column(column, no_wrap=True)
     return table
@@ -87,7 +87,7 @@ def _when(instant: str | None, now: float | None) -> Text:
     if now is None:
         return Text(f"{datetime.fromtimestamp(at, UTC):%H:%M:%S}Z")
     minutes, seconds = divmod(abs(round(at - now)), 60)
-    distance = f"{minutes} m {seconds:02} s" if minutes else f"{seconds} s"
+    distance = f"{minutes}m{seconds:02}s" if minutes else f"{seconds}s"
     if at > now:
         return Text(f"in {distance}", "yellow")
     return Text(f"{distance} ago")

@@ -1,0 +1,296 @@
+"""`twitch-operator demo`: everything on this machine, step by step, each with its command."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from contextlib import ExitStack
+from subprocess import SubprocessError
+from typing import TYPE_CHECKING
+
+import httpx
+from rich.console import Console
+from rich.live import Live
+
+from controller.commands.sandbox import install_crds, kubectl_alias
+from controller.sandbox import controlplane
+from controller.sandbox.controlplane import ControlPlaneError
+from controller.sandbox.controlplane.kubeconfig import write_private
+from controller.sandbox.demo.cast import (
+    DemoError,
+    Operator,
+    post,
+    read_commercials,
+    read_resources,
+)
+from controller.sandbox.demo.examples import examples_folder, fill_secrets, short_path, stamp
+from controller.sandbox.demo.outcome import Facts, check_outcome
+from controller.sandbox.demo.script import Script
+from controller.sandbox.demo.table import tables
+from controller.sandbox.stage import Stage, signals_interrupt, write_exports
+from controller.settings import PREFIX
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["run_demo"]
+
+_TOPIC = "mst3k.playout"
+_GRANTS = {"mst3k": "mst3k-grant", "mst3k_eu": "mst3k-eu-grant"}
+_MESSAGES = ("scte35", "video")
+_READY_TIMEOUT = 30  # seconds, as kubectl waits if not told otherwise; two are enough
+_FIRED_TIMEOUT = 10
+_WIDE = 109  # columns that `kubectl get` of both kinds at once takes
+_TICK = 1.0
+
+_SETTINGS = {
+    # A newcomer who breaks a grant shall not have to wait an hour for the next validation.
+    f"{PREFIX}VALIDATE_INTERVAL": "5s",
+    f"{PREFIX}LIVE_CHECK_INTERVAL": "5s",
+    f"{PREFIX}SECRET_CHECK_INTERVAL": "5s",
+    f"{PREFIX}LOG_FORMAT": "text",  # it is read for errors
+}
+
+
+def run_demo(*, once: bool) -> int:
+    """Run the demo.
+
+    Args:
+        once: Check the outcome and end; else stay up until Ctrl-C or SIGTERM.
+
+    Returns:
+        The exit code: 0 where all went well, 1 where not, 130 when it was interrupted before.
+    """
+    script = Script(Console(highlight=False))
+    try:
+        with signals_interrupt(), ExitStack() as stack:
+            demo = _raise_curtain(script, stack)
+            demo.play()
+            if once:
+                return demo.judge()
+            demo.stay()
+    except KeyboardInterrupt:
+        script.say()
+        return 130
+    except (ControlPlaneError, DemoError, OSError, SubprocessError, httpx.HTTPError) as error:
+        script.error(str(error))
+        return 1
+    return 0
+
+
+def _raise_curtain(script: Script, stack: ExitStack) -> _Demo:
+    script.say("A playout cue becomes a Twitch commercial: a real Kubernetes API server,")
+    script.say("simulated Twitch and PubNub, and the operator, all on this machine.")
+    script.step("Kubernetes starts, and simulated Twitch and PubNub")
+    script.command("twitch-operator sandbox")
+    plane = stack.enter_context(controlplane.start())
+    stage = stack.enter_context(Stage(plane))
+    variables = stage.environment | _SETTINGS
+    write_exports(plane.folder / "env", variables)
+    operator = stack.enter_context(Operator(plane.folder, variables))
+    script.output(
+        f"Kubernetes at {plane.server}\nTwitch     at {stage.twitch}\nPubNub     at {stage.pubnub}"
+    )
+    return _Demo(script, stage, operator)
+
+
+class _Demo:
+    """The steps, in their order.
+
+    Args:
+        script: Tells them.
+        stage: Where they happen.
+        operator: Whom they are about.
+    """
+
+    def __init__(self, script: Script, stage: Stage, operator: Operator) -> None:
+        self._script = script
+        self._stage = stage
+        self._plane = stage.plane
+        self._operator = operator
+        self._examples = examples_folder()
+
+    def play(self) -> None:
+        """All steps, up to what came of them."""
+        self._install_crds()
+        self._make_secrets(self._sign_up())
+        self._start_operator()
+        self._declare()
+        self._publish()
+        self._show()
+
+    def judge(self) -> int:
+        """Check the outcome, and tell it; returns the exit code."""
+        facts = Facts(
+            resources=read_resources(self._plane),
+            commercials=read_commercials(self._stage.twitch),
+            log=self._operator.read_log(),
+            now=time.time(),
+        )
+        checks = check_outcome(facts)
+        self._script.step("Is that what had to come of it?")
+        for check in checks:
+            self._script.check(check)
+        self._operator.check()
+        if all(check.holds for check in checks):
+            return 0
+        self._script.say("\nThe operator's log:", "bold")
+        self._script.say(facts.log, "dim")
+        return 1
+
+    def stay(self) -> None:
+        """Tell what else to try, and show the state, until an interrupt."""
+        self._script.say(_hints(self._stage, self._operator.log))
+        try:
+            if self._script.console.is_terminal:
+                self._show_live()
+            else:
+                self._show_changes()
+        except KeyboardInterrupt:
+            self._script.say("\nEnding.")
+
+    # Steps
+
+    def _install_crds(self) -> None:
+        self._script.step("The CRDs are installed")
+        self._script.command("twitch-operator crds | kubectl apply --server-side -f -")
+        self._script.output(install_crds(self._plane))
+
+    def _sign_up(self) -> dict[tuple[str, str], str]:
+        """Returns the values for the Secrets, by name and key."""
+        control = f"{self._stage.twitch}/_sandbox"
+        self._script.step("Twitch gets an application, and two broadcasters who consent to it")
+        self._post(f"{control}/apps", '{"client_id": "demo", "client_secret": "hush"}')
+        values = {
+            ("twitch-app", "client-id"): "demo",
+            ("twitch-app", "client-secret"): "hush",
+            ("playout-pubnub", "subscribe-key"): self._stage.subscribe_key,
+        }
+        for login, secret in _GRANTS.items():
+            self._post(f"{control}/broadcasters", f'{{"login": "{login}"}}')
+            tokens = self._post(f"{control}/broadcasters/{login}/consent", '{"client_id": "demo"}')
+            values[secret, "refresh-token"] = tokens.json()["refresh_token"]
+        return values
+
+    def _make_secrets(self, values: dict[tuple[str, str], str]) -> None:
+        self._script.step("Kubernetes gets the Secrets of examples/secrets.yaml, filled in")
+        file = self._plane.folder / "secrets.yaml"
+        write_private(file, fill_secrets((self._examples / "secrets.yaml").read_text(), values))
+        self._kubectl("apply", "-f", str(file))
+
+    def _start_operator(self) -> None:
+        self._script.step("The operator starts")
+        self._script.command(f". {self._plane.folder / 'env'} && twitch-operator run")
+        process = self._operator.start()
+        self._script.output(f"process {process}, log {self._operator.log}")
+
+    def _declare(self) -> None:
+        self._script.step("Two channels and two rules are applied, and become Ready")
+        channels, rules = (self._examples / name for name in ("channels.yaml", "rules.yaml"))
+        self._kubectl("apply", "-f", short_path(channels), "-f", short_path(rules))
+        if not self._wait("--for=condition=Ready", "tch,trule", timeout=_READY_TIMEOUT):
+            told = self._plane.run_kubectl("get", "tch,trule", "-o", "wide").stdout
+            msg = f"not all became Ready within {_READY_TIMEOUT} s; kubectl get tells:\n{told}"
+            raise DemoError(msg)
+
+    def _publish(self) -> None:
+        self._script.step("The playout system announces one ad break, in its two ways")
+        for name in _MESSAGES:
+            message = (self._examples / "messages" / f"{name}.json").read_text()
+            file = self._plane.folder / f"{name}.json"
+            file.write_text(stamp(message, time.time()))
+            url = self._stage.publish_url(_TOPIC)
+            self._script.curl(url, f"@{file}")
+            self._script.output(post(url, file.read_text()).text)
+
+    def _show(self) -> None:
+        self._script.step("What fired, when, and when it may again")
+        self._wait("--for=jsonpath={.status.counts.fired}=1", "trule", timeout=_FIRED_TIMEOUT)
+        kinds = ["twitchchannels,triggerrules"]
+        if self._script.console.is_terminal and self._script.console.width < _WIDE:
+            kinds = kinds[0].split(",")
+        for kind in kinds:
+            self._kubectl("get", kind)
+        url = f"{self._stage.twitch}/_sandbox/commercials"
+        self._script.curl(url)
+        ran = [f"{it['login']}: {it['requested']} s" for it in read_commercials(self._stage.twitch)]
+        self._script.output(", ".join(ran) or "none")
+
+    # Staying up
+
+    def _show_live(self) -> None:
+        with Live(console=self._script.console, refresh_per_second=4) as live:
+            while True:
+                live.update(tables(read_resources(self._plane), time.time()))
+                self._operator.check(wait=_TICK)
+
+    def _show_changes(self) -> None:
+        shown = ""
+        while True:
+            with self._script.console.capture() as capture:
+                self._script.console.print(tables(read_resources(self._plane), None))
+            state = "\n".join(line.rstrip() for line in capture.get().splitlines())
+            if state != shown:
+                self._script.say(f"\n{state}")
+                shown = state
+            self._operator.check(wait=_TICK)
+
+    # Helpers
+
+    def _post(self, url: str, body: str) -> httpx.Response:
+        self._script.curl(url, shlex.quote(body))
+        return post(url, body)
+
+    def _kubectl(self, *arguments: str) -> None:
+        self._script.command(shlex.join(["kubectl", *arguments]))
+        self._script.output(self._plane.run_kubectl(*arguments, check=True).stdout)
+
+    def _wait(self, condition: str, kinds: str, *, timeout: int) -> bool:
+        """Run `kubectl wait`, in slices, so that an operator that has ended is noticed."""
+        command = ("wait", condition, kinds, "--all")
+        self._script.command(shlex.join(["kubectl", *command]))
+        deadline = time.monotonic() + timeout
+        while True:
+            self._operator.check()
+            done = self._plane.run_kubectl(*command, "--timeout=2s")
+            if done.returncode == 0 or time.monotonic() > deadline:
+                self._script.output(done.stdout + done.stderr)
+                return done.returncode == 0
+
+
+def _hints(stage: Stage, log: Path) -> str:
+    twitch, pubnub = f"{stage.twitch}/_sandbox", f"{stage.pubnub}/_sandbox"
+    return f"""
+All of it stays up until Ctrl-C. To try, in another terminal:
+
+export KUBECONFIG={stage.plane.kubeconfig}
+{kubectl_alias(stage.plane)}
+# Look around.
+kubectl get tch -o wide
+kubectl describe trule mst3k-eu-ad-assets
+tail -f {log}
+
+# Publish a message of your own. CoolingDown: Twitch takes one every 8 minutes.
+curl {stage.publish_url(_TOPIC)} -d '
+{{"msg_type": "video", "action": "started", "common": {{"unique_id": "mine-1"}},
+ "data": {{"asset_id": "Ad_Mine", "rescue_reason": "na", "duration_sec": 60}}}}'
+
+# Break a grant: the broadcaster changes the password.
+curl -X POST {twitch}/broadcasters/mst3k/password
+kubectl wait --for=condition=Stalled tch/mst3k && kubectl describe tch mst3k
+
+# Heal it: a new consent, and its refresh token into the Secret.
+TOKEN=$(curl -s {twitch}/broadcasters/mst3k/consent \\
+    -d '{{"client_id": "demo"}}' | sed 's/.*"refresh_token": "//; s/".*//')
+kubectl patch secret mst3k-grant \\
+    -p '{{"stringData": {{"refresh-token": "'$TOKEN'"}}}}'
+
+# Order faults: PubNub refuses the keys three times, from the next poll on.
+curl {pubnub}/faults \\
+    -d '{{"path": "/v2/subscribe/*", "status": 403, "times": 3}}'
+curl -X POST {pubnub}/drop-polls
+
+# What else they can be told.
+curl {twitch}
+curl {pubnub}
+"""
