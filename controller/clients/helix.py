@@ -127,7 +127,8 @@ class Helix:
         except httpx.HTTPError as error:
             msg = f"Twitch did not answer GET {path}: {type(error).__name__}"
             raise TransientError(msg) from error
-        told = f"Twitch answered GET {path} with {response.status_code}: {text_of(response)}"
+        text = text_of(response)
+        told = f"Twitch answered GET {path} with {response.status_code}" + (text and f": {text}")
         if response.status_code == 401:
             raise Unauthorized(told)
         if response.status_code == 429:

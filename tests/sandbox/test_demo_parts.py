@@ -1,0 +1,222 @@
+"""What the demo is made of, without a cluster: examples, checks, tables, words."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+from typing import Any
+
+import pytest
+import yaml
+from rich.console import Console
+
+from controller.sandbox.demo.examples import examples_folder, fill_secrets, stamp
+from controller.sandbox.demo.outcome import Facts, check_outcome
+from controller.sandbox.demo.script import Script
+from controller.sandbox.demo.table import tables
+
+NOW = 1_790_000_010.0  # 2026-09-21T14:13:30Z
+
+
+def ready(status: str = "True") -> list[dict[str, str]]:
+    return [{"type": "Ready", "status": status, "reason": "Because", "message": "some reason"}]
+
+
+def channel(name: str) -> dict[str, Any]:
+    commercials = {
+        "lastStartTime": "2026-09-21T14:13:20Z",
+        "lastLengthSeconds": 125,
+        "nextEligibleTime": "2026-09-21T14:21:20Z",
+        "recentCues": [{"result": "Fired"}],
+    }
+    return {
+        "kind": "TwitchChannel",
+        "metadata": {"name": name},
+        "spec": {"login": name.replace("-", "_")},
+        "status": {"conditions": ready(), "commercials": commercials},
+    }
+
+
+def rule(name: str) -> dict[str, Any]:
+    decision = {"verdict": "Fired", "detail": "commercial of 125 s", "latencyMilliseconds": 4.2}
+    return {
+        "kind": "TriggerRule",
+        "metadata": {"name": name},
+        "status": {
+            "conditions": ready(),
+            "counts": {"fired": 1, "skipped": 0},
+            "lastEventTime": "2026-09-21T14:13:20Z",
+            "recentDecisions": [decision],
+        },
+    }
+
+
+def facts() -> Facts:
+    return Facts(
+        resources=[channel("mst3k"), channel("mst3k-eu"), rule("splices"), rule("assets")],
+        commercials=[{"login": login, "requested": 125} for login in ("mst3k", "mst3k_eu")],
+        log="2026-09-21 14:13:20,000 INFO    controller: all ERRORs are forgiven\n",
+        now=NOW,
+    )
+
+
+def failed(found: Facts) -> list[str]:
+    return [check.text for check in check_outcome(found) if not check.holds]
+
+
+def test_a_demo_that_went_well_passes_every_check() -> None:
+    assert failed(facts()) == []
+    assert len(check_outcome(facts())) == 8
+
+
+def test_a_second_commercial_is_found_out() -> None:
+    found = facts()
+    found = Facts(found.resources, [*found.commercials, found.commercials[0]], found.log, NOW)
+    assert failed(found) == ["Twitch was asked for 2 commercials on mst3k: 125 s, 125 s"]
+
+
+def test_a_commercial_that_never_reached_twitch_is_found_out() -> None:
+    found = facts()
+    found = Facts(found.resources, found.commercials[:1], found.log, NOW)
+    assert failed(found) == ["Twitch was asked for no commercials on mst3k_eu"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "text"),
+    [
+        (
+            ("commercials", "nextEligibleTime"),
+            "2026-09-21T14:14:00Z",
+            "TwitchChannel mst3k: Fired, 125 s, again in 30 s",
+        ),
+        (
+            ("commercials", "lastLengthSeconds"),
+            180,
+            "TwitchChannel mst3k: Fired, 180 s, again in 470 s",
+        ),
+        (
+            ("commercials", "recentCues"),
+            [{"result": "Unknown"}],
+            "TwitchChannel mst3k: Unknown, 125 s, again in 470 s",
+        ),
+        (("commercials",), {}, "TwitchChannel mst3k: nothing ran"),
+        (
+            ("conditions",),
+            ready("False"),
+            "2 TwitchChannels and 2 TriggerRules, not Ready: TwitchChannel mst3k: some reason",
+        ),
+    ],
+)
+def test_a_status_that_tells_something_else_is_found_out(
+    path: tuple[str, ...], value: object, text: str
+) -> None:
+    found = copy.deepcopy(facts())
+    place = found.resources[0]["status"]
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    assert failed(found) == [text]
+
+
+def test_a_rule_that_did_not_fire_is_quoted() -> None:
+    found = copy.deepcopy(facts())
+    status = found.resources[2]["status"]
+    status["counts"] = {"fired": 0, "failed": 1}
+    status["recentDecisions"][0] |= {"verdict": "Failed", "detail": "Twitch answered 500"}
+    assert failed(found) == [
+        "TriggerRule splices: Failed, Twitch answered 500 (4.2 ms after it came)"
+    ]
+
+
+def test_resources_without_a_status_fail_the_checks_and_break_nothing() -> None:
+    found = facts()
+    bare = [{**each, "status": {}} for each in found.resources]
+    assert len(failed(Facts(bare, found.commercials, found.log, NOW))) == 5
+    assert len(failed(Facts([], [], "", NOW))) == 1
+
+
+@pytest.mark.parametrize(
+    "line", ["2026-09-21 14:13:20,000 ERROR   kopf: no", "Traceback (most recent call last):"]
+)
+def test_an_error_in_the_log_is_quoted(line: str) -> None:
+    found = facts()
+    assert failed(Facts(found.resources, found.commercials, f"fine\n{line}\n", NOW)) == [
+        f"the operator's log has errors, the first: {line}"
+    ]
+
+
+def test_the_secrets_of_the_examples_get_their_values_and_nothing_is_left_open() -> None:
+    text = (examples_folder() / "secrets.yaml").read_text()
+    keys = {
+        (secret["metadata"]["name"], key)
+        for secret in yaml.safe_load_all(text)
+        for key in secret["stringData"]
+    }
+    filled = fill_secrets(text, dict.fromkeys(keys, "value"))
+    assert "<" not in filled
+    assert [each["stringData"] for each in yaml.safe_load_all(filled)][1] == {
+        "refresh-token": "value"
+    }
+    with pytest.raises(KeyError):
+        fill_secrets(text, {})
+
+
+@pytest.mark.parametrize("name", ["scte35", "video"])
+def test_a_stamped_message_differs_in_time_and_id_alone(name: str) -> None:
+    before = json.loads((examples_folder() / "messages" / f"{name}.json").read_text())
+    after = json.loads(stamp(json.dumps(before), NOW + 0.25))
+    assert after["common"].pop("timestamp") == NOW + 0.25
+    moment, counter = after["common"].pop("unique_id").split("_")
+    assert moment == "1790000010250"
+    assert before["common"].pop("unique_id").endswith(f"_{counter}")
+    del before["common"]["timestamp"]
+    assert after == before
+
+
+def _console(*, terminal: bool) -> tuple[Console, io.StringIO]:
+    written = io.StringIO()
+    return Console(file=written, force_terminal=terminal, width=80, highlight=False), written
+
+
+def test_a_pipe_gets_whole_lines_without_escape_codes() -> None:
+    console, written = _console(terminal=False)
+    script = Script(console)
+    script.step("first")
+    script.command("x" * 100)
+    script.output("y" * 100)
+    assert written.getvalue() == f"\n1. first\n$ {'x' * 100}\n{'y' * 100}\n"
+
+
+def test_a_terminal_gets_commands_whole_and_answers_as_far_as_they_fit() -> None:
+    console, written = _console(terminal=True)
+    script = Script(console)
+    script.command("x" * 100)
+    script.output("y" * 100)
+    assert "x" * 100 in written.getvalue()
+    assert "y" * 79 + "…" in written.getvalue()
+
+
+def test_a_long_curl_is_broken_where_a_shell_allows_it() -> None:
+    console, written = _console(terminal=False)
+    Script(console).curl("http://127.0.0.1:40000/" + "x" * 50, "'{}'")
+    first, second = written.getvalue().splitlines()
+    assert first.endswith("x \\")
+    assert second == "    -d '{}'"
+
+
+def test_the_tables_tell_distances_to_a_terminal_and_times_to_a_pipe() -> None:
+    console, written = _console(terminal=False)
+    console.print(tables(facts().resources, NOW))
+    assert "10s ago   125 s   in 7m50s" in written.getvalue()
+    assert max(map(len, written.getvalue().splitlines())) <= 80
+    console, written = _console(terminal=False)
+    console.print(tables(facts().resources, None))
+    assert "14:13:20Z  125 s   14:21:20Z" in written.getvalue()
+
+
+def test_the_tables_draw_resources_that_have_no_status_yet() -> None:
+    console, written = _console(terminal=False)
+    console.print(tables([{**each, "status": {}} for each in facts().resources], NOW))
+    assert "mst3k-eu" in written.getvalue()
+    assert "assets" in written.getvalue()
