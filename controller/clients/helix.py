@@ -7,13 +7,15 @@ code follows what was seen and says so.
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from controller.clients.http import text_of
+from controller.clients.http import json_of, text_of
 from controller.errors import RateLimited, TransientError
 from controller.events import Answer, AnswerKind
 
@@ -121,10 +123,11 @@ class Helix:
         self, path: str, credential: Credential, query: list[tuple[str, str]]
     ) -> list[Any]:
         try:
-            response = await self._http.get(
-                self._base + path, headers=credential.headers(), params=tuple(query)
-            )
-        except httpx.HTTPError as error:
+            async with asyncio.timeout(self._timeout):
+                response = await self._http.get(
+                    self._base + path, headers=credential.headers(), params=tuple(query)
+                )
+        except (httpx.HTTPError, TimeoutError) as error:
             msg = f"Twitch did not answer GET {path}: {type(error).__name__}"
             raise TransientError(msg) from error
         text = text_of(response)
@@ -136,7 +139,7 @@ class Helix:
         if response.status_code != 200:
             raise TransientError(told)
         try:
-            data = response.json()["data"]
+            data = json_of(response)["data"]
         except (ValueError, KeyError, TypeError) as error:
             msg = f"Twitch's answer to GET {path} has no data"
             raise TransientError(msg) from error
@@ -146,7 +149,7 @@ class Helix:
 def _commercial_answer(response: httpx.Response) -> Answer:
     status, text = response.status_code, text_of(response)
     lower = text.lower()
-    if status == 200:
+    if response.is_success:
         return _accepted(response)
     told = f"Twitch answered {status}: {text}" if text else f"Twitch answered {status}"
     if status == 429 and response.headers.get("Ratelimit-Remaining") == "0":
@@ -164,9 +167,9 @@ def _commercial_answer(response: httpx.Response) -> Answer:
 
 
 def _accepted(response: httpx.Response) -> Answer:
-    # A 200 is acceptance whatever its body holds: the cooldown burns, and a repeat would be wrong.
+    # A 2xx is acceptance whatever its body holds: the cooldown burns, and a repeat would be wrong.
     try:
-        entry = response.json()["data"][0]
+        entry = json_of(response)["data"][0]
     except (ValueError, KeyError, IndexError, TypeError):
         entry = {}
     if not isinstance(entry, dict):
@@ -188,7 +191,7 @@ def _until_reset(response: httpx.Response) -> float | None:
     # Both moments are Twitch's own, so that this machine's clock does not matter.
     try:
         reset = float(response.headers["Ratelimit-Reset"])
-        date = datetime.strptime(response.headers["Date"], "%a, %d %b %Y %H:%M:%S %z")
+        date = parsedate_to_datetime(response.headers["Date"])
     except (KeyError, ValueError):
         return None
     return max(0.0, reset - date.timestamp())
@@ -200,16 +203,19 @@ def _objects(data: Iterable[Any]) -> list[dict[str, Any]]:
 
 def _instant(value: object) -> float | None:
     """Unix seconds (0: none), or RFC 3339, as it was documented before."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value) or None
-    if isinstance(value, str) and value:
-        try:
-            return float(value) or None
-        except ValueError:
-            pass
+    if isinstance(value, str):
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
-            return None
+            return _positive(value)
         return moment.timestamp() if moment.tzinfo else None
-    return None
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return _positive(value) if number else None  # type: ignore[arg-type]
+
+
+def _positive(value: float | str) -> float | None:
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if 0 < number < math.inf else None

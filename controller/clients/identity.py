@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from controller.clients.http import text_of
+from controller.clients.http import json_of, text_of
 from controller.errors import (
     ClientRejected,
     GrantRevoked,
@@ -24,9 +24,10 @@ from controller.sensitive import Sensitive
 if TYPE_CHECKING:
     from controller.settings import Settings
 
-_LIFETIME = 3600.0
-
 __all__ = ["Application", "Identity", "Tokens", "Validation"]
+
+_LIFETIME = 3600.0
+_LONGEST_LIFETIME = 366 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +109,11 @@ class Identity:
     async def _send(self, method: str, path: str, **request: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
         async with self._slots:
             try:
-                return await self._http.request(
-                    method, self._base + path, timeout=self._timeout, **request
-                )
-            except httpx.HTTPError as error:
+                async with asyncio.timeout(self._timeout):
+                    return await self._http.request(
+                        method, self._base + path, timeout=self._timeout, **request
+                    )
+            except (httpx.HTTPError, TimeoutError) as error:
                 msg = f"Twitch's OAuth did not answer {path}: {type(error).__name__}"
                 raise TransientError(msg) from None
 
@@ -138,7 +140,7 @@ def _retry_after(response: httpx.Response) -> float | None:
 
 def _tokens(response: httpx.Response) -> Tokens:
     try:
-        body = response.json()
+        body = json_of(response)
         refresh, scope = body.get("refresh_token"), body.get("scope")
         return Tokens(
             access=Sensitive(_text(body["access_token"])),
@@ -154,19 +156,24 @@ def _tokens(response: httpx.Response) -> Tokens:
 
 def _lifetime(value: object) -> float:
     """Seconds; a token without a lifetime is looked at again within the hour."""
-    seconds = float(value) if isinstance(value, int | float) else 0.0
-    return seconds if seconds > 0 else _LIFETIME
+    return _seconds(value) or _LIFETIME
+
+
+def _seconds(value: object) -> float:
+    """Seconds; 0 for what nobody means by a lifetime."""
+    number = isinstance(value, int | float) and 0 < value < _LONGEST_LIFETIME
+    return float(value) if number else 0.0  # type: ignore[arg-type]
 
 
 def _validation(response: httpx.Response) -> Validation:
     try:
-        body = response.json()
+        body = json_of(response)
         return Validation(
             client_id=_text(body["client_id"]),
             login=_text(body.get("login") or ""),
             user_id=_text(body.get("user_id") or ""),
             scopes=_scopes(body.get("scopes") or []),
-            expires_in=float(body.get("expires_in") or 0),
+            expires_in=_seconds(body.get("expires_in")),
         )
     except (ValueError, TypeError, KeyError, AttributeError):
         msg = "Twitch's validate answer lacks what the contract promises"

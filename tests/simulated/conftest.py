@@ -1,0 +1,55 @@
+"""The simulated services, fresh for each test, and the HTTP client that speaks to Twitch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from controller.clients.http import new_http_client
+from controller.feeds import polling
+from controller.sandbox.pubnub import PubNubSimulator
+from controller.sandbox.twitch import TwitchSimulator
+from controller.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import httpx
+
+
+@pytest.fixture
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let feeds try again soon, where a test is not about how long they wait."""
+    monkeypatch.setattr(polling, "_MOST_PAUSE", 0.05)
+    monkeypatch.setattr(polling, "_MOST_PAUSE_DENIED", 0.05)
+
+
+@pytest.fixture
+async def pubnub() -> AsyncIterator[PubNubSimulator]:
+    async with PubNubSimulator() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+async def twitch() -> AsyncIterator[TwitchSimulator]:
+    async with TwitchSimulator() as simulator:
+        simulator.add_app("client", "client-secret-0123456789")
+        simulator.add_broadcaster("mst3k")
+        yield simulator
+
+
+@pytest.fixture
+def settings(twitch: TwitchSimulator) -> Settings:
+    return Settings(
+        helix_url=twitch.helix_url,
+        identity_url=twitch.identity_url,
+        call_timeout=0.3,
+        identity_timeout=0.3,
+    )
+
+
+@pytest.fixture
+async def http(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    async with new_http_client(settings) as client:
+        yield client

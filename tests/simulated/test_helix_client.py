@@ -1,0 +1,380 @@
+"""Helix over HTTP: what each answer of the simulated Twitch means."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import socket
+import time
+import traceback
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+
+from controller.clients.helix import Credential, Helix, Unauthorized, User
+from controller.clients.http import new_http_client
+from controller.errors import RateLimited, TransientError
+from controller.events import Answer, AnswerKind
+from controller.sandbox.twitch import Fault
+from controller.sensitive import Sensitive
+from controller.settings import Settings
+
+if TYPE_CHECKING:
+    import httpx
+
+    from controller.sandbox.twitch import TwitchSimulator
+
+COMMERCIAL = "/helix/channels/commercial"
+ADS = "/helix/channels/ads"
+When = Literal["before", "after"]
+
+
+def short(body: object) -> str:
+    return repr(body)[:50]
+
+
+@pytest.fixture
+def helix(http: httpx.AsyncClient, settings: Settings) -> Helix:
+    return Helix(http, settings)
+
+
+@pytest.fixture
+def credential(twitch: TwitchSimulator) -> Credential:
+    return Credential("client", Sensitive(twitch.consent("mst3k", "client").access_token))
+
+
+def channel(twitch: TwitchSimulator) -> str:
+    return twitch.channels.named("mst3k").id
+
+
+async def start(
+    helix: Helix, credential: Credential, twitch: TwitchSimulator, length: int = 125
+) -> Answer:
+    return await helix.start_commercial(credential, channel(twitch), length)
+
+
+# Commercials
+
+
+async def test_an_accepted_commercial(
+    helix: Helix, credential: Credential, twitch: TwitchSimulator
+) -> None:
+    answer = await start(helix, credential, twitch)
+    assert (answer.kind, answer.retry_after) == (AnswerKind.ACCEPTED, 480.0)
+    assert answer.message.startswith("Starting commercial break.")
+    [call] = twitch.calls("POST", COMMERCIAL)
+    assert call.json() == {"broadcaster_id": channel(twitch), "length": 125}
+    assert type(call.json()["length"]) is int
+    assert call.headers["User-Agent"].startswith("twitch-operator/")
+    assert [commercial.ran for commercial in twitch.commercials] == [125]
+
+
+@pytest.mark.parametrize("status", [400, 429])
+async def test_a_cooldown_by_both_of_its_statuses(
+    helix: Helix, credential: Credential, twitch: TwitchSimulator, status: Literal[400, 429]
+) -> None:
+    twitch.options.cooldown_status = status
+    await start(helix, credential, twitch)
+    answer = await start(helix, credential, twitch)
+    assert (answer.kind, answer.retry_after) == (AnswerKind.COOLDOWN, None)
+    assert answer.message.startswith(f"Twitch answered {status}: ")
+
+
+async def test_a_channel_off_air(
+    helix: Helix, credential: Credential, twitch: TwitchSimulator
+) -> None:
+    twitch.set_live("mst3k", False)
+    assert (await start(helix, credential, twitch)).kind is AnswerKind.NOT_LIVE
+
+
+async def test_a_dead_token(helix: Helix, credential: Credential, twitch: TwitchSimulator) -> None:
+    twitch.expire_access_tokens()
+    assert (await start(helix, credential, twitch)).kind is AnswerKind.UNAUTHORIZED
+
+
+async def test_a_missing_scope(helix: Helix, twitch: TwitchSimulator) -> None:
+    token = twitch.consent("mst3k", "client", ["channel:read:ads"]).access_token
+    answer = await start(helix, Credential("client", Sensitive(token)), twitch)
+    assert answer.kind is AnswerKind.SCOPE_MISSING
+
+
+async def test_a_rate_limit_tells_when_it_ends(
+    helix: Helix, credential: Credential, twitch: TwitchSimulator
+) -> None:
+    twitch.options.rate_limit = 1
+    await helix.own_user(credential)
+    answer = await start(helix, credential, twitch)
+    assert answer.kind is AnswerKind.RATE_LIMITED
+    assert answer.retry_after == pytest.approx(60, abs=3)
+    assert twitch.commercials == []
+
+
+async def test_a_refusal_that_is_not_understood(
+    helix: Helix, credential: Credential, twitch: TwitchSimulator
+) -> None:
+    twitch.options.standard_lengths_only = True
+    answer = await start(helix, credential, twitch)
+    assert answer.kind is AnswerKind.REFUSED
+    assert "length" in answer.message
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (301, AnswerKind.REFUSED),
+        (302, AnswerKind.REFUSED),
+        (400, AnswerKind.REFUSED),
+        (403, AnswerKind.REFUSED),
+        (404, AnswerKind.REFUSED),
+        (418, AnswerKind.REFUSED),
+        (401, AnswerKind.UNAUTHORIZED),
+        (429, AnswerKind.COOLDOWN),
+        (500, AnswerKind.NO_ANSWER),
+        (502, AnswerKind.NO_ANSWER),
+        (503, AnswerKind.NO_ANSWER),
+        (599, AnswerKind.NO_ANSWER),
+        (201, AnswerKind.ACCEPTED),
+        (202, AnswerKind.ACCEPTED),
+        (204, AnswerKind.ACCEPTED),
+    ],
+)
+async def test_a_status_alone_has_a_meaning(
+    helix: Helix, credential: Credential, twitch: TwitchSimulator, status: int, kind: AnswerKind
+) -> None:
+    headers = {"Location": twitch.url + "/elsewhere"} if status < 400 else {}
+    twitch.order_fault(Fault(path=COMMERCIAL, status=status, body="", headers=headers))
+    assert (await start(helix, credential, twitch)).kind is kind
+    assert not twitch.calls(path="/elsewhere")
+
+
+STRANGE: list[Any] = [
+    "", "no JSON", "null", "[]", "5", {}, {"data": None}, {"data": []}, {"data": 5},
+    {"data": ["x"]}, {"data": [{}]}, {"data": [{"retry_after": "480", "message": 5}]},
+    {"data": [{"retry_after": True}]}, {"data": [{"retry_after": -1}]},
+    '{"data": [{"retry_after": NaN}]}', '{"data": [{"retry_after": 1e999}]}',
+    {"data": {"retry_after": 480}}, '{"data": [', "[" * 5000 + "]" * 5000, "[" * 5000,
+    '{"data": [{"retry_after": ' + "9" * 5000 + "}]}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", STRANGE, ids=short)
+async def test_a_200_with_a_strange_body_counts_as_accepted(
+    helix: Helix, credential: Credential, twitch: TwitchSimulator, body: object
+) -> None:
+    twitch.order_fault(Fault(path=COMMERCIAL, status=200, body=body, when="after"))
+    answer = await start(helix, credential, twitch)
+    assert answer == Answer(AnswerKind.ACCEPTED, "", None)
+
+
+@pytest.mark.parametrize("body", STRANGE, ids=short)
+async def test_a_refusal_with_a_strange_body_is_still_one(
+    helix: Helix, credential: Credential, twitch: TwitchSimulator, body: object
+) -> None:
+    twitch.order_fault(Fault(path="*", status=400, body=body, times=2))
+    assert await start(helix, credential, twitch) == Answer(
+        AnswerKind.REFUSED, "Twitch answered 400"
+    )
+    with pytest.raises(TransientError, match="with 400"):
+        await helix.own_user(credential)
+
+
+async def test_long_words_of_twitch_are_shortened(
+    helix: Helix, credential: Credential, twitch: TwitchSimulator
+) -> None:
+    long = {"message": "x" * 5000, "data": [{"message": "x" * 5000}]}
+    for status in (200, 400):
+        twitch.order_fault(Fault(path=COMMERCIAL, status=status, body=long))
+        assert len((await start(helix, credential, twitch)).message) <= 330
+
+
+@pytest.mark.parametrize(("when", "ran"), [("before", 0), ("after", 1)])
+async def test_a_dropped_connection_is_no_answer_whether_it_acted_or_not(
+    helix: Helix, credential: Credential, twitch: TwitchSimulator, when: When, ran: int
+) -> None:
+    twitch.order_fault(Fault(path=COMMERCIAL, drop=True, when=when))
+    answer = await start(helix, credential, twitch)
+    assert answer.kind is AnswerKind.NO_ANSWER
+    assert len(twitch.commercials) == ran
+
+
+async def test_an_answer_beyond_the_timeout_is_no_answer(
+    helix: Helix, credential: Credential, twitch: TwitchSimulator
+) -> None:
+    twitch.order_fault(Fault(path=COMMERCIAL, delay=5, when="after"))
+    begin = time.monotonic()
+    assert (await start(helix, credential, twitch)).kind is AnswerKind.NO_ANSWER
+    assert time.monotonic() - begin < 2
+
+
+async def test_an_answer_that_drips_is_bounded_too(credential: Credential) -> None:
+    over, ended = asyncio.Event(), asyncio.Semaphore(0)
+
+    async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        while not over.is_set():
+            writer.write(b" ")
+            await asyncio.sleep(0.05)  # less than any phase of the client may take
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        ended.release()
+
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    settings = Settings(helix_url=f"http://127.0.0.1:{port}", call_timeout=0.2)
+    async with server, new_http_client(settings) as http:
+        helix = Helix(http, settings)
+        begin = time.monotonic()
+        answer = await helix.start_commercial(credential, "1", 30)
+        assert answer.kind is AnswerKind.NO_ANSWER
+        with pytest.raises(TransientError, match="TimeoutError"):
+            await helix.last_ad_at(credential, "1")
+        assert time.monotonic() - begin < 1.5
+        over.set()
+        await ended.acquire()
+        await ended.acquire()
+
+
+async def test_a_call_that_cannot_connect_was_not_sent(
+    helix: Helix, credential: Credential, twitch: TwitchSimulator
+) -> None:
+    await twitch.stop()
+    assert (await start(helix, credential, twitch)).kind is AnswerKind.NOT_SENT
+    with pytest.raises(TransientError, match="did not answer GET /users: ConnectError"):
+        await helix.own_user(credential)
+
+
+async def test_a_call_that_connects_too_slowly_was_not_sent(credential: Credential) -> None:
+    with socket.socket() as full, socket.socket() as first, socket.socket() as second:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for filler in (first, second):  # the kernel drops what does not fit into the backlog
+            filler.setblocking(False)
+            filler.connect_ex(full.getsockname())
+        port = full.getsockname()[1]
+        settings = Settings(helix_url=f"http://127.0.0.1:{port}", call_timeout=0.3)
+        async with new_http_client(settings) as http:
+            answer = await Helix(http, settings).start_commercial(credential, "1", 30)
+    assert answer == Answer(AnswerKind.NOT_SENT, "Twitch was not reached: ConnectTimeout")
+
+
+async def test_a_kept_connection_that_twitch_closed_does_not_cost_a_commercial(
+    helix: Helix, credential: Credential, twitch: TwitchSimulator
+) -> None:
+    await helix.own_user(credential)
+    await twitch.stop()
+    await twitch.start()
+    assert (await start(helix, credential, twitch)).kind is AnswerKind.ACCEPTED
+
+
+# What is read
+
+
+async def test_the_own_user(helix: Helix, credential: Credential, twitch: TwitchSimulator) -> None:
+    assert await helix.own_user(credential) == User(channel(twitch), "mst3k", "mst3k", "partner")
+    twitch.set_type("mst3k", "")
+    assert (await helix.own_user(credential)).broadcaster_type == ""
+
+
+@pytest.mark.parametrize("body", [*STRANGE, {"data": [{"id": "1"}]}], ids=short)
+async def test_a_user_that_is_none_passes(
+    helix: Helix, credential: Credential, twitch: TwitchSimulator, body: object
+) -> None:
+    twitch.order_fault(Fault(path="/helix/users", status=200, body=body))
+    with pytest.raises(TransientError, match="GET /users"):
+        await helix.own_user(credential)
+
+
+async def test_who_is_live(helix: Helix, credential: Credential, twitch: TwitchSimulator) -> None:
+    ids = [channel(twitch)]
+    for n in range(99):
+        other = twitch.add_broadcaster(f"other_{n}", live=n % 2 == 0)
+        ids.append(other.id)
+    live = await helix.live_user_ids(credential, ids)
+    assert len(live) == 51
+    assert channel(twitch) in live
+    twitch.set_live("mst3k", False)
+    assert channel(twitch) not in await helix.live_user_ids(credential, ids)
+
+
+@pytest.mark.parametrize("body", [b for b in STRANGE if isinstance(b, dict) and b], ids=short)
+async def test_streams_of_a_strange_shape_are_no_live_ones(
+    helix: Helix, credential: Credential, twitch: TwitchSimulator, body: object
+) -> None:
+    twitch.order_fault(Fault(path="/helix/streams", status=200, body=body))
+    assert await helix.live_user_ids(credential, ["1"]) == set()
+
+
+@pytest.mark.parametrize("form", ["unix", "rfc3339"])
+async def test_the_last_ad_in_both_forms(
+    helix: Helix, credential: Credential, twitch: TwitchSimulator, form: Literal["unix", "rfc3339"]
+) -> None:
+    twitch.options.ad_times = form
+    assert await helix.last_ad_at(credential, channel(twitch)) is None
+    ad = twitch.start_ad("mst3k", 60)
+    assert await helix.last_ad_at(credential, channel(twitch)) == math.floor(ad.start)
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("0", None), ('""', None), ("null", None), ("true", None), ("[]", None), ('"soon"', None),
+        ("NaN", None), ("1e999", None), ("-1e999", None), ('"nan"', None), ('"inf"', None),
+        ("9" * 400, None), ('"2021-01-29T09:26:33"', None), ("1611912393", 1611912393.0),
+        ('"1611912393"', 1611912393.0), ('"2021-01-29T09:26:33Z"', 1611912393.0),
+        ("1611912393.5", 1611912393.5), ("-5", None),
+    ],
+)  # fmt: skip
+async def test_a_last_ad_that_tells_no_time_is_none(
+    helix: Helix, credential: Credential, twitch: TwitchSimulator, text: str, instant: float | None
+) -> None:
+    twitch.order_fault(Fault(path=ADS, status=200, body=f'{{"data":[{{"last_ad_at":{text}}}]}}'))
+    assert await helix.last_ad_at(credential, "1") == instant
+
+
+async def test_a_refused_token_a_rate_limit_and_a_failure_are_told_apart(
+    helix: Helix, credential: Credential, twitch: TwitchSimulator
+) -> None:
+    twitch.options.rate_limit = 1
+    await helix.own_user(credential)
+    with pytest.raises(RateLimited) as limited:
+        await helix.own_user(credential)
+    assert limited.value.retry_after == pytest.approx(60, abs=3)
+    twitch.options.rate_limit = 800
+    twitch.order_fault(Fault(status=503))
+    with pytest.raises(TransientError, match="503"):
+        await helix.own_user(credential)
+    twitch.order_fault(Fault(drop=True))
+    with pytest.raises(TransientError, match="did not answer"):
+        await helix.own_user(credential)
+    twitch.order_fault(Fault(delay=5))
+    with pytest.raises(TransientError, match="Timeout"):
+        await helix.own_user(credential)
+    twitch.expire_access_tokens()
+    with pytest.raises(Unauthorized):
+        await helix.last_ad_at(credential, channel(twitch))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(drop=True), Fault(delay=5), Fault(status=500), Fault(status=401), Fault(status=429),
+        Fault(status=200, body="no JSON"), Fault(status=200, body={}),
+    ],
+    ids=short,
+)  # fmt: skip
+async def test_no_failure_shows_the_token(
+    helix: Helix, credential: Credential, twitch: TwitchSimulator, fault: Fault
+) -> None:
+    token = credential.access.reveal()
+    twitch.order_fault(fault)
+    with pytest.raises(TransientError) as failure:
+        await helix.own_user(credential)
+    told = [
+        str(failure.value),
+        repr(failure.value),
+        "".join(traceback.format_exception(failure.value)),
+    ]
+    assert not any(token in each for each in told)
+    assert token not in repr(await start(helix, credential, twitch))

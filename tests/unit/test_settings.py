@@ -1,0 +1,107 @@
+"""Environment → Settings."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from controller.settings import PREFIX, Settings, SettingsError
+
+EXAMPLES: dict[str, tuple[str, object]] = {
+    "helix_url": ("http://127.0.0.1:1/helix/", "http://127.0.0.1:1/helix"),
+    "identity_url": ("https://id.example/oauth2", "https://id.example/oauth2"),
+    "pubnub_origin": ("127.0.0.1:2", "127.0.0.1:2"),
+    "pubnub_tls": ("false", False),
+    "watch_namespaces": ("playout, eu ,", ("playout", "eu")),
+    "validate_interval": ("30m", 1800.0),
+    "secret_check_interval": ("1m30s", 90.0),
+    "missing_secret_check_interval": ("250ms", 0.25),
+    "live_check_interval": ("2m", 120.0),
+    "resync_interval": ("1h", 3600.0),
+    "status_interval": ("5s", 5.0),
+    "call_timeout": ("1.5s", 1.5),
+    "identity_timeout": ("10s", 10.0),
+    "identity_concurrency": ("3", 3),
+    "subscribe_timeout": ("30s", 30.0),
+    "feed_stale_after": ("5m", 300.0),
+    "log_format": ("json", "json"),
+    "log_level": ("DEBUG", "DEBUG"),
+    "metrics_address": ("127.0.0.1:8080", "127.0.0.1:8080"),
+    "health_address": (":8081", ":8081"),
+}
+
+
+def read(**values: str) -> Settings:
+    return Settings.from_environment(
+        {PREFIX + name.upper(): value for name, value in values.items()}
+    )
+
+
+def test_every_setting_has_an_example_here() -> None:
+    assert EXAMPLES.keys() == Settings.model_fields.keys()
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_each_variable_is_read_and_differs_from_the_default(name: str) -> None:
+    text, value = EXAMPLES[name]
+    assert getattr(read(**{name: text}), name) == value
+    assert getattr(Settings(), name) != value
+
+
+def test_all_together_are_read() -> None:
+    settings = read(**{name: text for name, (text, _) in EXAMPLES.items()})
+    assert settings.model_dump() == {name: value for name, (_, value) in EXAMPLES.items()}
+
+
+def test_other_variables_and_empty_ones_are_passed_over() -> None:
+    environment = {"PATH": "/bin", "HELIX_URL": "x", PREFIX + "HELIX_URL": ""}
+    assert Settings.from_environment(environment) == Settings()
+
+
+def test_unknown_variables_are_told_by_name_and_change_nothing() -> None:
+    environment = {PREFIX + "HELIX_URI": "1", PREFIX + "TOKEN": "2", "OTHER": "3"}
+    assert Settings.unknown(environment) == [PREFIX + "HELIX_URI", PREFIX + "TOKEN"]
+    assert Settings.from_environment(environment) == Settings()
+
+
+def test_known_variables_and_those_of_a_kubernetes_service_are_not_told() -> None:
+    environment = {PREFIX + name.upper(): text for name, (text, _) in EXAMPLES.items()}
+    for name in ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_METRICS", "PORT",
+                 "PORT_8080_TCP", "PORT_8080_TCP_ADDR"):  # fmt: skip
+        environment[PREFIX + name] = "1"
+    assert Settings.unknown(environment) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("helix_url", "api.twitch.tv/helix", "must begin with https://"),
+        ("identity_url", "ftp://id.twitch.tv", "must begin with https://"),
+        ("call_timeout", "5", "such as 90s, 1m30s or 250ms"),
+        ("call_timeout", "-5s", "such as 90s, 1m30s or 250ms"),
+        ("call_timeout", "0s", "greater than 0"),
+        ("identity_concurrency", "0", "greater than or equal to 1"),
+        ("identity_concurrency", "many", "integer"),
+        ("pubnub_tls", "perhaps", "boolean"),
+        ("log_format", "xml", "'text' or 'json'"),
+        ("log_level", "debug", "'DEBUG'"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_refused_by_name(name: str, text: str, told: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        read(**{name: text})
+    message = str(refusal.value)
+    assert message.startswith(f"{PREFIX}{name.upper()}: ")
+    assert told in message
+    assert "\n" not in message
+
+
+def test_all_faults_are_told_at_once() -> None:
+    with pytest.raises(SettingsError) as refusal:
+        read(call_timeout="5", log_level="LOUD", helix_url="x")
+    assert len(str(refusal.value).splitlines()) == 3
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().call_timeout = 1.0  # type: ignore[misc]
