@@ -111,6 +111,10 @@ class FeedPool:
         if feed.stale:
             limit = self._settings.feed_stale_after
             return FeedHealth(False, "FeedStale", f"no poll was completed for {limit:.0f} s")
+        refused = feed.listener.denied.intersection(feed.windows[key][0])
+        if refused:
+            told = f"PubNub refuses the topic {min(refused)} (403)"
+            return FeedHealth(False, "AccessDenied", told)
         return feed.listener.health
 
     def check(self) -> bool:

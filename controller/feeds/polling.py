@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from controller.errors import TransientError
+from controller.feeds.denials import MOST_PAUSE as MOST_PAUSE_DENIED
+from controller.feeds.denials import Denials
 from controller.feeds.health import FeedHealth
 from controller.policies.backoff import backoff
 
@@ -30,12 +32,20 @@ __all__ = ["AccessDenied", "Batch", "Poller", "Subscribe"]
 logger = logging.getLogger(__name__)
 
 _MOST_PAUSE = 5.0  # a longer one would cost cues that are still young
-_MOST_PAUSE_DENIED = 30.0
 _JOIN_TIMEOUT = 10.0  # for what is answered at once
 
 
 class AccessDenied(TransientError):
-    """The network refuses the keys or a topic; it may think otherwise later."""
+    """The network refuses the keys or a topic; it may think otherwise later.
+
+    Args:
+        message: For the user.
+        topics: Those that it names; none: the keys as a whole.
+    """
+
+    def __init__(self, message: str, topics: frozenset[str] = frozenset()) -> None:
+        super().__init__(message)
+        self.topics = topics
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +104,7 @@ class Poller:
         self._position = 0
         self._region: str | None = None
         self._ahead = 0.0
+        self._denials = Denials()
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.health = FeedHealth(None, "Connecting", "the first request is under way")
@@ -105,6 +116,11 @@ class Poller:
         return self._windows
 
     @property
+    def denied(self) -> frozenset[str]:
+        """Topics that the network refuses while it grants others."""
+        return self._denials.topics
+
+    @property
     def alive(self) -> bool:
         """Whether the loop runs."""
         return self._task is not None and not self._task.done()
@@ -114,6 +130,7 @@ class Poller:
         if windows.keys() != self._windows.keys():
             self._changed.set()
         self._windows = dict(windows)
+        self._denials.keep(windows)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run(), name="poller")
 
@@ -129,20 +146,36 @@ class Poller:
             try:
                 await self._step()
                 failures = 0
+            except AccessDenied as error:
+                if self._hold_back(error.topics):
+                    continue
+                failures += 1
+                await self._failed(str(error), failures, denied=True)
             except TransientError as error:
                 failures += 1
-                denied = isinstance(error, AccessDenied)
-                await self._failed(str(error), failures, denied=denied)
+                await self._failed(str(error), failures)
             except Exception:
                 # A fault of ours must not silence the feed: it is told, and the loop goes on.
                 logger.exception("a poll failed")
                 failures += 1
                 await self._failed("an internal fault; see the operator's log", failures)
 
+    def _hold_back(self, named: frozenset[str]) -> bool:
+        """Go on without the topics that are refused; False: nothing would be left."""
+        now = time.time()
+        asked = self._denials.admitted(self._windows, now)
+        refused = named & asked
+        if not refused or refused == asked:
+            return False
+        self._denials.add(refused, now)
+        self._proven = False
+        self._on_health()
+        return True
+
     async def _failed(self, told: str, failures: int, *, denied: bool = False) -> None:
         self._proven = False
         self._tell(FeedHealth(False, "AccessDenied" if denied else "TransientError", told))
-        most = _MOST_PAUSE_DENIED if denied else _MOST_PAUSE
+        most = MOST_PAUSE_DENIED if denied else _MOST_PAUSE
         await self._pause(backoff(failures, random.random(), first=0.5, most=most))  # noqa: S311 - jitter
 
     async def _pause(self, seconds: float) -> None:
@@ -155,7 +188,7 @@ class Poller:
     async def _step(self) -> None:
         """One request, or the wait for a first topic."""
         self._changed.clear()
-        topics = frozenset(self._windows)
+        topics = self._denials.admitted(self._windows, time.time())
         if not topics:
             self._joined, self._position = topics, 0
             await self._changed.wait()
@@ -181,6 +214,8 @@ class Poller:
             self._position = min(self._position, start) if self._position else start
         self._joined = topics
         self._proven = True
+        if self._denials.clear(topics):
+            self._on_health()
         self._answered()
 
     async def _poll(self, topics: frozenset[str]) -> None:
@@ -190,8 +225,10 @@ class Poller:
         poll = asyncio.ensure_future(request)
         changed = loop.create_task(self._changed.wait())
         try:
+            held_back = self._denials.wait(time.time())
+            cut_after = self._cut_after if held_back is None else min(self._cut_after, held_back)
             await asyncio.wait(
-                {poll, changed}, timeout=self._cut_after, return_when=asyncio.FIRST_COMPLETED
+                {poll, changed}, timeout=cut_after, return_when=asyncio.FIRST_COMPLETED
             )
             if poll.done():
                 batch = poll.result()

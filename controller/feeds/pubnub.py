@@ -93,6 +93,11 @@ class PubNubFeed:
         return min(states, key=lambda h: {False: 0, None: 1, True: 2}[h.connected])
 
     @property
+    def denied(self) -> frozenset[str]:
+        """Topics that PubNub refuses while it grants others of the key set."""
+        return frozenset().union(*(poller.denied for poller in self._pollers))
+
+    @property
     def last_poll(self) -> float | None:
         """When the request that is longest without an answer was last answered."""
         polls = [poller.last_poll for poller in self._pollers if poller.topics]

@@ -189,5 +189,14 @@ def _batch(answer: Any) -> Batch:  # noqa: ANN401 - JSON
 def _failure(error: PubNubException) -> TransientError:
     status = error.get_status_code()
     if status == 403:
-        return AccessDenied("PubNub refuses the keys or a topic (403)")
+        return AccessDenied("PubNub refuses the keys or a topic (403)", _forbidden(error))
     return TransientError(f"PubNub answered {status}" if status else "PubNub did not answer")
+
+
+def _forbidden(error: PubNubException) -> frozenset[str]:
+    """Topics that a 403 names; none where it names none, or cannot be read."""
+    try:
+        channels = json.loads(error._errormsg)["payload"]["channels"]  # noqa: SLF001 - no other way
+        return frozenset(channel for channel in channels if isinstance(channel, str))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return frozenset()

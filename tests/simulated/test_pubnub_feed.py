@@ -563,3 +563,26 @@ async def test_a_feed_that_is_closed_leaves_nothing_behind(pubnub: PubNubSimulat
     await eventually(lambda: pubnub.open_polls() == 0)
     left = asyncio.all_tasks() - before
     assert not [task for task in left if "poller" in task.get_name()]
+
+
+async def test_a_forbidden_topic_silences_no_other_and_heals(pubnub: PubNubSimulator) -> None:
+    body = json.dumps(
+        {
+            "message": "Forbidden",
+            "payload": {"channels": ["closed"]},
+            "error": True,
+            "service": "Access Manager",
+            "status": 403,
+        }
+    )
+    pubnub.faults.add(Fault(path="*closed*", times=None, status=403, body=body))
+    async with listening(pubnub, "open", "closed") as hearing:
+        await eventually(lambda: hearing.feed.denied)
+        await hearing.connected()
+        assert hearing.feed.denied == {"closed"}
+        pubnub.publish("open", {"n": 1})
+        assert await hearing.payloads(1) == [{"n": 1}]
+        pubnub.faults.clear()
+        pubnub.publish("closed", {"n": 2})
+        assert await hearing.payloads(1) == [{"n": 2}]
+        assert not hearing.feed.denied
