@@ -63,7 +63,9 @@ class Settings(BaseModel):
     missing_secret_check_interval: Seconds = Field(
         10, description="Between two looks for a Secret that is missing."
     )
-    live_check_interval: Seconds = Field(60, description="Between two looks whether it is live.")
+    live_check_interval: Seconds = Field(
+        60, description="Between two looks whether it is live, and eligible."
+    )
     resync_interval: Seconds = Field(
         300, description="Between two lists of all resources, which find a missed deletion."
     )

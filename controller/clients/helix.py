@@ -127,7 +127,7 @@ class Helix:
                 response = await self._http.get(
                     self._base + path, headers=credential.headers(), params=tuple(query)
                 )
-        except (httpx.HTTPError, TimeoutError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, TimeoutError) as error:
             msg = f"Twitch did not answer GET {path}: {type(error).__name__}"
             raise TransientError(msg) from error
         text = text_of(response)

@@ -93,7 +93,7 @@ class Identity:
         response = await self._send("POST", "/token", data=form)
         if response.status_code == 200:
             return _tokens(response)
-        raise _refusal(response)
+        raise _refusal(response, refresh_token, app.secret)
 
     async def validate(self, access: Sensitive) -> Validation | None:
         """Ask whose token this is; None: it is not valid (any more)."""
@@ -103,7 +103,7 @@ class Identity:
         if response.status_code == 401:
             return None
         if response.status_code != 200:
-            raise _refusal(response)
+            raise _refusal(response, access)
         return _validation(response)
 
     async def _send(self, method: str, path: str, **request: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
@@ -113,17 +113,20 @@ class Identity:
                     return await self._http.request(
                         method, self._base + path, timeout=self._timeout, **request
                     )
-            except (httpx.HTTPError, TimeoutError) as error:
+            except (httpx.HTTPError, httpx.InvalidURL, ValueError, TimeoutError) as error:
                 msg = f"Twitch's OAuth did not answer {path}: {type(error).__name__}"
                 raise TransientError(msg) from None
 
 
-def _refusal(response: httpx.Response) -> OperatorError:
+def _refusal(response: httpx.Response, *sent: Sensitive | None) -> OperatorError:
     status, text = response.status_code, text_of(response)
     told = f"Twitch answered {status}: {text}" if text else f"Twitch answered {status}"
+    for credential in sent:
+        if credential is not None:
+            told = told.replace(credential.reveal(), "***")  # an answer may quote what was sent
     if status == 429:
         return RateLimited(told, retry_after=_retry_after(response))
-    if status >= 500:
+    if status >= 500 or not _is_twitch(response):
         return TransientError(told)
     if "refresh token" in text.lower() or status == 401:
         return GrantRevoked(told)
@@ -131,6 +134,14 @@ def _refusal(response: httpx.Response) -> OperatorError:
         return ClientRejected(told)
     # An unknown 4xx: shown, retried slowly; never taken for the end of a grant.
     return TransientError(told)
+
+
+def _is_twitch(response: httpx.Response) -> bool:
+    """Twitch refuses in JSON: a page of HTML, or nothing, is a proxy's word and ends no grant."""
+    try:
+        return isinstance(json_of(response), dict)
+    except ValueError:
+        return False
 
 
 def _retry_after(response: httpx.Response) -> float | None:

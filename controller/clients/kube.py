@@ -280,7 +280,11 @@ class Kube:
         if now < self._loaded + _LOG_IN_INTERVAL:
             return
         self._loaded = now
-        old, self._client = self._client, ApiClient(await self._load())
+        try:
+            client = ApiClient(await self._load())
+        except OperatorError as error:
+            raise KubeUnavailable(str(error)) from error
+        old, self._client = self._client, client
         if old is not None:
             # Calls under way on it fail as if the API server had been away, and are repeated.
             await old.close()

@@ -83,6 +83,7 @@ async def _run(settings: Settings, context: str | None) -> int:
                 await engine.drain()
                 work.cancel()
                 await asyncio.gather(work, return_exceptions=True)
+                await engine.settle()
                 await engine.flush()
 
 

@@ -119,6 +119,7 @@ class Channel:
                 failure=keeper.failure,
                 token_lives=keeper.credential() is not None,
                 scopes=grant.scopes if grant is not None else (),
+                refused_input=keeper.refused_input,
                 wanted_login=self.spec.login if self.spec is not None else None,
                 login=user.login if user is not None else None,
                 broadcaster_type=user.broadcaster_type if user is not None else None,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from controller.clients.helix import Helix
@@ -50,6 +51,7 @@ _SETTLE = 1.0  # a channel that is applied together with its rule may come a mom
 _PATIENCE = 30.0  # after which a status is written even if a first round has not ended
 _FLUSH = 5.0
 _HOUSEKEEPING = 1.0
+_DELETED = 10_000  # UIDs of the last deletions that were told
 _URGENT = frozenset({Verdict.FIRED, Verdict.FAILED, Verdict.UNKNOWN})
 
 
@@ -76,6 +78,7 @@ class Engine:
         self._rules: dict[Key, Rule] = {}
         self._rules_of: dict[Key, set[Key]] = {}
         self._filed: dict[Key, Key] = {}
+        self._deleted: OrderedDict[str, None] = OrderedDict()
         self._rivals = Rivals(self._channels.get, self._told)
         self._sync = Sync(kube, settings, self._uids, self._found, self._gone)
         self._secrets = SecretStore(kube, settings, self._ask_again)
@@ -83,7 +86,11 @@ class Engine:
         dispatcher = Dispatcher(self._rules.get, self._channel_of, self._decided, metrics)
         self._feeds = FeedPool(settings, metrics, dispatcher.event, self._refresh_rule)
         self._live = LiveWatch(
-            self._helix, self._channels.values, self._told, settings.live_check_interval
+            self._helix,
+            self._channels.values,
+            self._told,
+            self._refused,
+            settings.live_check_interval,
         )
         self._statuses = StatusWriter(
             kube, metrics, settings.status_interval, self._reporter, self._queue_resync
@@ -102,8 +109,12 @@ class Engine:
         """
         resource = Resource.from_body(kind, body)
         if event == "DELETED" or body["metadata"].get("deletionTimestamp"):
+            self._deleted[resource.uid] = None
+            while len(self._deleted) > _DELETED:
+                self._deleted.popitem(last=False)
             self._remove(resource.key, resource.uid)
-        else:
+        elif resource.uid not in self._deleted:
+            # A list that began before the deletion may still have it.
             self._upsert(resource)
 
     def _found(self, kind: Kind, body: Mapping[str, Any]) -> None:
@@ -118,8 +129,12 @@ class Engine:
         """Whether all resources were listed once."""
         return self._sync.done
 
-    def _uids(self, kind: Kind) -> set[str]:
-        return {held.resource.uid for held in self._holdings(kind).values()}
+    def _uids(self, kind: Kind, namespace: str | None) -> set[str]:
+        return {
+            held.resource.uid
+            for key, held in self._holdings(kind).items()
+            if namespace in (None, key.namespace)
+        }
 
     def _gone(self, kind: Kind, uid: str) -> None:
         for key, held in list(self._holdings(kind).items()):
@@ -157,6 +172,16 @@ class Engine:
         for channel in self._channels.values():
             channel.stop()
 
+    async def settle(self) -> None:
+        """Wait until refreshed tokens are in their Secrets: a one-time token must not be lost."""
+        keepers = [channel.keeper for channel in self._channels.values()]
+        within = self._settings.identity_timeout + _FLUSH
+        try:
+            async with asyncio.timeout(within):
+                await asyncio.gather(*(keeper.finish() for keeper in keepers))
+        except TimeoutError:
+            logger.error("a token was still being refreshed at the end")
+
     async def flush(self) -> None:
         """Write the statuses that wait; the writers of `run` must have ended."""
         await self._statuses.flush(_FLUSH)
@@ -189,6 +214,8 @@ class Engine:
         held = self._holdings(resource.key.kind).get(resource.key)
         if held is not None and held.resource.uid == resource.uid:
             known = held.resource
+            if resource.generation < known.generation:
+                return  # a list that began before the watch told of a change
             if (known.generation, known.requested_at) == (
                 resource.generation,
                 resource.requested_at,
@@ -198,7 +225,7 @@ class Engine:
             if known.requested_at != resource.requested_at:
                 self._secrets.look_again(resource.key)
                 if resource.key.kind == CHANNEL:
-                    self._channels[resource.key].keeper.recheck()
+                    self._channels[resource.key].keeper.recheck(anew=True)
         else:
             if held is not None:
                 self._remove(resource.key, held.resource.uid)
@@ -220,6 +247,7 @@ class Engine:
             kube=self._kube,
             secrets=self._secrets,
             validate_interval=self._settings.validate_interval,
+            eligible_interval=self._settings.live_check_interval,
         )
         return Channel(resource, keeper, self._helix, self._started, self._settings.call_timeout)
 
@@ -274,13 +302,14 @@ class Engine:
             self._told(channel)
             return None
         try:
-            return await channel.keeper.reconcile(channel.spec)
+            again = await channel.keeper.reconcile(channel.spec)
+            channel.tried.set()  # a failure that may pass is no answer: young cues wait on
+            return again
         finally:
             channel.settle()
             self._rivals.settle(channel)
-            channel.tried.set()
             grant = channel.keeper.grant
-            if grant is not None:
+            if grant is not None and self._channels.get(channel.resource.key) is channel:
                 key = channel.resource.key
                 gauge = self._metrics.credential_expiration.labels(key.namespace, key.name)
                 gauge.set(grant.expires_at)
@@ -288,6 +317,10 @@ class Engine:
                 self._live.ask(channel)
             if channel.concluded or channel.credential() is None or channel.keeper.user is None:
                 self._told(channel)
+
+    def _refused(self, channel: Channel) -> None:
+        channel.keeper.recheck()
+        self._queue.add(channel.resource.key)
 
     def _told(self, channel: Channel) -> None:
         """Something about a channel may have changed: its status and its rules follow."""

@@ -1,10 +1,11 @@
 """The way of an event: the rules that it may match, their decisions, the channel's arbiter.
 
-Everything here runs at once, without waiting for anything: no API server, no disk, no lock.
+Nothing here waits for anything, but to give others a turn: no API server, no disk, no lock.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from functools import partial
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from controller.rules.deciding import Matched
 
 __all__ = ["Dispatcher"]
+
+_TURN = 0.005  # seconds after which the cues of others get a turn
 
 logger = logging.getLogger(__name__)
 
@@ -51,10 +54,14 @@ class Dispatcher:
         self._on_decided = decided
         self._metrics = metrics
 
-    def event(self, keys: list[Key], event: Event) -> None:
+    async def event(self, keys: list[Key], event: Event) -> None:
         """Meet an event with the rules that it may match."""
         view, now = lazy_cel_view(event.payload), time.time()
+        began = time.perf_counter()
         for key in keys:
+            if time.perf_counter() - began > _TURN:
+                await asyncio.sleep(0)
+                began = time.perf_counter()
             rule = self._rule(key)
             if rule is None or rule.compiled is None:
                 continue
@@ -82,6 +89,8 @@ class Dispatcher:
         self, rule: Rule, event: Event, matched: Matched, ruling: Ruling, called_at: float | None
     ) -> None:
         key = rule.resource.key
+        if self._rule(key) is not rule:
+            return  # deleted meanwhile: there is nobody to tell
         latency = (time.monotonic() if called_at is None else called_at) - event.received
         decision = Decision(matched.cue_id, time.time(), ruling.verdict, ruling.detail, latency)
         rule.record(decision, matched.time)

@@ -12,7 +12,7 @@ from controller.feeds.pubnub import PubNubFeed
 from controller.rules.index import RuleIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from controller.engine.metrics import Metrics
     from controller.engine.resource import Key
@@ -26,7 +26,8 @@ __all__ = ["FeedPool"]
 logger = logging.getLogger(__name__)
 
 _SETTLE = 0.02  # rules that come together change the topics once
-_BREATH = 50  # events after which other tasks get a turn
+_TURN = 0.005  # seconds after which other tasks get a turn
+_TELL_EVERY = 10.0  # seconds between two log lines about malformed messages
 
 
 class _Feed:
@@ -62,7 +63,7 @@ class FeedPool:
         self,
         settings: Settings,
         metrics: Metrics,
-        on_event: Callable[[list[Key], Event], None],
+        on_event: Callable[[list[Key], Event], Awaitable[None]],
         on_health: Callable[[Key], None],
     ) -> None:
         self._settings = settings
@@ -74,6 +75,8 @@ class FeedPool:
         self._unsettled: set[PubNubKeys] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._dropped = 0
+        self._told_at = -_TELL_EVERY
 
     def use(self, rule: Rule) -> None:
         """Listen for a rule as it is now; nothing more is heard once the pool is closed."""
@@ -119,6 +122,8 @@ class FeedPool:
 
     def check(self) -> bool:
         """Look for feeds that fell silent; return whether all their loops run."""
+        if self._closed:
+            return True
         now, oldest = time.time(), None
         for feed in self._feeds.values():
             last = feed.listener.last_poll
@@ -151,7 +156,11 @@ class FeedPool:
 
     def _malformed(self, reason: str) -> None:
         self._metrics.malformed.inc()
-        logger.warning("a message of a feed was dropped: %s", reason)
+        self._dropped += 1
+        now = time.monotonic()
+        if now >= self._told_at + _TELL_EVERY:
+            logger.warning("%d messages were dropped; the last: %s", self._dropped, reason)
+            self._told_at, self._dropped = now, 0
 
     def _tell(self, feed: _Feed) -> None:
         health = feed.listener.health
@@ -163,19 +172,19 @@ class FeedPool:
             self._on_health(key)
 
     async def _consume(self, feed: _Feed) -> None:
-        handled = 0
+        began = time.perf_counter()
         while True:
             event = await feed.listener.events.get()
             self._metrics.events.inc()
             try:
                 found = feed.rules.candidates(event.topic, event.payload)
-                self._on_event([key for key, _ in found], event)
+                await self._on_event([key for key, _ in found], event)
             except Exception:
                 # A fault of ours in one event must not end the feed of all rules.
                 logger.exception("event %s on %s was not handled", event.id, event.topic)
-            handled += 1
-            if handled % _BREATH == 0:
+            if time.perf_counter() - began > _TURN:
                 await asyncio.sleep(0)
+                began = time.perf_counter()
 
     def _settle(self, keys: PubNubKeys) -> None:
         if not self._unsettled:

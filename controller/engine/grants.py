@@ -28,6 +28,8 @@ from controller.errors import (
 from controller.policies import grants as policy
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from controller.clients.helix import Helix, User
     from controller.clients.identity import Identity, Tokens
     from controller.clients.kube import Kube, Secret
@@ -41,9 +43,9 @@ __all__ = ["GrantKeeper"]
 logger = logging.getLogger(__name__)
 
 _MOST_STEPS = 8
-_ELIGIBLE_INTERVAL = 60.0
 _RECHECK_INTERVAL = 10.0
 _CLOCKS_AGREE = 60.0
+_CLIENT_INTERVAL = 600.0
 
 
 class GrantKeeper:
@@ -52,6 +54,7 @@ class GrantKeeper:
     Attributes:
         blocked: Why there is no grant to use; None: there is, or nothing was tried yet.
         failure: What passed wrong last, if it may pass; None: nothing.
+        refused_input: Twitch's words about a new refresh token, while the former grant is in use.
         user: The broadcaster, as Twitch tells.
         last_refresh: When a token was last fetched, by this process.
         last_validation: When Twitch last confirmed the token, to this process.
@@ -67,6 +70,7 @@ class GrantKeeper:
         kube: Kube,
         secrets: SecretStore,
         validate_interval: float,
+        eligible_interval: float,
     ) -> None:
         self._key = key
         self._uid = uid
@@ -75,10 +79,14 @@ class GrantKeeper:
         self._kube = kube
         self._secrets = secrets
         self._validate_interval = validate_interval
+        self._eligible_interval = eligible_interval
         self._jitter = tokens.jitter(uid)
         self._lock = asyncio.Lock()
         self._app: Application | None = None
+        self._judged_app: Application | None = None
         self._rejected_app: Application | None = None
+        self._rejected_at = 0.0
+        self._exchange: asyncio.Task[None] | None = None
         self._rejection = ""
         self._saved: policy.Grant | None = None
         self._pending: policy.Grant | None = None
@@ -89,6 +97,7 @@ class GrantKeeper:
         self._validate_due = False
         self.blocked: policy.Blocked | None = None
         self.failure: str | None = None
+        self.refused_input: str | None = None
         self.user: User | None = None
         self.last_refresh: float | None = None
         self.last_validation: float | None = None
@@ -130,9 +139,15 @@ class GrantKeeper:
             self.failure = None
             return again
 
-    def recheck(self) -> None:
-        """Validate at the next round, though the interval is not over."""
-        if self.last_validation is not None and time.time() > self._rechecked + _RECHECK_INTERVAL:
+    def recheck(self, *, anew: bool = False) -> None:
+        """Validate at the next round, though the interval is not over.
+
+        Args:
+            anew: A human asks: what Twitch refused is tried once more.
+        """
+        if anew:
+            self._forget_refusals()
+        elif self.last_validation is not None and time.time() > self._rechecked + _RECHECK_INTERVAL:
             self._rechecked = time.time()
             self._validate_due = True
 
@@ -163,7 +178,8 @@ class GrantKeeper:
                 return min(step.until, await self._look_whether_eligible(step.until))
             if isinstance(step, policy.Blocked):
                 self.blocked = step
-                return None
+                # A refused client uses no token up by asking: Twitch may have erred.
+                return time.time() + _CLIENT_INTERVAL if self._rejected_app is not None else None
             await self._do(step, spec)
         msg = "the grant does not come to rest; trying again"
         raise TransientError(msg)
@@ -174,9 +190,9 @@ class GrantKeeper:
         if credential is None or self.user is None or self.user.broadcaster_type:
             return otherwise
         now = time.time()
-        if now >= self._user_looked_at + _ELIGIBLE_INTERVAL:
+        if now >= self._user_looked_at + self._eligible_interval:
             self.user = await self._own_user(credential)
-        return self._user_looked_at + _ELIGIBLE_INTERVAL
+        return self._user_looked_at + self._eligible_interval
 
     async def _own_user(self, credential: Credential) -> User:
         self._user_looked_at = time.time()
@@ -189,21 +205,36 @@ class GrantKeeper:
             raise AssertionError(msg)
         try:
             if isinstance(step, policy.Import):
-                await self._import(app, step.token, spec)
+                await self._to_the_end(self._import(app, step.token, spec))
             elif isinstance(step, policy.Refresh):
-                await self._refresh(app, spec)
+                await self._to_the_end(self._refresh(app, spec))
             elif isinstance(step, policy.Store):
                 await self._store(spec)
             elif isinstance(step, policy.Validate):
                 await self._validate(app)
         except ClientRejected as error:
-            self._rejected_app, self._rejection = app, str(error)
+            self._reject(app, str(error))
+
+    async def _to_the_end(self, exchange: Coroutine[None, None, None]) -> None:
+        """Do not let a cancellation come between the answer with a new token and its Secret."""
+        self._exchange = asyncio.get_running_loop().create_task(exchange)
+        await asyncio.shield(self._exchange)
+
+    async def finish(self) -> None:
+        """Wait for an exchange that is under way; its failure was told where it was asked for."""
+        if self._exchange is not None:
+            await asyncio.gather(self._exchange, return_exceptions=True)
+
+    def _reject(self, app: Application, told: str) -> None:
+        self._rejected_app, self._rejection = app, told
+        self._rejected_at = time.time()
 
     async def _facts(self, spec: TwitchChannelSpec) -> policy.Facts:
         blocked = await self._read_app(spec) or await self._read_token_secret(spec)
         problem, token = await self._read_input(spec)
         refused = self._refused.get(token.sha256()) if token is not None else None
         grant = self._pending or self._saved
+        self.refused_input = refused if grant is not None else None
         return policy.Facts(
             blocked=blocked,
             input_problem=problem,
@@ -228,11 +259,24 @@ class GrantKeeper:
             client_secret = text_of_key(secret, name, "client-secret") if has_secret else None
         except InvalidSecret as error:
             return policy.Blocked("InvalidSecret", f"spec.app.secretRef: {error}", human=True)
-        self._app = Application(client_id, client_secret)
-        if self._rejected_app == self._app:
-            return tokens.client_rejected(self._rejection, name)
-        self._rejected_app = None
-        return None
+        self._use(Application(client_id, client_secret))
+        if self._rejected_app is None:
+            return None
+        if time.time() >= self._rejected_at + _CLIENT_INTERVAL:
+            self._rejected_app = None
+            return None
+        return tokens.client_rejected(self._rejection, name)
+
+    def _use(self, app: Application) -> None:
+        """What Twitch refused to another application, it may grant to this one."""
+        if self._judged_app != app:
+            self._judged_app = app
+            self._forget_refusals()
+        self._app = app
+
+    def _forget_refusals(self) -> None:
+        self._refused.clear()
+        self._revoked, self._rejected_app, self.last_validation = None, None, None
 
     async def _read_input(
         self, spec: TwitchChannelSpec
@@ -355,8 +399,8 @@ class GrantKeeper:
             self._saved = grant.without_access()
             return
         if told.client_id != app.client_id:
-            self._rejected_app = app
-            self._rejection = "the grant was given to another application than client-id names"
+            told_of = "the grant was given to another application than client-id names"
+            self._reject(app, told_of)
             return
         try:
             self.user = await self._own_user(Credential(app.client_id, grant.access))

@@ -21,6 +21,7 @@ __all__ = ["LiveWatch"]
 
 logger = logging.getLogger(__name__)
 
+_MOST_TRIES = 10  # tokens for one call
 _GATHER = 0.1  # channels that become ready together are asked for together
 
 
@@ -31,6 +32,7 @@ class LiveWatch:
         helix: Asks.
         channels: All channels.
         on_change: Called with each channel whose state changed.
+        on_refused: Called with a channel whose token was refused.
         interval: Seconds between two rounds.
     """
 
@@ -39,11 +41,13 @@ class LiveWatch:
         helix: Helix,
         channels: Callable[[], Iterable[Channel]],
         on_change: Callable[[Channel], None],
+        on_refused: Callable[[Channel], None],
         interval: float,
     ) -> None:
         self._helix = helix
         self._channels = channels
         self._on_change = on_change
+        self._on_refused = on_refused
         self._interval = interval
         self._asked: list[Channel] = []
         self._wake = asyncio.Event()
@@ -56,7 +60,7 @@ class LiveWatch:
     async def run(self) -> None:
         """Look until cancelled."""
         while True:
-            await self._look(self._channels())
+            await self._look(list(self._channels()))
             loop = asyncio.get_running_loop()
             end = loop.time() + self._interval
             while (left := end - loop.time()) > 0:
@@ -89,20 +93,23 @@ class LiveWatch:
         for channel in part:
             user = channel.keeper.user
             state = None if live is None or user is None else user.id in live
-            if state is not channel.live and (state is not None or not channel.concluded):
+            if state is None:
+                if not channel.concluded:
+                    self._on_change(channel)  # there is the rest to tell
+            elif state is not channel.live:
                 channel.live = state
                 self._on_change(channel)
 
     async def _ask_twitch(self, part: list[Channel], ids: list[str]) -> set[str] | None:
         """Any token may ask; one that is refused is its own channel's matter."""
-        for channel in part[:3]:
+        for channel in part[:_MOST_TRIES]:
             credential = channel.credential()
             if credential is None:
                 continue
             try:
                 return await self._helix.live_user_ids(credential, ids)
             except Unauthorized:
-                continue
+                self._on_refused(channel)
             except TransientError as error:
                 logger.warning("whether channels are live is not known: %s", error)
                 return None

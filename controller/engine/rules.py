@@ -80,6 +80,9 @@ class Rule:
         self.concluded = False
         self.seen_at = time.time()
         self._started = started
+        # On this machine's clock; the API server's may be ahead.
+        self._created = min(resource.created, self.seen_at)
+        self._since: dict[str, float] = {}
         self._problem: Blocked | None = None
         self._policy = RulePolicy(max_age=0, dry_run=True, suspended=True)
         self._counts = self.status.counts or Counts()
@@ -91,6 +94,7 @@ class Rule:
 
     def update(self, resource: Resource) -> None:
         """Take a new state of the resource."""
+        before = set(self.topics) if self.spec is not None else None
         self.resource = resource
         self.spec = self.compiled = None
         try:
@@ -102,6 +106,10 @@ class Rule:
             self._problem = Blocked("InvalidSpec", str(error), human=True)
         except InvalidExpression as error:
             self._problem = Blocked("InvalidExpression", str(error), human=True)
+        if before is not None:
+            # What was said on a topic before the rule named it was not meant for it.
+            new = {topic: time.time() for topic in self.topics if topic not in before}
+            self._since = {t: at for t, at in self._since.items() if t in self.topics} | new
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -122,7 +130,7 @@ class Rule:
         old = is_old_news(
             matched,
             event,
-            created=self.resource.created,
+            created=self._since.get(event.topic, self._created),
             started=self._started,
             decided=self._told,
             last_event=self._told_until,
@@ -136,7 +144,8 @@ class Rule:
         self._counts = counts.with_changes(
             matched=counts.matched + 1, **{result: getattr(counts, result) + 1}
         )
-        self._last_event = max(self._last_event or 0.0, event_time)
+        # A clock of the playout system that is ahead must not hide what comes after.
+        self._last_event = max(self._last_event or 0.0, min(event_time, decision.time))
         if decision.verdict is Verdict.FIRED:
             self._last_fired = decision.time
         self._decisions.appendleft(

@@ -157,7 +157,7 @@ def text_of_key(secret: Secret, name: str, key: str) -> Sensitive:
         text = data.decode().strip()
     except UnicodeDecodeError:
         text = ""
-    if not text or not text.isprintable():
-        msg = f"Secret {name}: the value of the key {key} is empty or no text: replace it"
+    if not text or not text.isascii() or not text.isprintable():
+        msg = f"Secret {name}: the value of the key {key} is empty or not plain text: replace it"
         raise InvalidSecret(msg)
     return Sensitive(text)

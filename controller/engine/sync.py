@@ -30,7 +30,7 @@ class Sync:
     Args:
         kube: Lists.
         settings: Namespaces, and how often.
-        held: The UIDs of the resources of a kind that are held.
+        held: The UIDs of the resources of a kind, in a namespace or all, that are held.
         found: Called with kind and body of each resource.
         gone: Called with kind and UID of each that was held before the list and is not in it.
     """
@@ -39,7 +39,7 @@ class Sync:
         self,
         kube: Kube,
         settings: Settings,
-        held: Callable[[Kind], set[str]],
+        held: Callable[[Kind, str | None], set[str]],
         found: Callable[[Kind, Mapping[str, Any]], None],
         gone: Callable[[Kind, str], None],
     ) -> None:
@@ -61,17 +61,31 @@ class Sync:
         Raises:
             KubeUnavailable: The API server is away.
             KubeNotFound: The CRDs are not installed.
+            KubeError: Nothing at all may be listed.
         """
+        problem: KubeError | None = None
+        listed = False
         for kind, plural in _PLURALS.items():
-            # What comes while the list is read is not among these, and not taken for gone.
-            left = self._held(kind)
             for namespace in self._settings.watch_namespaces or (None,):
-                async for body in self._kube.list_all(plural, namespace):
-                    left.discard(body["metadata"]["uid"])
-                    self._found(kind, body)
-            for uid in left:
-                self._gone(kind, uid)
+                try:
+                    await self._list(kind, plural, namespace)
+                    listed = True
+                except KubeError as error:
+                    # One namespace without rights must not stop the others.
+                    problem = error
+                    logger.error("%s of namespace %s: %s", plural, namespace or "(all)", error)
+        if problem is not None and (isinstance(problem, KubeNotFound) or not listed):
+            raise problem
         self.done = True
+
+    async def _list(self, kind: Kind, plural: str, namespace: str | None) -> None:
+        # What comes while the list is read is not among these, and not taken for gone.
+        left = self._held(kind, namespace)
+        async for body in self._kube.list_all(plural, namespace):
+            left.discard(body["metadata"]["uid"])
+            self._found(kind, body)
+        for uid in left:
+            self._gone(kind, uid)
 
     async def first(self) -> None:
         """List until it works."""

@@ -62,9 +62,12 @@ def from_secret(secret: Secret) -> Grant | None:
     """Read a grant back; None where it cannot be read: then the input is imported anew."""
 
     def text(key: str) -> str:
-        return secret.data[key].decode().strip()
+        # A token goes into a header: anything else must not get that far.
+        return secret.data[key].decode("ascii").strip()
 
     try:
+        if not (text("access-token").isprintable() and text("refresh-token").isprintable()):
+            return None
         return Grant(
             access=Sensitive(text("access-token")),
             refresh=Sensitive(text("refresh-token")),

@@ -189,9 +189,11 @@ class Poller:
         """One request, or the wait for a first topic."""
         self._changed.clear()
         topics = self._denials.admitted(self._windows, time.time())
-        if not topics:
+        if not self._windows:
             self._joined, self._position = topics, 0
             await self._changed.wait()
+        elif not topics:
+            await self._pause(self._denials.wait(time.time()) or 0.0)
         elif not self._proven or topics - self._joined:
             await self._join(topics)
         else:
@@ -200,13 +202,14 @@ class Poller:
 
     async def _join(self, topics: frozenset[str]) -> None:
         """Prove that all topics may be heard; go back in time for the new ones."""
+        asked = time.time()
         try:
             async with asyncio.timeout(min(self._cut_after, _JOIN_TIMEOUT)):
                 batch = await self._subscribe(topics, 0, None)
         except TimeoutError:
             msg = "the network does not answer"
             raise TransientError(msg) from None
-        self._ahead = batch.position / self._ticks - time.time()
+        self._ahead = _ahead(batch.position / self._ticks, asked, time.time())
         new = topics - self._joined
         if new:
             window = max(self._windows.get(topic, 0.0) for topic in new)
@@ -250,3 +253,10 @@ class Poller:
         if health != self.health:
             self.health = health
             self._on_health()
+
+
+def _ahead(told: float, asked: float, answered: float) -> float:
+    """By how many seconds the network's clock is ahead, at least: it spoke somewhere in between."""
+    if told < asked:
+        return told - asked
+    return max(0.0, told - answered)

@@ -175,7 +175,7 @@ class PubNubFeed:
             return None
         parsed = parse_payload(self._decrypted(payload))
         if isinstance(parsed, Refusal):
-            self._on_malformed(parsed.reason)
+            self._on_malformed(f"on topic {topic}: {parsed.reason}")
             return None
         return Event(topic, str(ticks), published, received, parsed)
 

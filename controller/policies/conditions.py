@@ -58,6 +58,7 @@ class ChannelFacts:
         token_lives: There is an access token whose time is not over.
         scopes: Of the grant.
         wanted_login: `spec.login`.
+        refused_input: Twitch's words about a new refresh token, while the former grant is in use.
         login: Of the grant's user; None: not known yet.
         broadcaster_type: partner, affiliate or empty; None: not known yet.
         rival: The channel that holds the same broadcaster and is older.
@@ -70,6 +71,7 @@ class ChannelFacts:
     failure: str | None
     token_lives: bool
     scopes: tuple[str, ...]
+    refused_input: str | None
     wanted_login: str | None
     login: str | None
     broadcaster_type: str | None
@@ -139,39 +141,57 @@ def _flag(kind: str, on: bool, reason: str, message: str) -> Finding:
 
 
 def _authorized(facts: ChannelFacts) -> Finding:
-    def finding(status: Status, reason: str, message: str, *, human: bool = False) -> Finding:
-        return Finding("Authorized", status, reason, message, human)
-
-    if facts.spec_problem is not None:
-        return finding("False", "InvalidSpec", facts.spec_problem, human=True)
-    if facts.blocked is not None:
-        return finding(
-            "False", facts.blocked.reason, facts.blocked.message, human=facts.blocked.human
+    problem = _unusable(facts) or _unfit(facts)
+    if problem is not None:
+        return problem
+    message = f"authorized by {facts.login}"
+    if facts.refused_input is not None:
+        message = (
+            f"authorized by {facts.login}, by the former grant: the new refresh token in the Secret"
+            f" of spec.authorization.refreshToken is refused ({facts.refused_input}); correct it"
         )
+    elif READ_ADS_SCOPE not in facts.scopes:
+        message = (
+            f"without the scope {READ_ADS_SCOPE} it cannot be confirmed that a commercial ran:"
+            f" {_CONSENT} with both scopes"
+        )
+    return _authorization("True", "Succeeded", message)
+
+
+def _authorization(status: Status, reason: str, message: str, *, human: bool = False) -> Finding:
+    return Finding("Authorized", status, reason, message, human)
+
+
+def _unusable(facts: ChannelFacts) -> Finding | None:
+    """Why there is no grant that a call could be signed with."""
+    if facts.spec_problem is not None:
+        return _authorization("False", "InvalidSpec", facts.spec_problem, human=True)
+    if facts.blocked is not None:
+        reason, message = facts.blocked.reason, facts.blocked.message
+        return _authorization("False", reason, message, human=facts.blocked.human)
     if not facts.token_lives and facts.failure is not None:
-        return finding("False", "TransientError", f"{facts.failure}; it is tried again")
+        return _authorization("False", "TransientError", f"{facts.failure}; it is tried again")
     if not facts.token_lives or facts.login is None:
         told = facts.failure or "the grant is being fetched"
-        return finding("Unknown", "AuthorizationPending", told)
+        return _authorization("Unknown", "AuthorizationPending", told)
+    return None
+
+
+def _unfit(facts: ChannelFacts) -> Finding | None:
+    """Why the grant is not the one that is needed."""
     if COMMERCIAL_SCOPE not in facts.scopes:
         message = f"the grant lacks the scope {COMMERCIAL_SCOPE}: {_CONSENT} with it"
-        return finding("False", "ScopeMissing", message, human=True)
+        return _authorization("False", "ScopeMissing", message, human=True)
     if facts.wanted_login is not None and facts.wanted_login != facts.login:
         message = (
             f"the grant is of {facts.login}, spec.login is {facts.wanted_login}: correct spec.login"
             " or give the grant of that broadcaster"
         )
-        return finding("False", "LoginMismatch", message, human=True)
+        return _authorization("False", "LoginMismatch", message, human=True)
     if facts.rival is not None:
         message = f"TwitchChannel {facts.rival} has this broadcaster: delete one of the two"
-        return finding("False", "Conflict", message, human=True)
-    if READ_ADS_SCOPE not in facts.scopes:
-        message = (
-            f"without the scope {READ_ADS_SCOPE} it cannot be confirmed that a commercial ran:"
-            f" {_CONSENT} with both scopes"
-        )
-        return finding("True", "Succeeded", message)
-    return finding("True", "Succeeded", f"authorized by {facts.login}")
+        return _authorization("False", "Conflict", message, human=True)
+    return None
 
 
 _CONSENT = "let the broadcaster consent anew"

@@ -10,7 +10,7 @@ from controller.rules.expressions import compile_when
 from controller.rules.fieldpath import FieldPath, FieldPathError
 from controller.rules.identity import event_id
 from controller.rules.lengths import LengthPlan, commercial_length
-from controller.rules.matchers import compile_test
+from controller.rules.matchers import MAX_PROGRAM, compile_regex, compile_test
 from controller.rules.payloads import Refusal
 from controller.rules.times import event_time
 
@@ -108,6 +108,7 @@ def compile_rule(spec: TriggerRuleSpec) -> CompiledRule:
             `spec.match[2].regex`.
     """
     commercial = spec.action.commercial
+    _bound_regexes(spec)
     return CompiledRule(
         tests=tuple(
             compile_test(matcher, f"spec.match[{index}]")
@@ -122,6 +123,18 @@ def compile_rule(spec: TriggerRuleSpec) -> CompiledRule:
             default=commercial.default_length,
         ),
     )
+
+
+def _bound_regexes(spec: TriggerRuleSpec) -> None:
+    """Refuse regexes that each are small enough, and together too large."""
+    size = sum(
+        compile_regex(matcher.regex, f"spec.match[{index}].regex").programsize
+        for index, matcher in enumerate(spec.match)
+        if matcher.regex is not None
+    )
+    if size > MAX_PROGRAM:
+        problem = f"the regexes are too large together ({size} instructions, at most {MAX_PROGRAM})"
+        raise InvalidExpression("spec.match", f"{problem}: repeat less, or use prefix and glob")
 
 
 def _path(text: str | None, where: str) -> FieldPath | None:

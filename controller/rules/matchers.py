@@ -6,7 +6,8 @@ How values compare:
   `not: true` turns a test around, it passes any test that carries it.
 - `equals` and `in` compare as JSON does: the number 1 is 1.0, and neither the text "1" nor true.
 - `glob`, `regex`, `prefix` and `suffix` look at texts only, and tell capitals from small letters. A
-  regex finds its match anywhere in the text; a glob is the whole text.
+  regex finds its match anywhere in the text; a glob is the whole text. A text of more than 4,096
+  characters matches neither: the work for one event must stay small.
 - `gt`, `gte`, `lt` and `lte` look at numbers and at texts that are one decimal number. NaN is in no
   order with anything.
 """
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_PATTERN",
     "MAX_PROGRAM",
+    "MAX_TEXT",
     "UNEQUAL",
     "Test",
     "compile_regex",
@@ -46,8 +48,11 @@ MAX_PATTERN = 1024
 """Characters of a regex."""
 
 MAX_PROGRAM = 1500
-"""Instructions of a compiled regex. RE2 may take each of them for each byte of a text: with events
-of at most 32 KiB a search ends within a second at the very worst."""
+"""Instructions of a compiled regex, and of all regexes of a rule together. RE2 may take each of
+them for each byte of a text."""
+
+MAX_TEXT = 4096
+"""Characters of the longest text that a glob or a regex looks at."""
 
 _MAX_MEMORY = 1 << 20  # bytes of RE2 for one expression, its cache of states included
 
@@ -208,12 +213,16 @@ def _suffix(operand: str, _where: str) -> Check:
 
 def _regex(operand: str, where: str) -> Check:
     search = compile_regex(operand, where).search
-    return lambda value: isinstance(value, str) and search(_utf8(value)) is not None
+    return lambda value: _searchable(value) and search(_utf8(value)) is not None
 
 
 def _glob(operand: str, where: str) -> Check:
     fullmatch = compile_regex(_regex_of_glob(operand), where, whole=True).fullmatch
-    return lambda value: isinstance(value, str) and fullmatch(_utf8(value)) is not None
+    return lambda value: _searchable(value) and fullmatch(_utf8(value)) is not None
+
+
+def _searchable(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= MAX_TEXT
 
 
 def _utf8(text: str) -> bytes:

@@ -124,8 +124,9 @@ async def test_a_client_that_is_refused_is_told_apart_from_a_dead_grant(
     [
         (Fault(status=400, body={"message": "Invalid refresh token"}), GrantRevoked),
         (Fault(status=401, body={"message": ""}), GrantRevoked),
-        (Fault(status=401, body="<html>"), GrantRevoked),
-        (Fault(status=403, body=""), ClientRejected),
+        (Fault(status=401, body="<html>"), TransientError),
+        (Fault(status=403, body=""), TransientError),
+        (Fault(status=403, body={"message": "forbidden"}), ClientRejected),
         (Fault(status=400, body={"message": "missing client secret"}), ClientRejected),
         (Fault(status=400, body=""), TransientError),
         (Fault(status=400, body={"message": "try later"}), TransientError),

@@ -26,6 +26,7 @@ CHANNEL = ChannelFacts(
     failure=None,
     token_lives=True,
     scopes=(COMMERCIAL_SCOPE, READ_ADS_SCOPE),
+    refused_input=None,
     wanted_login=None,
     login="mst3k",
     broadcaster_type="partner",
