@@ -1,0 +1,610 @@
+"""The CRDs against a real API server: what it accepts, what it refuses and in which words."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from controller.resources.common import Condition
+from controller.resources.kind import GROUP, VERSION
+from controller.resources.schema import KINDS
+from controller.resources.triggerrule import (
+    Counts,
+    RecentDecision,
+    TriggerRuleSpec,
+    TriggerRuleStatus,
+)
+from controller.resources.twitchchannel import (
+    AuthorizationStatus,
+    Broadcaster,
+    Commercials,
+    RecentCue,
+    TwitchChannelSpec,
+    TwitchChannelStatus,
+)
+
+if TYPE_CHECKING:
+    from subprocess import CompletedProcess
+
+    from controller.sandbox.controlplane import ControlPlane
+
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("crds")]
+
+ROOT = Path(__file__).parents[2]
+MANY = "x" * 10_000
+LONG_AGO = 1611912393.0
+FAR_AHEAD = 4102444800.0
+
+
+@pytest.fixture(scope="module")
+def crds(control_plane: ControlPlane) -> None:
+    control_plane.run_kubectl(
+        "apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"), check=True
+    )
+    names = [f"crd/{kind.plural}.{GROUP}" for kind in KINDS]
+    control_plane.run_kubectl("wait", "--for=condition=Established", *names, check=True)
+
+
+def resource(kind: str, name: str, **parts: object) -> dict[str, Any]:
+    api = f"{GROUP}/{VERSION}"
+    return {"apiVersion": api, "kind": kind, "metadata": {"name": name}, **parts}
+
+
+def channel(name: str = "mst3k", **changes: object) -> dict[str, Any]:
+    spec = {
+        "app": {"secretRef": {"name": "twitch-app"}},
+        "authorization": {
+            "refreshToken": {"secretKeyRef": {"name": "mst3k-grant", "key": "refresh-token"}}
+        },
+    }
+    return resource("TwitchChannel", name, spec=changed(spec, changes))
+
+
+def rule(**changes: object) -> dict[str, Any]:
+    spec = {
+        "channelRef": {"name": "mst3k"},
+        "feed": pubnub("mst3k.playout"),
+        "match": [{"field": "msg_type", "equals": "video"}],
+        "action": {"commercial": {"lengthField": "data.duration_sec"}},
+    }
+    return resource("TriggerRule", "ad-assets", spec=changed(spec, changes))
+
+
+def changed(spec: dict[str, Any], changes: dict[str, object]) -> dict[str, Any]:
+    return {key: part for key, part in {**spec, **changes}.items() if part is not None}
+
+
+def pubnub(*topics: str) -> dict[str, Any]:
+    return {"pubnub": {"secretRef": {"name": "playout-pubnub"}, "topics": list(topics)}}
+
+
+def grant(name: str = "mst3k-grant", key: str = "refresh-token") -> dict[str, Any]:
+    return {"refreshToken": {"secretKeyRef": {"name": name, "key": key}}}
+
+
+def commercial(**changes: object) -> dict[str, Any]:
+    return rule(action={"commercial": changes})
+
+
+def matching(**test: object) -> dict[str, Any]:
+    return rule(match=[{"field": "action", **test}])
+
+
+def create(
+    control_plane: ControlPlane, manifest: dict[str, Any], *args: str
+) -> CompletedProcess[str]:
+    return control_plane.run_kubectl(
+        "create", "-f", "-", "-o", "json", *args, input=json.dumps(manifest)
+    )
+
+
+ACCEPTED: dict[str, dict[str, Any]] = {
+    "the least of a channel": channel(),
+    "a channel with everything": channel(
+        login="mst3k_2",
+        token={"secretName": "tokens", "deletionPolicy": "Delete"},
+        suspend=True,
+    ),
+    "the longest name": channel("m" * 63),
+    "the least of a rule": rule(),
+    "a rule with everything": rule(
+        when="event.data.duration_sec >= 10.0",
+        idField="",
+        timeField="common.timestamp",
+        maxAge="1m30s",
+        mode="DryRun",
+        suspend=True,
+    ),
+    "when instead of match": rule(match=None, when="true"),
+    "an expression that does not compile": rule(when="event.("),
+    "100 topics of 92 characters": rule(feed=pubnub(*(f"{n:03}" + "t" * 89 for n in range(100)))),
+    "a topic beyond ascii": rule(feed=pubnub("kanal-ä.1")),
+    "32 matchers": rule(match=[{"field": f"f{n}", "exists": True} for n in range(32)]),
+    "equals a text": matching(equals="x" * 1024),
+    "equals a number": matching(equals=1.5),
+    "equals a whole number": matching(equals=3),
+    "equals false": matching(equals=False),
+    "in a list of any scalars": matching(**{"in": ["a", 1, 1.5, True, False]}),
+    "in 64 scalars": matching(**{"in": list(range(64))}),
+    "glob": matching(glob="Ad_*"),
+    "regex": matching(regex="("),
+    "prefix": matching(prefix="Ad_"),
+    "suffix": matching(suffix=".mp4"),
+    "exists": matching(exists=False),
+    "gt": matching(gt=10),
+    "gte": matching(gte=-0.5),
+    "lt": matching(lt=1e9),
+    "lte": matching(lte=0, **{"not": True}),
+    "the least maxAge": rule(maxAge="1s"),
+    "the greatest maxAge": rule(maxAge="300000ms"),
+    "a fixed length": commercial(length="180s"),
+    "a fixed length in minutes": commercial(length="1m30s"),
+    "a default length": commercial(lengthField="data.duration_sec", defaultLength="1s"),
+}
+
+
+@pytest.mark.parametrize("manifest", ACCEPTED.values(), ids=ACCEPTED.keys())
+def test_what_is_right_is_accepted_and_nothing_of_it_is_lost(
+    control_plane: ControlPlane, manifest: dict[str, Any]
+) -> None:
+    answer = create(control_plane, manifest, "--dry-run=server", "--validate=strict")
+
+    assert answer.returncode == 0, answer.stderr
+    stored = json.loads(answer.stdout)["spec"]
+    model = TwitchChannelSpec if manifest["kind"] == "TwitchChannel" else TriggerRuleSpec
+    assert contains(stored, manifest["spec"])
+    assert model.from_spec(stored) == model.from_spec(manifest["spec"])
+
+
+def contains(stored: object, given: object) -> bool:
+    """Whether `given` is all there, of the same types, defaults aside."""
+    if isinstance(given, dict) and isinstance(stored, dict):
+        return all(key in stored and contains(stored[key], part) for key, part in given.items())
+    if isinstance(given, list) and isinstance(stored, list):
+        return len(given) == len(stored) and all(map(contains, stored, given))
+    if isinstance(given, bool) or isinstance(stored, bool):
+        return stored is given
+    return stored == given
+
+
+EXACTLY_ONE_TEST = "spec.match[0]: Invalid value: must have exactly one of: equals, in, glob"
+KEEPS_THE_TOKENS = "names the Secret in which the operator keeps the tokens: set spec.token"
+NO_NAME = "must be the name of an object: lowercase letters, digits"
+NO_TOPIC = "spec.feed.pubnub.topics[0]: … must be the name of one PubNub channel"
+WHOLE = "must be a duration of whole seconds from 1s to 180s, such as 30s or 1m30s"
+AGE = "spec.maxAge: … must be a duration from 1s to 5m, such as 30s or 1m30s"
+
+# Name of the case: what is given, and what the answer says ("…" stands for the value).
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "no spec": (resource("TwitchChannel", "mst3k"), "spec: Required value"),
+    "no app": (channel(app=None), "spec.app: Required value"),
+    "no secret of the app": (channel(app={}), "spec.app.secretRef: Required value"),
+    "a secret that no object can be": (channel(app={"secretRef": {"name": "My_App"}}), NO_NAME),
+    "no authorization": (channel(authorization=None), "spec.authorization: Required value"),
+    "no way to authorize": (
+        channel(authorization={}),
+        "spec.authorization: Invalid value: must have exactly one of: refreshToken",
+    ),
+    "a way to authorize that is to come": (
+        channel(authorization={"deviceCode": {}}),
+        'unknown field "spec.authorization.deviceCode"',
+    ),
+    "a grant without a key": (
+        channel(authorization={"refreshToken": {"secretKeyRef": {"name": "a"}}}),
+        "spec.authorization.refreshToken.secretKeyRef.key: Required value",
+    ),
+    "a key that no secret can have": (
+        channel(authorization=grant(key="refresh token")),
+        "must be a key of a Secret: letters, digits",
+    ),
+    "a login with capitals": (channel(login="MST3K"), "spec.login: … must be a login"),
+    "a login that is too long": (channel(login="m" * 26), "spec.login: Too long"),
+    "a name that makes no label": (
+        channel("m" * 64),
+        "metadata.name must have at most 63 characters",
+    ),
+    "the app's secret for the tokens": (
+        channel(token={"secretName": "twitch-app"}),
+        f"spec.app.secretRef {KEEPS_THE_TOKENS}",
+    ),
+    "the grant's secret for the tokens": (
+        channel(token={"secretName": "mst3k-grant"}),
+        f"spec.authorization.refreshToken.secretKeyRef {KEEPS_THE_TOKENS}",
+    ),
+    "the tokens' secret for the grant": (
+        channel(authorization=grant("mst3k-twitch-token")),
+        f"spec.authorization.refreshToken.secretKeyRef {KEEPS_THE_TOKENS}",
+    ),
+    "an unknown deletion policy": (
+        channel(token={"deletionPolicy": "Keep"}),
+        'supported values: "Retain", "Delete"',
+    ),
+    "an unknown field": (channel(quiet=True), 'unknown field "spec.quiet"'),
+    "scopes, which are to come": (channel(scopes=["a"]), 'unknown field "spec.scopes"'),
+    "commercials, which are to come": (
+        channel(commercials={"delay": "1s"}),
+        'unknown field "spec.commercials"',
+    ),
+    "no channel": (rule(channelRef=None), "spec.channelRef: Required value"),
+    "a channel that cannot be": (rule(channelRef={"name": "m" * 64}), "name: Too long"),
+    "no feed": (rule(feed=None), "spec.feed: Required value"),
+    "no kind of feed": (
+        rule(feed={}),
+        "spec.feed: Invalid value: must have exactly one of: pubnub",
+    ),
+    "a kind of feed that is to come": (rule(feed={"hls": {}}), 'unknown field "spec.feed.hls"'),
+    "no topics": (rule(feed=pubnub()), "spec.feed.pubnub.topics in body should have at least 1"),
+    "101 topics": (rule(feed=pubnub(*map(str, range(101)))), "topics: Too many: 101"),
+    "a topic twice": (rule(feed=pubnub("a", "a")), 'topics[1]: Duplicate value: "a"'),
+    "an empty topic": (rule(feed=pubnub("")), "topics[0] in body should be at least 1 chars long"),
+    "a topic that is too long": (rule(feed=pubnub("t" * 93)), "topics[0]: Too long"),
+    "two topics in one": (rule(feed=pubnub("a,b")), NO_TOPIC),
+    "a wildcard": (rule(feed=pubnub("playout.*")), NO_TOPIC),
+    "a topic with a slash": (rule(feed=pubnub("a/b")), NO_TOPIC),
+    "a topic with a backslash": (rule(feed=pubnub("a\\b")), NO_TOPIC),
+    "a topic with a colon": (rule(feed=pubnub("a:b")), NO_TOPIC),
+    "a topic with a space": (rule(feed=pubnub("a b")), NO_TOPIC),
+    "a topic with a line": (rule(feed=pubnub("a\nb")), NO_TOPIC),
+    "neither match nor when": (
+        rule(match=None),
+        "must have match or when: without both, each message of the feed would start a commercial",
+    ),
+    "an empty match": (rule(match=[]), "must have match or when"),
+    "an empty when": (rule(match=None, when=""), "spec.when in body should be at least 1 chars"),
+    "a when that is too long": (rule(when="x" * 1025), "spec.when: Too long"),
+    "33 matchers": (
+        rule(match=[{"field": f"f{n}", "exists": True} for n in range(33)]),
+        "spec.match: Too many: 33",
+    ),
+    "a matcher without a field": (
+        rule(match=[{"equals": "a"}]),
+        "spec.match[0].field: Required value",
+    ),
+    "a field that is too long": (
+        rule(match=[{"field": "f" * 257, "equals": "a"}]),
+        "spec.match[0].field: Too long",
+    ),
+    "no test": (matching(), EXACTLY_ONE_TEST),
+    "not alone": (matching(**{"not": True}), EXACTLY_ONE_TEST),
+    "two tests": (matching(equals="a", gt=1), EXACTLY_ONE_TEST),
+    "two tests of any type": (matching(equals="a", **{"in": ["a"]}), EXACTLY_ONE_TEST),
+    "equals null": (matching(equals=None), EXACTLY_ONE_TEST),
+    "equals a list": (matching(equals=["a"]), "spec.match[0].equals: Too many"),
+    "equals an empty list": (matching(equals=[]), "spec.match[0].equals"),
+    "equals an object": (matching(equals={"a": 1}), "spec.match[0].equals: Too many"),
+    "equals an empty object": (matching(equals={}), "spec.match[0].equals"),
+    "equals too long a text": (matching(equals="x" * 1025), "spec.match[0].equals: Too long"),
+    "in no list": (matching(**{"in": "a"}), "spec.match[0].in: Invalid value"),
+    "in an empty list": (matching(**{"in": []}), "in in body should have at least 1 items"),
+    "in 65 scalars": (matching(**{"in": list(range(65))}), "spec.match[0].in: Too many: 65"),
+    "in a list of lists": (matching(**{"in": [["a"]]}), "spec.match[0].in[0]: Too many"),
+    "a regex that is too long": (matching(regex="x" * 1025), "spec.match[0].regex: Too long"),
+    "greater than a text": (matching(gt="10"), 'must be of type number: "string"'),
+    "an unknown test": (matching(contains="a"), 'unknown field "spec.match[0].contains"'),
+    "too young an age": (rule(maxAge="999ms"), AGE),
+    "too old an age": (rule(maxAge="5m1s"), AGE),
+    "an age without a unit": (rule(maxAge="30"), AGE),
+    "an age beyond all measure": (rule(maxAge="999999999999999h"), "spec.maxAge"),
+    "no action": (rule(action=None), "spec.action: Required value"),
+    "no kind of action": (
+        rule(action={}),
+        "spec.action: Invalid value: must have exactly one of: commercial",
+    ),
+    "no length": (
+        commercial(),
+        "spec.action.commercial: Invalid value: must have exactly one of: lengthField, length",
+    ),
+    "two lengths": (
+        commercial(lengthField="a", length="60s"),
+        "must have exactly one of: lengthField, length",
+    ),
+    "a default for a fixed length": (
+        commercial(length="60s", defaultLength="60s"),
+        "spec.action.commercial.defaultLength: Invalid value: defaultLength is for events without",
+    ),
+    "too long a commercial": (commercial(length="181s"), WHOLE),
+    "no commercial at all": (commercial(length="0s"), WHOLE),
+    "half a second": (commercial(length="1.5s"), WHOLE),
+    "milliseconds": (commercial(lengthField="a", defaultLength="1500ms"), WHOLE),
+    "an unknown mode": (rule(mode="Try"), 'supported values: "Enforce", "DryRun"'),
+    "priority, which is to come": (rule(priority=1), 'unknown field "spec.priority"'),
+}
+
+
+@pytest.mark.parametrize(("manifest", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_is_wrong_is_refused_with_the_field_and_the_remedy(
+    control_plane: ControlPlane, manifest: dict[str, Any], message: str
+) -> None:
+    answer = create(control_plane, manifest, "--dry-run=server")
+
+    assert answer.returncode != 0, answer.stdout
+    assert all(part in answer.stderr for part in message.split("…")), answer.stderr
+
+
+def test_defaults_are_filled_in(control_plane: ControlPlane) -> None:
+    stored_channel = create(control_plane, channel(), "--dry-run=server").stdout
+    stored_rule = create(control_plane, rule(), "--dry-run=server").stdout
+
+    channel_spec, rule_spec = json.loads(stored_channel)["spec"], json.loads(stored_rule)["spec"]
+    assert channel_spec["token"] == {"deletionPolicy": "Retain"}
+    assert channel_spec["suspend"] is False
+    assert rule_spec["match"] == [{"field": "msg_type", "equals": "video", "not": False}]
+    assert {
+        "idField": "common.unique_id",
+        "timeField": "",
+        "maxAge": "30s",
+        "mode": "Enforce",
+        "suspend": False,
+    }.items() <= rule_spec.items()
+
+
+@pytest.mark.parametrize(
+    ("before", "patch"),
+    [
+        ({"secretName": "tokens"}, {"token": {"secretName": "others"}}),
+        ({"secretName": "tokens"}, {"token": {"secretName": None}}),
+        ({"secretName": "tokens"}, {"token": None}),
+        (None, {"token": {"secretName": "tokens"}}),
+        (None, {"token": {"secretName": "mst3k-twitch-token"}}),
+    ],
+    ids=["changed", "removed", "removed with its parent", "added", "added as by default"],
+)
+def test_the_name_of_the_token_secret_cannot_change(
+    control_plane: ControlPlane, namespace: str, before: object, patch: dict[str, Any]
+) -> None:
+    created = create(control_plane, channel(token=before), "-n", namespace)
+    assert created.returncode == 0, created.stderr
+
+    answer = patch_channel(control_plane, namespace, patch)
+
+    assert answer.returncode != 0
+    assert "spec.token: Invalid value: token.secretName cannot be changed" in answer.stderr
+
+
+@pytest.mark.parametrize("before", [{"secretName": "tokens"}, None])
+def test_all_else_of_a_channel_can_change(
+    control_plane: ControlPlane, namespace: str, before: object
+) -> None:
+    created = create(control_plane, channel(token=before), "-n", namespace)
+    assert created.returncode == 0, created.stderr
+
+    answer = patch_channel(
+        control_plane,
+        namespace,
+        {
+            "login": "renamed",
+            "app": {"secretRef": {"name": "other-app"}},
+            "authorization": grant("other-grant"),
+            "token": {"deletionPolicy": "Delete"},
+            "suspend": True,
+        },
+    )
+
+    assert answer.returncode == 0, answer.stderr
+
+
+def patch_channel(
+    control_plane: ControlPlane, namespace: str, spec: dict[str, Any]
+) -> CompletedProcess[str]:
+    patch = json.dumps({"spec": spec})
+    return control_plane.run_kubectl(
+        *("patch", "tch", "mst3k", "-n", namespace, "--type=merge", "-p", patch)
+    )
+
+
+CONDITIONS = tuple(
+    Condition(
+        type=aspect,
+        status="True",
+        observed_generation=1,
+        last_transition_time=LONG_AGO,
+        reason="Succeeded",
+        message=MANY,
+    )
+    for aspect in ("Ready", "Live", "FeedConnected", "Suspended", "Reconciling", "Stalled")
+)
+
+CHANNEL_STATUS = TwitchChannelStatus(
+    observed_generation=1,
+    last_handled_reconcile_at=MANY,
+    conditions=CONDITIONS,
+    broadcaster=Broadcaster(id="642998111", login="mst3k", display_name=MANY, type="partner"),
+    authorization=AuthorizationStatus(
+        scopes=("channel:edit:commercial",) * 200,
+        expiration_time=FAR_AHEAD,
+        last_refresh_time=LONG_AGO,
+        last_validation_time=LONG_AGO,
+    ),
+    commercials=Commercials(
+        last_start_time=LONG_AGO,
+        last_length_seconds=125,
+        last_message=MANY,
+        retry_after_seconds=480,
+        next_eligible_time=FAR_AHEAD,
+        recent_cues=(
+            RecentCue(
+                cue_id=MANY,
+                publish_time=LONG_AGO + 0.124,
+                start_time=LONG_AGO + 0.2,
+                length_seconds=125,
+                result="Fired",
+            ),
+        )
+        * 30,
+    ),
+)
+
+RULE_STATUS = TriggerRuleStatus(
+    observed_generation=1,
+    last_handled_reconcile_at=MANY,
+    conditions=CONDITIONS,
+    last_event_time=LONG_AGO,
+    last_fired_time=LONG_AGO,
+    retry_after_seconds=480,
+    next_eligible_time=FAR_AHEAD,
+    counts=Counts(matched=2**53, fired=17, skipped=23, failed=0),
+    recent_decisions=(
+        RecentDecision(
+            event_id=MANY,
+            time=LONG_AGO + 0.2,
+            verdict="Fired",
+            detail="commercial of 125 s",
+            latency_milliseconds=3.7,
+        ),
+    )
+    * 30,
+)
+
+STATUSES = [(channel(), CHANNEL_STATUS), (rule(), RULE_STATUS)]
+
+
+@pytest.fixture
+def reported(control_plane: ControlPlane, namespace: str) -> str:
+    """A namespace with an object of each kind and its status."""
+    for manifest, status in STATUSES:
+        created = create(control_plane, manifest, "-n", namespace)
+        assert created.returncode == 0, created.stderr
+        name, kind = manifest["metadata"]["name"], manifest["kind"]
+        applied = control_plane.run_kubectl(
+            *("apply", "--server-side", "--subresource=status", "--validate=strict"),
+            *("-n", namespace, "-f", "-"),
+            input=json.dumps(resource(kind, name, status=status.to_status())),
+        )
+        assert applied.returncode == 0, applied.stderr
+    return namespace
+
+
+def test_the_fullest_status_is_accepted_and_nothing_of_it_is_lost(
+    control_plane: ControlPlane, reported: str
+) -> None:
+    for manifest, status in STATUSES:
+        kind, name = manifest["kind"], manifest["metadata"]["name"]
+        stored = control_plane.run_kubectl("get", kind, name, "-n", reported, "-o", "json").stdout
+
+        assert json.loads(stored)["status"] == status.to_status()
+        assert type(status).from_status(json.loads(stored)["status"]) == status
+
+
+AN_AGE = r"[0-9][0-9a-z]*"
+AHEAD = "2100-01-01T00:00:00Z"
+
+
+CHANNEL_SHOWN = {
+    "NAME": "mst3k",
+    "READY": "True",
+    "LIVE": "True",
+    "LAST-RUN": AN_AGE,
+    "LENGTH": "125",
+    "NEXT-OK": AHEAD,
+    "REASON": "Succeeded",
+}
+CHANNEL_SHOWN_WIDE = {
+    "LOGIN": "mst3k",
+    "BROADCASTER": "642998111",
+    "TYPE": "partner",
+    "EXPIRES": AHEAD,
+    "LAST-RESULT": "Fired",
+    "AGE": AN_AGE,
+}
+RULE_SHOWN = {
+    "NAME": "ad-assets",
+    "READY": "True",
+    "FEED": "True",
+    "LAST-CUE": AN_AGE,
+    "VERDICT": "Fired",
+    "FIRED": "17",
+    "SKIPPED": "23",
+}
+RULE_SHOWN_WIDE = {
+    "CHANNEL": "mst3k",
+    "MODE": "Enforce",
+    "NEXT-OK": AHEAD,
+    "DETAIL": "commercial of 125 s",
+    "REASON": "Succeeded",
+    "AGE": AN_AGE,
+}
+
+
+@pytest.mark.parametrize(
+    ("args", "shown"),
+    [
+        (["tch"], CHANNEL_SHOWN),
+        (["tch", "-o", "wide"], CHANNEL_SHOWN | CHANNEL_SHOWN_WIDE),
+        (["trule"], RULE_SHOWN),
+        (["trule", "-o", "wide"], RULE_SHOWN | RULE_SHOWN_WIDE),
+    ],
+    ids=["tch", "tch wide", "trule", "trule wide"],
+)
+def test_kubectl_get_tells_how_it_stands(
+    control_plane: ControlPlane, reported: str, args: list[str], shown: dict[str, str]
+) -> None:
+    answer = control_plane.run_kubectl("get", *args, "-n", reported).stdout
+
+    header, row = (re.split(r" {2,}", line.strip()) for line in answer.splitlines())
+    assert header == list(shown)
+    for name, cell in zip(header, row, strict=True):
+        assert re.fullmatch(shown[name], cell), name
+
+
+def test_the_category_shows_both_kinds(control_plane: ControlPlane, reported: str) -> None:
+    shown = control_plane.run_kubectl("get", "twitch", "-n", reported, "-o", "name").stdout.split()
+
+    assert set(shown) == {
+        f"twitchchannel.{GROUP}/mst3k",
+        f"triggerrule.{GROUP}/ad-assets",
+    }
+
+
+def test_a_status_with_a_field_too_many_is_refused(
+    control_plane: ControlPlane, namespace: str
+) -> None:
+    create(control_plane, channel(), "-n", namespace)
+    status = resource("TwitchChannel", "mst3k", status={"quiet": True})
+
+    answer = control_plane.run_kubectl(
+        *("apply", "--server-side", "--subresource=status", "-n", namespace, "-f", "-"),
+        input=json.dumps(status),
+    )
+
+    assert answer.returncode != 0
+    assert "status.quiet" in answer.stderr
+
+
+def test_the_examples_are_accepted(control_plane: ControlPlane) -> None:
+    answer = control_plane.run_kubectl(
+        "create", "--dry-run=server", "-o", "name", "-f", str(ROOT / "examples")
+    )
+
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.count(GROUP) == 4
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_kubectl_explain_has_a_description_for_every_field(
+    control_plane: ControlPlane,
+    kind: Any,  # noqa: ANN401
+) -> None:
+    """Of the schema as the API server publishes it, from which `kubectl explain` reads."""
+    published = control_plane.run_kubectl(
+        "get", "--raw", f"/openapi/v3/apis/{GROUP}/{VERSION}", check=True
+    ).stdout
+    schemas = json.loads(published)["components"]["schemas"]
+    (schema,) = (s for name, s in schemas.items() if name.endswith(f".{kind.name}"))
+
+    explained = control_plane.run_kubectl("explain", f"{kind.short}.spec.suspend").stdout
+
+    assert schema["properties"]["spec"]["properties"]["suspend"]["description"] in explained
+    assert fields_without_description(schema, kind.name) == []
+
+
+def fields_without_description(schema: dict[str, Any], path: str) -> list[str]:
+    found = [] if schema.get("description") or "allOf" in schema else [path]
+    for name, part in schema.get("properties", {}).items():
+        found += fields_without_description(part, f"{path}.{name}")
+    for name, part in schema.get("items", {}).get("properties", {}).items():
+        found += fields_without_description(part, f"{path}[].{name}")
+    return found

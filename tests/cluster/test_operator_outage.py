@@ -1,0 +1,128 @@
+"""The API server away, a watch that missed something or ends, and few rights."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cluster.kubectl import Kubectl, eventually
+from tests.cluster.manifests import message
+from tests.cluster.operator_access import Line, account_kubeconfig
+from tests.cluster.operator_harness import new_site
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from controller.sandbox.controlplane import ControlPlane
+    from tests.cluster.operator_harness import Site
+
+pytestmark = [pytest.mark.cluster, pytest.mark.asyncio(loop_scope="module")]
+
+
+async def test_cues_fire_while_the_api_server_is_away_and_statuses_catch_up(
+    site: Site, tmp_path: Path
+) -> None:
+    async with Line(tmp_path / "kubeconfig", site.plane.kubeconfig) as api:
+        operator = await site.start_operator(kubeconfig=api.kubeconfig)
+        station, other = await asyncio.gather(site.add_station("alone"), site.add_station("gone"))
+        await site.kubectl.apply(other.rule() | {"metadata": {"name": "stays"}})
+        await site.kubectl.ready("trule/stays")
+        await api.cut()
+        station.publish(message())
+        await eventually(lambda: station.commercials, within=2)
+        # What happens meanwhile is seen afterwards: kopf tells no deletion that it missed.
+        await site.kubectl("delete", "trule", "gone")
+        late = await site.prepare("late_comer")
+        await site.kubectl.apply(late.channel(), late.rule())
+        await eventually(lambda: "the API server did not answer" in operator.log)
+        assert await site.kubectl.status("trule", "late-comer") == {}
+        await api.mend()
+        assert await station.verdicts() == ["Fired"]
+        await site.kubectl.ready("trule/late-comer", "tch/late-comer")
+        await operator.until_forgotten("gone")
+        other.publish(message())
+        stays = await site.kubectl.until("trule", "stays", lambda s: s.get("recentDecisions"))
+        assert [each["verdict"] for each in stays["recentDecisions"]] == ["Fired"]
+        assert not operator.ended
+        await operator.kill()
+
+
+async def test_an_operator_that_starts_without_an_api_server_waits_for_it(
+    site: Site, tmp_path: Path
+) -> None:
+    async with Line(tmp_path / "kubeconfig", site.plane.kubeconfig) as api:
+        await api.cut()
+        operator = await site.start_operator(kubeconfig=api.kubeconfig, wait=False)
+        await eventually(lambda: "waiting for the API server" in operator.log)
+        assert (await operator.get("/healthz")).status_code == 200
+        assert (await operator.get("/readyz")).status_code == 503
+        await api.mend()
+        await operator.running()
+        assert (await operator.get("/readyz")).status_code == 200
+        await operator.kill()
+
+
+async def test_the_rights_in_one_namespace_suffice(cluster: ControlPlane, tmp_path: Path) -> None:
+    async with new_site(cluster, tmp_path) as site:
+        kubeconfig = await account_kubeconfig(
+            site.kubectl, cluster.kubeconfig, tmp_path / "kubeconfig"
+        )
+        operator = await site.start_operator(kubeconfig=kubeconfig)
+        station = await site.add_station("modest", token={"deletionPolicy": "Delete"})
+        station.publish(message())
+        assert await station.verdicts() == ["Fired"]
+        await site.kubectl("delete", "trule", "modest")
+        await operator.until_forgotten("modest")
+        assert "answered" not in operator.log
+
+
+async def test_a_watcher_that_dies_ends_the_operator(site: Site, tmp_path: Path) -> None:
+    async with Line(tmp_path / "kubeconfig", site.plane.kubeconfig) as api:
+        operator = await site.start_operator(kubeconfig=api.kubeconfig)
+        await site.add_station("watched")
+        await api.fail_watches()
+        # Its supervisor starts it anew; one that went on would never hear of a change again.
+        await eventually(lambda: operator.ended)
+        assert operator.process.returncode == 1
+        assert "ending: " in operator.log
+
+
+async def test_rights_that_are_taken_away_heal_when_they_are_given_back(
+    cluster: ControlPlane, tmp_path: Path
+) -> None:
+    async with new_site(cluster, tmp_path) as site:
+        few = await account_kubeconfig(site.kubectl, cluster.kubeconfig, tmp_path / "few")
+        async with Line(tmp_path / "kubeconfig", few) as api:
+            operator = await site.start_operator(kubeconfig=api.kubeconfig)
+            station = await site.add_station("deprived")
+            binding = await site.kubectl.get("rolebinding", "operator")
+            await site.kubectl("delete", "rolebinding", "operator")
+            await api.cut()  # a watch that is open outlives the right to it
+            await api.mend()
+            await eventually(lambda: "with 403" in operator.log)
+            station.publish(message())
+            await eventually(lambda: station.commercials, within=2)
+            del binding["metadata"]["resourceVersion"], binding["metadata"]["uid"]
+            await site.kubectl.apply(binding)
+            assert await station.verdicts() == ["Fired"]
+            await site.add_station("newcomer")
+            assert not operator.ended
+
+
+async def test_one_operator_watches_all_namespaces(cluster: ControlPlane, tmp_path: Path) -> None:
+    async with new_site(cluster, tmp_path) as site:
+        await site.start_operator(WATCH_NAMESPACES="")
+        station = await site.add_station("everywhere")
+        station.publish(message())
+        assert await station.verdicts() == ["Fired"]
+        second = Kubectl(cluster, f"test-{uuid.uuid4().hex[:12]}")
+        await second("create", "namespace", second.namespace)
+        try:
+            await second.apply(station.rule())
+            found = await second.until_reason("trule", "everywhere", "SecretNotFound")
+            assert "Secret playout does not exist" in found["Ready"]["message"]
+        finally:
+            await second("delete", "namespace", second.namespace, "--wait=false")
