@@ -18,8 +18,16 @@ help: ## list the targets
 .uv/bin/uv: requirements-uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=…")'
 	@echo "installing uv into .uv"
-	@$(PYTHON) -m venv .uv
-	@.uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
+	@mkdir -p .uv/bin
+	@# A Python without ensurepip makes no virtual environment with pip, but may have a pip of its own.
+	@if $(PYTHON) -m venv .uv >/dev/null 2>&1; then \
+		.uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt; \
+	elif $(PYTHON) -m pip --version >/dev/null 2>&1; then \
+		$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .uv/lib --require-hashes -r requirements-uv.txt \
+		&& ln -sf ../lib/bin/uv .uv/bin/uv; \
+	else \
+		echo "$(PYTHON) has neither venv nor pip: install the package python3-venv, or uv" >&2; exit 1; \
+	fi
 	@touch $@
 
 .venv/.installed: pyproject.toml requirements.lock | $(UV)

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Protocol
 
 from controller.clients.helix import Unauthorized
 from controller.errors import TransientError
-from controller.events import Answer, AnswerKind
+from controller.events import Answer, AnswerKind, Verdict
 from controller.policies.grants import READ_ADS_SCOPE
-from controller.rules.steps import Call, ReadLastAd, Refresh, Reply, Wait
+from controller.rules.steps import Call, ReadLastAd, Refresh, Reply, Ruling, Wait
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from controller.clients.helix import Credential, Helix
     from controller.rules.arbiter import Arbiter
-    from controller.rules.steps import Cue, Ruling, Step
+    from controller.rules.steps import Cue, Step
     from controller.sensitive import Sensitive
 
 __all__ = ["CommercialAction", "Signer"]
@@ -53,14 +55,26 @@ class CommercialAction:
         self._broadcaster_id = ""
         self.called_at: float | None = None
 
-    async def run(self, arbiter: Arbiter, cue: Cue, broadcaster_id: str) -> Ruling:
-        """Decide about a cue, and call where it comes to that."""
+    async def run(
+        self, arbiter: Arbiter, cue: Cue, broadcaster_id: str, wanted: Callable[[], bool]
+    ) -> Ruling:
+        """Decide about a cue, and call where it comes to that.
+
+        Args:
+            arbiter: Of the channel.
+            cue: The cue.
+            broadcaster_id: Of the channel.
+            wanted: Asked before each call; a cue may wait while its rule is suspended or deleted.
+        """
         self.called_at = None
         self._broadcaster_id = broadcaster_id
         run = arbiter.run(cue, time.time())
         try:
             step = next(run)
             while True:
+                if isinstance(step, Call) and not wanted():
+                    told = "the rule was suspended or deleted while the cue waited"
+                    return Ruling(Verdict.SUSPENDED, told)
                 step = run.send(await self._do(step))
         except StopIteration as end:
             ruling: Ruling = end.value

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from controller.engine.grants import GrantKeeper
     from controller.engine.resource import Resource
     from controller.rules.steps import Cue
+
+    Done = Callable[[Ruling, float | None], None]
     from controller.sensitive import Sensitive
 
 __all__ = ["Channel"]
@@ -75,7 +77,7 @@ class Channel:
         self.spec: TwitchChannelSpec | None = None
         self._spec_problem: str | None = None
         self._action = CommercialAction(helix, self)
-        self._cues: deque[tuple[Cue, Callable[[Ruling, float | None], None]]] = deque()
+        self._cues: deque[tuple[Cue, Done, Callable[[], bool]]] = deque()
         self._task: asyncio.Task[None] | None = None
         self.tried = asyncio.Event()
         self.update(resource)
@@ -145,18 +147,19 @@ class Channel:
         told = f"{ready.reason}: {ready.message}"
         self.arbiter.readiness = None if ready.status == "True" else Readiness(verdict, told)
 
-    def submit(self, cue: Cue, done: Callable[[Ruling, float | None], None]) -> None:
+    def submit(self, cue: Cue, done: Done, wanted: Callable[[], bool]) -> None:
         """Run a cue after those that came before.
 
         Args:
             cue: What is asked for.
             done: Called with the ruling and, where a call was made, the monotonic time at which
                 the first one left.
+            wanted: Asked before each call: False once the rule is gone or suspended.
         """
         if len(self._cues) >= _QUEUE:
             done(Ruling(Verdict.FAILED, f"{_QUEUE} cues wait for the channel already"), None)
             return
-        self._cues.append((cue, done))
+        self._cues.append((cue, done, wanted))
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._work())
 
@@ -183,11 +186,12 @@ class Channel:
         finally:
             self._task = None
 
-    async def _work_on(self, cue: Cue, done: Callable[[Ruling, float | None], None]) -> None:
+    async def _work_on(self, cue: Cue, done: Done, wanted: Callable[[], bool]) -> None:
         try:
             await self._first_round(cue)
             user = self.keeper.user
-            ruling = await self._action.run(self.arbiter, cue, user.id if user is not None else "")
+            broadcaster_id = user.id if user is not None else ""
+            ruling = await self._action.run(self.arbiter, cue, broadcaster_id, wanted)
         except Exception:
             # A fault of ours: told as a verdict, and the next cue has its own chance.
             logger.exception("%s: cue %s failed", self.resource.key, cue.id)

@@ -289,9 +289,13 @@ class Engine:
 
     async def _reconcile(self, key: Key) -> float | None:
         channel, rule = self._channels.get(key), self._rules.get(key)
-        if channel is not None:
-            return await self._reconcile_channel(channel)
-        return await self._reconcile_rule(rule) if rule is not None else None
+        try:
+            if channel is not None:
+                return await self._reconcile_channel(channel)
+            return await self._reconcile_rule(rule) if rule is not None else None
+        finally:
+            if key not in self._holdings(key.kind):
+                self._secrets.release(key)  # deleted during the round
 
     # Channels
 
@@ -340,6 +344,7 @@ class Engine:
             self._refresh_rule(key)
             return None
         name = rule.spec.feed.pubnub.secret_ref.name
+        self._secrets.release(key, but={(key.namespace, name)})
         try:
             secret = await self._secrets.get(key.namespace, name, key)
         except OperatorError as error:

@@ -83,7 +83,10 @@ class Dispatcher:
         elif channel is None:
             done(Ruling(Verdict.CHANNEL_NOT_READY, "there is no such TwitchChannel"), None)
         else:
-            channel.submit(matched.outcome, done)
+            channel.submit(matched.outcome, done, partial(self._wanted, rule))
+
+    def _wanted(self, rule: Rule) -> bool:
+        return self._rule(rule.resource.key) is rule and not rule.suspended
 
     def _decided(
         self, rule: Rule, event: Event, matched: Matched, ruling: Ruling, called_at: float | None

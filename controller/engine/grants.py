@@ -169,7 +169,17 @@ class GrantKeeper:
         credential = self.credential()
         return credential is not None and credential.access != refused
 
+    def _secret_names(self, spec: TwitchChannelSpec) -> set[tuple[str, str]]:
+        names = (
+            spec.app.secret_ref.name,
+            spec.authorization.refresh_token.secret_key_ref.name,
+            spec.token_secret_name(self._key.name),
+        )
+        return {(self._key.namespace, name) for name in names}
+
     async def _work(self, spec: TwitchChannelSpec) -> float | None:
+        # The spec may have named others before.
+        self._secrets.release(self._key, but=self._secret_names(spec))
         for _ in range(_MOST_STEPS):
             facts = await self._facts(spec)
             step = policy.plan(facts, time.time(), self._validate_interval)

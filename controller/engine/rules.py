@@ -159,6 +159,11 @@ class Rule:
         )
 
     @property
+    def suspended(self) -> bool:
+        """Whether the user paused it."""
+        return self.spec is not None and self.spec.suspend
+
+    @property
     def usable(self) -> bool:
         """Whether spec and expressions are right."""
         return self._problem is None

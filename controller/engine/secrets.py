@@ -17,7 +17,7 @@ from controller.errors import InvalidSecret
 from controller.sensitive import Sensitive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Collection, Hashable
 
     from controller.clients.kube import Kube, Secret
     from controller.settings import Settings
@@ -58,6 +58,7 @@ class SecretStore:
         self._settings = settings
         self._on_change = on_change
         self._entries: dict[Name, _Entry] = {}
+        self._names: dict[Hashable, set[Name]] = {}
 
     async def get(
         self, namespace: str, name: str, dependant: Hashable, *, fresh: bool = False
@@ -75,6 +76,7 @@ class SecretStore:
         """
         entry = self._entries.setdefault((namespace, name), _Entry())
         entry.dependants.add(dependant)
+        self._names.setdefault(dependant, set()).add((namespace, name))
         if fresh or not entry.known:
             self._keep(entry, await self._read(namespace, name))
         return entry.secret
@@ -87,13 +89,21 @@ class SecretStore:
 
     def look_again(self, dependant: Hashable) -> None:
         """Read a dependant's Secrets anew when they are next asked for."""
-        for entry in self._entries.values():
-            if dependant in entry.dependants:
-                entry.known = False
+        for name in self._names.get(dependant, ()):
+            self._entries[name].known = False
 
-    def release(self, dependant: Hashable) -> None:
-        """Forget a dependant, and the Secrets that nobody else needs."""
-        for name, entry in list(self._entries.items()):
+    def release(self, dependant: Hashable, *, but: Collection[Name] = ()) -> None:
+        """Forget a dependant's Secrets, and those that nobody else needs.
+
+        Args:
+            dependant: Who does not need them any more.
+            but: Namespace and name of those that it still needs.
+        """
+        for name in self._names.pop(dependant, set()):
+            if name in but:
+                self._names.setdefault(dependant, set()).add(name)
+                continue
+            entry = self._entries[name]
             entry.dependants.discard(dependant)
             if not entry.dependants:
                 del self._entries[name]
