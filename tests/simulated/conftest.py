@@ -45,8 +45,8 @@ def settings(twitch: TwitchSimulator) -> Settings:
     return Settings(
         helix_url=twitch.helix_url,
         identity_url=twitch.identity_url,
-        call_timeout=0.3,
-        identity_timeout=0.3,
+        call_timeout=2,  # a busy machine needs more than a moment
+        identity_timeout=2,
     )
 
 

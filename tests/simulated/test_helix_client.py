@@ -204,7 +204,7 @@ async def test_an_answer_beyond_the_timeout_is_no_answer(
     twitch.order_fault(Fault(path=COMMERCIAL, delay=5, when="after"))
     begin = time.monotonic()
     assert (await start(helix, credential, twitch)).kind is AnswerKind.NO_ANSWER
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 4  # not the 5 of the answer
 
 
 async def test_an_answer_that_drips_is_bounded_too(credential: Credential) -> None:
