@@ -29,7 +29,10 @@ def new_http_client(settings: Settings) -> httpx.AsyncClient:
         timeout=httpx.Timeout(settings.call_timeout, connect=0.8 * settings.call_timeout),
         verify=_tls_context(),
         limits=httpx.Limits(
-            max_connections=1000, max_keepalive_connections=100, keepalive_expiry=60
+            # The pool looks at each idle connection before each call: few are quicker.
+            max_connections=1000,
+            max_keepalive_connections=20,
+            keepalive_expiry=60,
         ),
         headers={"User-Agent": f"twitch-operator/{version}"},
         follow_redirects=False,

@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+from urllib.request import getproxies
 
 import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
@@ -119,6 +120,8 @@ async def load_configuration(context: str | None = None) -> Configuration:
         OperatorError: No usable kubeconfig; the message says where one was looked for.
     """
     configuration = Configuration()
+    # To look for a proxy in the environment before each call costs more than the call's own work.
+    configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
     given = os.environ.get("KUBECONFIG") or ""
     default = _default_kubeconfig()
     try:

@@ -118,7 +118,9 @@ class Watch:
         kopf.on.cleanup(registry=registry)(self._end)
         return registry
 
-    def _event(self, type: str | None, body: kopf.Body, resource: kopf.Resource, **_: Any) -> None:  # noqa: A002, ANN401 - kopf's names
+    async def _event(
+        self, type: str | None, body: kopf.Body, resource: kopf.Resource, **_: Any
+    ) -> None:  # noqa: A002, ANN401 - kopf's names
         self._notify(_KINDS[resource.plural], type, dict(body))
 
     async def _login(self, **_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - kopf's own
@@ -165,9 +167,23 @@ class Watch:
                 return
 
 
+class _NoEssence(kopf.DiffBaseStorage):
+    """`on.event` compares nothing: kopf need not copy each resource to remember it."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:  # noqa: ANN401 - kopf's own
+        return kopf.BodyEssence({})
+
+    def fetch(self, **_: Any) -> None:  # noqa: ANN401 - kopf's own
+        return None
+
+    def store(self, **_: Any) -> None:  # noqa: ANN401 - kopf's own
+        return
+
+
 def _settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
+    settings.persistence.diffbase_storage = _NoEssence()
     # Kinds and namespaces are known: to look for them would need rights on the whole cluster.
     settings.scanning.disabled = True
     settings.watching.server_timeout = _SERVER_TIMEOUT
