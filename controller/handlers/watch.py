@@ -119,8 +119,13 @@ class Watch:
         return registry
 
     async def _event(
-        self, type: str | None, body: kopf.Body, resource: kopf.Resource, **_: Any
-    ) -> None:  # noqa: A002, ANN401 - kopf's names
+        self,
+        type: str | None,  # noqa: A002 - kopf's name
+        body: kopf.Body,
+        resource: kopf.Resource,
+        **_: Any,  # noqa: ANN401 - kopf's own
+    ) -> None:
+        # A coroutine: kopf would give a plain function a thread for each event.
         self._notify(_KINDS[resource.plural], type, dict(body))
 
     async def _login(self, **_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - kopf's own
