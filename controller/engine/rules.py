@@ -83,6 +83,7 @@ class Rule:
         # On this machine's clock; the API server's may be ahead.
         self._created = min(resource.created, self.seen_at)
         self._since: dict[str, float] = {}
+        self._named: tuple[str, ...] | None = None
         self._problem: Blocked | None = None
         self._policy = RulePolicy(max_age=0, dry_run=True, suspended=True)
         self._counts = self.status.counts or Counts()
@@ -94,7 +95,6 @@ class Rule:
 
     def update(self, resource: Resource) -> None:
         """Take a new state of the resource."""
-        before = set(self.topics) if self.spec is not None else None
         self.resource = resource
         self.spec = self.compiled = None
         try:
@@ -106,10 +106,16 @@ class Rule:
             self._problem = Blocked("InvalidSpec", str(error), human=True)
         except InvalidExpression as error:
             self._problem = Blocked("InvalidExpression", str(error), human=True)
-        if before is not None:
-            # What was said on a topic before the rule named it was not meant for it.
-            new = {topic: time.time() for topic in self.topics if topic not in before}
-            self._since = {t: at for t, at in self._since.items() if t in self.topics} | new
+        self._note_topics()
+
+    def _note_topics(self) -> None:
+        """What was said on a topic before the rule named it was not meant for it."""
+        usable = self.spec if self.compiled is not None else None
+        named = usable.feed.pubnub.topics if usable is not None else ()
+        if self._named is not None:
+            new = {topic: time.time() for topic in named if topic not in self._named}
+            self._since = {t: at for t, at in self._since.items() if t in named} | new
+        self._named = named
 
     @property
     def topics(self) -> tuple[str, ...]:

@@ -66,8 +66,9 @@ def from_secret(secret: Secret) -> Grant | None:
         return secret.data[key].decode("ascii").strip()
 
     try:
-        if not (text("access-token").isprintable() and text("refresh-token").isprintable()):
-            return None
+        for credential in (text("access-token"), text("refresh-token")):
+            if not credential or not credential.isprintable():
+                return None
         return Grant(
             access=Sensitive(text("access-token")),
             refresh=Sensitive(text("refresh-token")),

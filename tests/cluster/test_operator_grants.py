@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import time
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,9 @@ import pytest_asyncio
 
 from controller.resources.common import parse_instant
 from controller.sandbox.twitch import Fault
-from tests.cluster.kubectl import eventually, summary
+from tests.cluster.kubectl import conditions, eventually, summary
 from tests.cluster.manifests import message, secret
+from tests.cluster.operator_harness import CLIENT_ID
 
 if TYPE_CHECKING:
     from tests.cluster.operator_harness import Operator, Site
@@ -249,3 +251,84 @@ async def test_an_ailing_twitch_is_waited_for(site: Site) -> None:
     assert summary(found) == WAITING
     assert "503" in found["Ready"]["message"]
     await site.kubectl.ready("tch/patient")
+
+
+@pytest.mark.parametrize(
+    ("login", "reason"), [("stranger", "ClientRejected"), ("neighbour", "AuthorizationRevoked")]
+)
+async def test_the_secret_of_another_application_is_told_and_the_right_one_heals(
+    site: Site, login: str, reason: str
+) -> None:
+    station, name = await site.prepare(login), f"{login}-app"
+    other = {"client_id": f"application-of-the-{login}", "client_secret": "its-client-secret"}
+    if reason == "AuthorizationRevoked":  # Twitch knows it, and gave it no such grant
+        site.twitch.add_app(*other.values())
+    app = {"secretRef": {"name": name}}
+    await site.kubectl.apply(secret(name, **other), station.channel(app=app))
+    assert summary(await station.until_reason(reason)) == A_HUMAN
+    right = secret(name, client_id=CLIENT_ID, client_secret=site.client_secret)
+    await site.kubectl.apply(right)
+    await site.kubectl.ready(f"tch/{login}")
+
+
+async def test_a_refusal_by_mistake_heals_when_somebody_asks_for_another_try(site: Site) -> None:
+    station = await site.prepare("misjudged")
+    told = {"status": 400, "message": "Invalid refresh token"}
+    site.twitch.order_fault(Fault(path="/oauth2/token", login="misjudged", status=400, body=told))
+    await site.kubectl.apply(station.channel())
+    await station.until_reason("AuthorizationRevoked")
+    await site.kubectl("annotate", "tch", "misjudged", "twitch-operator.dev/requestedAt=now")
+    await site.kubectl.ready("tch/misjudged")
+    assert station.refreshes == 2
+
+
+async def test_a_wrong_new_refresh_token_is_told_while_the_former_grant_is_used(
+    site: Site,
+) -> None:
+    station = await site.add_station("mispasted")
+    await site.kubectl.apply(secret("mispasted-grant", refresh_token="a-mistyped-refresh-token"))
+    status = await site.kubectl.until(
+        "tch", "mispasted", lambda s: "is refused" in conditions(s)["Authorized"]["message"]
+    )
+    found = conditions(status)
+    assert summary(found) == ("True", "False", "False")
+    assert found["Authorized"]["status"] == "True"
+    assert "by the former grant: the new refresh token" in found["Authorized"]["message"]
+    assert "spec.authorization.refreshToken" in found["Authorized"]["message"]
+    station.publish(message())
+    assert await station.verdicts() == ["Fired"]
+    await station.consent()
+    whole = "authorized by mispasted"
+    await site.kubectl.until(
+        "tch", "mispasted", lambda s: conditions(s)["Authorized"]["message"] == whole
+    )
+
+
+async def test_a_token_secret_that_holds_no_text_is_told_and_a_new_consent_heals(
+    site: Site, operator: Operator
+) -> None:
+    station, name = await site.add_station("scribbled"), "scribbled-twitch-token"
+    await site.kubectl("delete", "tch", "scribbled")
+    await site.kubectl.until_reason("trule", "scribbled", "ChannelNotFound")
+    scribble = base64.b64encode("schl\u00fcssel".encode()).decode()
+    patch = {"data": {"access-token": scribble, "refresh-token": scribble}}
+    await site.kubectl("patch", "secret", name, "--type=merge", "-p", json.dumps(patch))
+    await site.kubectl.apply(station.channel())
+    # What the input Secret holds is imported anew, and was used already.
+    assert summary(await station.until_reason("AuthorizationRevoked")) == A_HUMAN
+    await station.consent()
+    await site.kubectl.ready("tch/scribbled", "trule/scribbled")
+    station.publish(message())
+    assert await station.verdicts() == ["Fired"]
+    assert not operator.ended
+
+
+async def test_a_refusal_that_is_not_twitchs_own_ends_no_grant(site: Site) -> None:
+    station = await site.prepare("behind_a_proxy")
+    page = "<html><body>Forbidden: bad refresh token or client secret</body></html>"
+    site.twitch.order_fault(
+        Fault(path="/oauth2/token", login="behind_a_proxy", status=403, body=page)
+    )
+    await site.kubectl.apply(station.channel())
+    await site.kubectl.ready("tch/behind-a-proxy")
+    assert station.refreshes == 2

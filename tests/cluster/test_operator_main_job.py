@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from controller.resources.common import parse_instant
+from controller.sandbox.twitch import Fault
 from tests.cluster.kubectl import conditions, eventually, summary
 from tests.cluster.manifests import message
 from tests.cluster.operator_harness import leaked
@@ -211,7 +212,9 @@ async def test_a_channel_off_air_is_ready_and_its_cue_is_not_live(site: Site) ->
     assert "streaming live" in decision["detail"]
 
 
-async def test_a_cue_for_neither_affiliate_nor_partner_is_not_eligible(site: Site) -> None:
+async def test_a_cue_for_neither_affiliate_nor_partner_is_not_eligible_until_that_changes(
+    site: Site,
+) -> None:
     station = await site.prepare("newcomer")
     site.twitch.set_type("newcomer", "")
     await site.kubectl.apply(station.channel(), station.rule())
@@ -222,6 +225,24 @@ async def test_a_cue_for_neither_affiliate_nor_partner_is_not_eligible(site: Sit
     station.publish(message())
     assert await station.verdicts() == ["NotEligible"]
     assert station.calls() == 0
+    site.twitch.set_type("newcomer", "affiliate")
+    await site.kubectl.ready("tch/newcomer", "trule/newcomer")
+    station.publish(message())
+    assert await station.verdicts(2) == ["NotEligible", "Fired"]
+
+
+async def test_a_channel_has_its_status_though_twitch_tells_nobody_who_is_live(site: Site) -> None:
+    fault = site.twitch.order_fault(Fault(path="/helix/streams", status=503, times=None))
+    try:
+        station = await site.add_station("in_the_dark")
+        found = conditions(await site.kubectl.status("tch", station.name))
+        assert summary(found) == ("True", "False", "False")
+        assert found["Live"]["status"] == "Unknown"
+    finally:
+        site.twitch.clear_faults(fault)
+    await site.kubectl.until(
+        "tch", station.name, lambda s: conditions(s)["Live"]["status"] == "True"
+    )
 
 
 async def test_many_rules_of_one_key_set_share_one_listener(site: Site) -> None:

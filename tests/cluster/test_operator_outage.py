@@ -79,6 +79,25 @@ async def test_the_rights_in_one_namespace_suffice(cluster: ControlPlane, tmp_pa
         assert "answered" not in operator.log
 
 
+async def test_a_namespace_without_rights_keeps_no_other_from_being_served(
+    cluster: ControlPlane, tmp_path: Path
+) -> None:
+    async with new_site(cluster, tmp_path) as site:
+        kubeconfig = await account_kubeconfig(
+            site.kubectl, cluster.kubeconfig, tmp_path / "kubeconfig"
+        )
+        watched = f"default,{site.namespace}"
+        operator = await site.start_operator(kubeconfig=kubeconfig, WATCH_NAMESPACES=watched)
+        station = await site.add_station("served")
+        station.publish(message())
+        assert await station.verdicts() == ["Fired"]
+        assert "twitchchannels of namespace default: " in operator.log
+        # The others are compared with lists, too.
+        await site.kubectl("delete", "trule", "served")
+        await operator.until_forgotten("served")
+        assert not operator.ended
+
+
 async def test_a_watcher_that_dies_ends_the_operator(site: Site, tmp_path: Path) -> None:
     async with Line(tmp_path / "kubeconfig", site.plane.kubeconfig) as api:
         operator = await site.start_operator(kubeconfig=api.kubeconfig)

@@ -121,6 +121,34 @@ async def test_sigterm_awaits_the_call_under_way_and_writes_its_outcome(site: Si
     assert [each["result"] for each in channel["commercials"]["recentCues"]] == ["Fired"]
 
 
+async def test_sigterm_during_a_refresh_loses_no_one_time_refresh_token(site: Site) -> None:
+    operator = await site.start_operator()
+    station = await site.prepare("in_exchange")
+    site.twitch.order_fault(Fault(path="/oauth2/token", login="in_exchange", delay=2, when="after"))
+    await site.kubectl.apply(station.channel())
+    await eventually(lambda: station.refreshes)
+    assert await operator.end(signal.SIGTERM) == 0
+    await site.kubectl("get", "secret", "in-exchange-twitch-token")
+    operator = await site.start_operator()
+    await site.kubectl.ready("tch/in-exchange")
+    assert station.refreshes == 1
+    await operator.kill()
+
+
+async def test_a_restart_while_twitch_ails_loses_no_young_cue(site: Site) -> None:
+    operator = await site.start_operator(CALL_TIMEOUT="1s")
+    station = await site.add_station("undaunted")
+    await operator.kill()
+    station.publish(message())
+    fault = Fault(path="/oauth2/validate", login="undaunted", status=503)
+    site.twitch.order_fault(fault)
+    operator = await site.start_operator(CALL_TIMEOUT="1s")
+    assert await station.verdicts() == ["Fired"]
+    assert not site.twitch.faults.pending()
+    assert len(station.commercials) == 1
+    await operator.kill()
+
+
 async def test_a_deletion_ends_at_once_while_no_operator_runs(site: Site) -> None:
     operator = await site.start_operator(CALL_TIMEOUT="2s")
     await site.add_station("orphan")

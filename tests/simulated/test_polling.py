@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from controller.errors import TransientError
+from controller.feeds import polling
 from controller.feeds.polling import AccessDenied, Batch, Poller
 from tests.simulated.harness import eventually
 
@@ -252,3 +253,27 @@ async def test_after_closing_nothing_runs(network: Network, poller: Poller) -> N
     await poller.close()
     assert not poller.alive
     await poller.close()
+
+
+@pytest.mark.parametrize(
+    ("told", "ahead"),
+    [
+        (100.0, 0.0),
+        (103.0, 0.0),  # a slow answer with equal clocks: it was told at some time in between
+        (108.0, 0.0),
+        (138.0, 30.0),
+        (70.0, -30.0),
+    ],
+)
+def test_a_slow_answer_is_no_clock_that_is_off(told: float, ahead: float) -> None:
+    assert polling._ahead(told, asked=100.0, answered=108.0) == ahead
+
+
+async def test_the_clock_of_the_network_is_told_with_the_messages(
+    network: Network, poller: Poller
+) -> None:
+    network.now = int((time.time() + 3600) * TICKS)
+    poller.set_topics({"a": 0})
+    network.polls.put_nowait(Batch(network.now + 5, "12", ["x"]))
+    await eventually(lambda: network.heard)
+    assert network.ahead == [pytest.approx(3600, abs=5)]

@@ -565,17 +565,15 @@ async def test_a_feed_that_is_closed_leaves_nothing_behind(pubnub: PubNubSimulat
     assert not [task for task in left if "poller" in task.get_name()]
 
 
+def forbid(pubnub: PubNubSimulator, topic: str) -> None:
+    """Refuse a topic as Access Manager does, until the faults are cleared."""
+    refusal = {"message": "Forbidden", "payload": {"channels": [topic]}, "error": True}
+    body = json.dumps({**refusal, "service": "Access Manager", "status": 403})
+    pubnub.faults.add(Fault(path=f"*{topic}*", times=None, status=403, body=body))
+
+
 async def test_a_forbidden_topic_silences_no_other_and_heals(pubnub: PubNubSimulator) -> None:
-    body = json.dumps(
-        {
-            "message": "Forbidden",
-            "payload": {"channels": ["closed"]},
-            "error": True,
-            "service": "Access Manager",
-            "status": 403,
-        }
-    )
-    pubnub.faults.add(Fault(path="*closed*", times=None, status=403, body=body))
+    forbid(pubnub, "closed")
     async with listening(pubnub, "open", "closed") as hearing:
         await eventually(lambda: hearing.feed.denied)
         await hearing.connected()
@@ -585,4 +583,22 @@ async def test_a_forbidden_topic_silences_no_other_and_heals(pubnub: PubNubSimul
         pubnub.faults.clear()
         pubnub.publish("closed", {"n": 2})
         assert await hearing.payloads(1) == [{"n": 2}]
+        assert not hearing.feed.denied
+
+
+@pytest.mark.usefixtures("short_pauses")
+async def test_forbidden_topics_that_alone_are_left_are_heard_once_they_are_granted(
+    pubnub: PubNubSimulator,
+) -> None:
+    forbid(pubnub, "closed")
+    async with listening(pubnub, "open", "closed", window=60) as hearing:
+        await eventually(lambda: hearing.feed.denied)
+        await hearing.connected()
+        hearing.feed.set_topics({"closed": 60})
+        await eventually(lambda: "/closed/0" in pubnub.requests[-1].path)
+        await eventually(lambda: hearing.feed.health.reason == "AccessDenied")
+        pubnub.publish("closed", {"n": 1})
+        pubnub.faults.clear()
+        assert await hearing.payloads(1) == [{"n": 1}]
+        await hearing.connected()
         assert not hearing.feed.denied

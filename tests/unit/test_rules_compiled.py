@@ -13,6 +13,7 @@ from controller.errors import InvalidExpression
 from controller.resources.triggerrule import TriggerRuleSpec
 from controller.rules.compiled import CompiledRule, MatchResult, compile_rule
 from controller.rules.expressions import lazy_cel_view
+from controller.rules.matchers import MAX_PROGRAM, compile_regex
 from controller.rules.payloads import Refusal
 
 VIDEO: dict[str, Any] = {
@@ -125,6 +126,16 @@ def test_what_cannot_be_compiled_names_its_field(spec: dict[str, Any], field: st
         _compile(**spec)
     assert caught.value.field == field
     assert str(caught.value).startswith(f"{field}: ")
+
+
+def test_regexes_that_are_small_enough_each_are_refused_where_they_are_too_large_together() -> None:
+    regex = "a{400}"
+    size = compile_regex(regex, "here").programsize
+    fitting = [{"field": "f", "regex": regex}] * (MAX_PROGRAM // size)
+    _compile(fitting, when=None)
+    with pytest.raises(InvalidExpression, match="too large together") as caught:
+        _compile([*fitting, fitting[0]], when=None)
+    assert caught.value.field == "spec.match"
 
 
 def test_the_fields_of_identity_time_and_length_are_those_of_the_spec() -> None:

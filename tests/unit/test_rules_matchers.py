@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 
 from controller.errors import InvalidExpression
 from controller.resources.matcher import Matcher
-from controller.rules.matchers import MAX_PROGRAM, Test, compile_regex, compile_test, scalar_key
+from controller.rules.matchers import (
+    MAX_PROGRAM,
+    MAX_TEXT,
+    Test,
+    compile_regex,
+    compile_test,
+    scalar_key,
+)
 
 NAN = float("nan")
 ABSENT = object()
@@ -144,10 +151,19 @@ def test_a_failure_is_explained_with_what_was_met(
 )
 def test_no_regex_takes_long_on_the_largest_text(regex: str) -> None:
     test = _compile(regex=regex)
-    for text in ("a" * 32_000, "ab" * 16_000, "é" * 16_000):
+    for text in ("a" * MAX_TEXT, "ab" * (MAX_TEXT // 2), "é" * MAX_TEXT):
         began = time.process_time()
         test.passes({"f": text})
         assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize("matcher", [{"glob": "*"}, {"regex": "a"}])
+def test_a_text_that_is_too_long_matches_no_glob_and_no_regex(matcher: dict[str, str]) -> None:
+    for letter in "aé":  # characters count, not bytes
+        text = "a" + letter * (MAX_TEXT - 1)
+        assert _passes(text, **matcher)
+        assert not _passes(text + letter, **matcher)
+        assert _passes(text + letter, prefix="a")
 
 
 @given(st.text("ab*?.\n", max_size=12), st.text("ab.\n", max_size=12))

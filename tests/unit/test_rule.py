@@ -1,0 +1,107 @@
+"""A rule that runs: what it takes for meant for it, and what its status tells of time."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from controller.engine.resource import RULE, Key, Resource
+from controller.engine.rules import Rule
+from controller.events import Decision, Event, Verdict
+from controller.feeds.pubnub import PubNubKeys
+from controller.sensitive import Sensitive
+
+KEYS = PubNubKeys(Sensitive("sub-c-anything"))
+
+
+def _resource(*topics: str, generation: int = 1, **spec: object) -> Resource:
+    whole: dict[str, Any] = {
+        "channelRef": {"name": "mst3k"},
+        "feed": {"pubnub": {"secretRef": {"name": "playout"}, "topics": list(topics)}},
+        "match": [{"field": "msg_type", "equals": "scte35"}],
+        "action": {"commercial": {"lengthField": "duration"}},
+    }
+    key, created = Key(RULE, "default", "splices"), time.time() - 3600
+    return Resource(key, "uid", generation, created, None, whole | spec, {})
+
+
+def _rule(resource: Resource) -> Rule:
+    rule = Rule(resource, time.time() - 1800, lambda _: (None, None))
+    rule.keys, rule.concluded = KEYS, True
+    return rule
+
+
+def _event(topic: str, published: float, **payload: object) -> Event:
+    whole = {"msg_type": "scte35", "duration": 60} | payload
+    return Event(topic, f"{published}", published, time.monotonic(), whole)
+
+
+def _is_told(rule: Rule, topic: str, published: float) -> bool:
+    return rule.decide(_event(topic, published), time.time()) is not None
+
+
+def test_what_was_said_on_a_topic_before_the_rule_named_it_is_not_acted_on() -> None:
+    rule = _rule(_resource("old"))
+    before = time.time() - 1
+    rule.update(_resource("old", "new", generation=2))
+    assert _is_told(rule, "old", before)
+    assert not _is_told(rule, "new", before)
+    assert _is_told(rule, "new", time.time())
+
+
+def test_another_change_of_the_rule_does_not_make_a_topic_new_or_old() -> None:
+    rule = _rule(_resource("old"))
+    before = time.time() - 1
+    rule.update(_resource("old", "new", generation=2))
+    between = time.time()
+    rule.update(_resource("old", "new", generation=3, maxAge="2m"))
+    assert _is_told(rule, "old", before)
+    assert not _is_told(rule, "new", before)
+    assert _is_told(rule, "new", between)
+
+
+def test_a_topic_that_was_taken_away_and_comes_back_is_new() -> None:
+    rule = _rule(_resource("old", "other"))
+    before = time.time() - 1
+    rule.update(_resource("other", generation=2))
+    rule.update(_resource("old", "other", generation=3))
+    assert not _is_told(rule, "old", before)
+    assert _is_told(rule, "other", before)
+
+
+def test_a_topic_that_comes_while_the_key_set_is_missing_is_new_too() -> None:
+    rule = _rule(_resource("old"))
+    rule.keys = None
+    before = time.time() - 1
+    rule.update(_resource("old", "new", generation=2))
+    rule.keys = KEYS
+    assert _is_told(rule, "old", before)
+    assert not _is_told(rule, "new", before)
+
+
+@pytest.mark.parametrize("ahead", [3600.0, 10 * 365 * 86_400.0])
+def test_a_time_far_in_the_future_is_not_told_as_the_time_of_the_last_event(ahead: float) -> None:
+    rule = _rule(_resource("old", timeField="at"))
+    now = time.time()
+    matched = rule.decide(_event("old", now, at=now + ahead), now)
+    assert matched is not None
+    assert matched.time >= now + 3600
+    rule.record(Decision(matched.cue_id, now, Verdict.FIRED, "", 0.0), matched.time)
+    status = rule.compose(now)
+    assert status is not None
+    assert status.last_event_time == now
+
+
+def test_after_a_restart_missed_cues_are_told_though_one_before_had_a_time_in_the_future() -> None:
+    rule, now = _rule(_resource("old", timeField="at")), time.time()
+    rule.record(Decision("ahead", now, Verdict.FIRED, "", 0.0), now + 3600)
+    status = rule.compose(now)
+    assert status is not None
+    found, restart = replace(rule.resource, status=status.to_status()), now + 600
+    again = Rule(found, restart, lambda _: (None, None))
+    told, missed = _event("old", now - 300, at=now - 300), _event("old", now + 5, at=now + 5)
+    assert again.decide(told, restart) is None
+    assert again.decide(missed, restart) is not None
