@@ -20,7 +20,7 @@ from controller.errors import RateLimited, TransientError
 from controller.events import Answer, AnswerKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from controller.sensitive import Sensitive
     from controller.settings import Settings
@@ -58,10 +58,22 @@ class User:
 
 
 class Helix:
-    """The calls; every failure but a commercial's own refusal raises."""
+    """The calls; every failure but a commercial's own refusal raises.
 
-    def __init__(self, http: httpx.AsyncClient, settings: Settings) -> None:
+    Args:
+        http: Makes them.
+        settings: Where Twitch is, and how patient to be.
+        on_commercial: Called when a call for a commercial begins, and when it ends.
+    """
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        settings: Settings,
+        on_commercial: Callable[[], None] = lambda: None,
+    ) -> None:
         self._http = http
+        self._on_commercial = on_commercial
         self._base = settings.helix_url
         self._timeout = settings.call_timeout
         self._commercials = self._base + "/channels/commercial"
@@ -106,6 +118,15 @@ class Helix:
         self, credential: Credential, broadcaster_id: str, length: int
     ) -> Answer:
         """Ask for a commercial of `length` whole seconds; never raises for what Twitch answers."""
+        self._on_commercial()
+        try:
+            return await self._start_commercial(credential, broadcaster_id, length)
+        finally:
+            self._on_commercial()
+
+    async def _start_commercial(
+        self, credential: Credential, broadcaster_id: str, length: int
+    ) -> Answer:
         body = {"broadcaster_id": broadcaster_id, "length": length}
         try:
             # httpx bounds each phase; a peer that drips its answer is bounded here.

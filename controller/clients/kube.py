@@ -186,11 +186,8 @@ class Kube:
 
     async def replace_status(
         self, plural: str, namespace: str, name: str, uid: str, status: Mapping[str, Any]
-    ) -> dict[str, Any]:
+    ) -> None:
         """Write a whole status, provided that the resource is still the one with this UID.
-
-        Returns:
-            The resource as stored.
 
         Raises:
             KubeNotFound: It is gone.
@@ -201,9 +198,7 @@ class Kube:
             {"op": "add", "path": "/status", "value": status},
         ]
         path = f"{_path(plural, namespace)}/{name}/status"
-        return await self._call(
-            "PATCH", path, body=patch, content_type="application/json-patch+json"
-        )
+        await self._call("PATCH", path, body=patch, content_type="application/json-patch+json")
 
     async def get_secret(self, namespace: str, name: str) -> Secret:
         """Read one Secret."""
@@ -260,15 +255,17 @@ class Kube:
             msg = "Kube is used outside of its context"
             raise RuntimeError(msg)
         try:
-            request = await self._client.param_serialize(
+            # Without the body: it is JSON already, and need not be walked through.
+            method, url, headers, _, _ = await self._client.param_serialize(
                 method,
                 path,
                 query_params=query or [],
                 header_params={"Accept": "application/json", "Content-Type": content_type},
-                body=body,
                 auth_settings=["BearerToken"],
             )
-            response = await self._client.call_api(*request, _request_timeout=_TIMEOUT)
+            response = await self._client.call_api(
+                method, url, headers, body, _request_timeout=_TIMEOUT
+            )
             content = await response.read()
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             msg = f"the API server did not answer: {type(error).__name__}"
@@ -294,6 +291,8 @@ class Kube:
 
 
 def _answer(method: str, path: str, status: int, content: bytes) -> dict[str, Any]:
+    if method == "PATCH" and 200 <= status < 300:
+        return {}  # the whole resource, of which nobody needs anything
     try:
         answer = json.loads(content)
     except ValueError:

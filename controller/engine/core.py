@@ -26,6 +26,7 @@ from controller.engine.rules import Rule
 from controller.engine.secrets import SecretStore
 from controller.engine.statuses import Reporter, StatusWriter
 from controller.engine.sync import Sync
+from controller.engine.traffic import Traffic
 from controller.engine.workqueue import WorkQueue
 from controller.errors import OperatorError
 from controller.events import Verdict
@@ -48,7 +49,7 @@ logger = logging.getLogger(__name__)
 
 _WORKERS = 32
 _SETTLE = 1.0  # a channel that is applied together with its rule may come a moment later
-_PATIENCE = 30.0  # after which a status is written even if a first round has not ended
+_PATIENCE = 120.0  # after which a status is written even if a first round has not ended
 _FLUSH = 5.0
 _HOUSEKEEPING = 1.0
 _DELETED = 10_000  # UIDs of the last deletions that were told
@@ -72,7 +73,8 @@ class Engine:
         self._kube = kube
         self._metrics = metrics
         self._started = time.time()
-        self._helix = Helix(http, settings)
+        self._traffic = Traffic()
+        self._helix = Helix(http, settings, self._traffic.note)
         self._identity = Identity(http, settings)
         self._channels: dict[Key, Channel] = {}
         self._rules: dict[Key, Rule] = {}
@@ -93,7 +95,12 @@ class Engine:
             settings.live_check_interval,
         )
         self._statuses = StatusWriter(
-            kube, metrics, settings.status_interval, self._reporter, self._queue_resync
+            kube,
+            metrics,
+            self._traffic,
+            settings.status_interval,
+            reporter=self._reporter,
+            on_gone=self._queue_resync,
         )
         self._beat = time.monotonic()
 

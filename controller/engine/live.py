@@ -64,13 +64,13 @@ class LiveWatch:
             loop = asyncio.get_running_loop()
             end = loop.time() + self._interval
             while (left := end - loop.time()) > 0:
-                self._wake.clear()
                 try:
                     async with asyncio.timeout(left):
                         await self._wake.wait()
                 except TimeoutError:
                     break
                 await asyncio.sleep(_GATHER)
+                self._wake.clear()  # what asks from here on, during the look, is heard
                 asked, self._asked = self._asked, []
                 await self._look(asked)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from controller.clients.kube import Kube
     from controller.engine.metrics import Metrics
     from controller.engine.resource import Key, Resource
+    from controller.engine.traffic import Traffic
     from controller.resources.common import StatusModel
 
 __all__ = ["Reporter", "StatusWriter"]
@@ -58,20 +59,24 @@ class StatusWriter:
     Args:
         kube: Writes them.
         metrics: Counts the writes.
+        traffic: The calls that go first.
         interval: Seconds between two writes of one object that are not urgent.
         reporter: Finds who tells a resource's status; None: it is gone.
         on_gone: Called when the API server says that a resource is not what it was.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it works with
         self,
         kube: Kube,
         metrics: Metrics,
+        traffic: Traffic,
         interval: float,
+        *,
         reporter: Callable[[Key], Reporter[Any] | None],
         on_gone: Callable[[Key], None],
     ) -> None:
         self._kube = kube
+        self._traffic = traffic
         self._metrics = metrics
         self._interval = interval
         self._reporter = reporter
@@ -113,6 +118,7 @@ class StatusWriter:
 
     async def _write(self, key: Key) -> None:
         """Write one status if there is news; raises what is worth another try."""
+        await self._traffic.quiet()
         self._marked.discard(key)
         reporter = self._reporter(key)
         status = reporter.compose(time.time()) if reporter is not None else None
