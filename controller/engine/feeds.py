@@ -118,7 +118,7 @@ class FeedPool:
         if refused:
             told = f"PubNub refuses the topic {min(refused)} (403)"
             return FeedHealth(False, "AccessDenied", told)
-        return feed.listener.health
+        return feed.listener.health_of(feed.windows[key][0])
 
     def check(self) -> bool:
         """Look for feeds that fell silent; return whether all their loops run."""

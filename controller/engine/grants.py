@@ -190,6 +190,7 @@ class GrantKeeper:
                 self.blocked = step
                 # A refused client uses no token up by asking: Twitch may have erred.
                 return time.time() + _CLIENT_INTERVAL if self._rejected_app is not None else None
+            self.blocked = None
             await self._do(step, spec)
         msg = "the grant does not come to rest; trying again"
         raise TransientError(msg)

@@ -87,7 +87,16 @@ class PubNubFeed:
     @property
     def health(self) -> FeedHealth:
         """The worst of its requests."""
-        states = [poller.health for poller in self._pollers if poller.topics]
+        return self._worst([poller for poller in self._pollers if poller.topics])
+
+    def health_of(self, topics: Iterable[str]) -> FeedHealth:
+        """The worst of the requests that listen to these topics; others are not their matter."""
+        wanted = set(topics)
+        return self._worst([p for p in self._pollers if not wanted.isdisjoint(p.topics)])
+
+    @staticmethod
+    def _worst(pollers: Sequence[Poller]) -> FeedHealth:
+        states = [poller.health for poller in pollers]
         if not states:
             return FeedHealth(None, "Connecting", "no topic yet")
         return min(states, key=lambda h: {False: 0, None: 1, True: 2}[h.connected])

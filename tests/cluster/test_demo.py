@@ -144,7 +144,9 @@ def test_a_demo_that_stays_shows_what_becomes_of_a_message_of_ones_own() -> None
     assert code == 0
     assert run.printed.endswith("Ending.\n")
     _, _, hints = run.printed.partition("All of it stays up")
-    assert all(len(line) <= 80 for line in hints.splitlines() if folder not in line)
+    # Where the programs and the demo's folder are is up to the machine.
+    ours = [line for line in hints.splitlines() if folder not in line and "kubectl=" not in line]
+    assert all(len(line) <= 80 for line in ours)
     assert gone(folder, operator=operator)
 
 

@@ -602,3 +602,17 @@ async def test_forbidden_topics_that_alone_are_left_are_heard_once_they_are_gran
         assert await hearing.payloads(1) == [{"n": 1}]
         await hearing.connected()
         assert not hearing.feed.denied
+
+
+async def test_a_topic_of_another_request_that_is_not_answered_yet_is_not_ones_matter(
+    pubnub: PubNubSimulator,
+) -> None:
+    async with listening(pubnub, "mine") as hearing:
+        await hearing.connected()
+        await pubnub.refuse()
+        many = {f"{number:03}-{'x' * 85}": 0.0 for number in range(80)}
+        hearing.feed.set_topics({"mine": 0.0, **many})
+        assert hearing.feed.health_of(["mine"]).connected
+        assert hearing.feed.health_of([*many][-1:]).connected is None
+        await pubnub.accept()
+        await eventually(lambda: hearing.feed.health_of(many).connected)
