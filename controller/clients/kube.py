@@ -23,6 +23,7 @@ from kubernetes.aio.config import ConfigException, load_incluster_config
 from kubernetes.aio.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, load_kube_config
 
 from controller.errors import OperatorError, PermanentError, TransientError
+from controller.resources.kind import GROUP, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from controller.sensitive import Sensitive
 
 __all__ = [
-    "GROUP",
-    "VERSION",
     "Kube",
     "KubeConflict",
     "KubeError",
@@ -40,9 +39,6 @@ __all__ = [
     "Secret",
     "load_configuration",
 ]
-
-GROUP = "twitch-operator.dev"
-VERSION = "v1alpha1"
 
 _TIMEOUT = 10.0
 _PAGE = 500

@@ -20,9 +20,11 @@ from controller.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
-    from typing import Any, Literal
+    from typing import Any
 
     from kubernetes.aio.client.configuration import Configuration
+
+    from controller.engine.resource import Kind
 
 __all__ = ["run_operator"]
 
@@ -63,7 +65,7 @@ async def _run(settings: Settings, context: str | None) -> int:
         engine = Engine(settings, kube, http, metrics)
 
         def notify(
-            kind: Literal["TwitchChannel", "TriggerRule"],
+            kind: Kind,
             event: str | None,
             body: Mapping[str, Any],
         ) -> None:

@@ -6,16 +6,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from controller.resources.common import parse_instant
+from controller.resources.triggerrule import TRIGGER_RULE
+from controller.resources.twitchchannel import TWITCH_CHANNEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CHANNEL", "RULE", "Key", "Kind", "Resource"]
+__all__ = ["CHANNEL", "PLURALS", "RULE", "Key", "Kind", "Resource"]
 
 Kind = Literal["TwitchChannel", "TriggerRule"]
 
 CHANNEL: Literal["TwitchChannel"] = "TwitchChannel"
 RULE: Literal["TriggerRule"] = "TriggerRule"
+
+PLURALS: dict[Kind, str] = {CHANNEL: TWITCH_CHANNEL.plural, RULE: TRIGGER_RULE.plural}
+"""The kinds as they stand in URLs."""
 
 _REQUESTED_AT = "twitch-operator.dev/requestedAt"
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from controller.clients.kube import KubeConflict, KubeError, KubeNotFound, KubeUnavailable
+from controller.engine.resource import PLURALS
 from controller.engine.workqueue import WorkQueue
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ _AT_ONCE = 8
 _FORBIDDEN = 403
 _SPACING = 1.0  # between two writes of one object that are both urgent
 _MOST_PAUSE = 15.0  # between two tries while the API server is away
-_PLURALS = {"TwitchChannel": "twitchchannels", "TriggerRule": "triggerrules"}
 
 S = TypeVar("S", bound="StatusModel")
 
@@ -131,7 +131,7 @@ class StatusWriter:
         result = "failed"
         try:
             await self._kube.replace_status(
-                _PLURALS[key.kind], key.namespace, key.name, resource.uid, body
+                PLURALS[key.kind], key.namespace, key.name, resource.uid, body
             )
             reporter.written(status, body)
             result = "written"

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from controller.clients.kube import KubeError, KubeNotFound, KubeUnavailable
+from controller.engine.resource import PLURALS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,7 +21,6 @@ __all__ = ["Sync"]
 logger = logging.getLogger(__name__)
 
 _INSTALL_CRDS = "twitch-operator crds | kubectl apply -f -"
-_PLURALS: dict[Kind, str] = {"TwitchChannel": "twitchchannels", "TriggerRule": "triggerrules"}
 _SPACING = 1.0
 
 
@@ -65,7 +65,7 @@ class Sync:
         """
         problem: KubeError | None = None
         listed = False
-        for kind, plural in _PLURALS.items():
+        for kind, plural in PLURALS.items():
             for namespace in self._settings.watch_namespaces or (None,):
                 try:
                     await self._list(kind, plural, namespace)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from controller.clients.kube import GROUP, VERSION
 from controller.policies.grants import Blocked, Grant
 from controller.resources.common import parse_instant, rfc3339
+from controller.resources.kind import GROUP, VERSION
 from controller.sensitive import Sensitive
 
 if TYPE_CHECKING:

@@ -16,11 +16,13 @@ import random
 import threading
 import time
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import kopf
 
+from controller.engine.resource import PLURALS, Kind
 from controller.policies.backoff import backoff
+from controller.resources.kind import GROUP, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,11 +33,7 @@ __all__ = ["Watch"]
 
 logger = logging.getLogger(__name__)
 
-_GROUP, _VERSION = "twitch-operator.dev", "v1alpha1"
-_KINDS: dict[str, Literal["TwitchChannel", "TriggerRule"]] = {
-    "twitchchannels": "TwitchChannel",
-    "triggerrules": "TriggerRule",
-}
+_KINDS: dict[str, Kind] = {plural: kind for kind, plural in PLURALS.items()}
 _SERVER_TIMEOUT = 300  # whole seconds: the API server refuses 300.0
 _WATCHDOG_INTERVAL = 2.0
 _WATCHER_GRACE = 30.0  # after the start, and while kopf replaces a watcher
@@ -61,9 +59,7 @@ class Watch:
 
     def __init__(
         self,
-        notify: Callable[
-            [Literal["TwitchChannel", "TriggerRule"], str | None, Mapping[str, Any]], None
-        ],
+        notify: Callable[[Kind, str | None, Mapping[str, Any]], None],
         configuration: Callable[[], Configuration],
         namespaces: tuple[str, ...],
     ) -> None:
@@ -112,7 +108,7 @@ class Watch:
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
         for plural in _KINDS:
-            kopf.on.event(_GROUP, _VERSION, plural, registry=registry)(self._event)
+            kopf.on.event(GROUP, VERSION, plural, registry=registry)(self._event)
         kopf.on.login(registry=registry)(self._login)
         kopf.on.startup(registry=registry)(self._begin)
         kopf.on.cleanup(registry=registry)(self._end)
