@@ -7,6 +7,8 @@ UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := controller tests bench
+# Tests mostly wait, for processes and for pauses: three workers fit on two cores.
+WORKERS ?= 3
 # The interpreter must be this machine's: none is downloaded.
 export UV_PYTHON_DOWNLOADS := never
 export UV_NO_CONFIG := 1
@@ -50,8 +52,8 @@ sandbox: .venv/.installed ## run a control plane and simulated Twitch and PubNub
 	@$(BIN)/twitch-operator sandbox
 
 .PHONY: test
-test: .venv/.installed ## run all tests (ARGS=… for pytest)
-	@$(BIN)/python -m pytest $(ARGS)
+test: .venv/.installed ## run all tests (ARGS=… for pytest, WORKERS=0: one process)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 .PHONY: lint
 lint: .venv/.installed ## check format, lint, types and the direction of imports
