@@ -72,7 +72,7 @@ class FeedPool:
         self._on_health = on_health
         self._feeds: dict[PubNubKeys, _Feed] = {}
         self._of_rule: dict[Key, PubNubKeys] = {}
-        self._unsettled: set[PubNubKeys] = set()
+        self._unsettled: dict[PubNubKeys, set[Key]] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._closed = False
         self._dropped = 0
@@ -94,7 +94,7 @@ class FeedPool:
         self._of_rule[key] = keys
         feed.rules.add(key, topics, rule.compiled)
         feed.windows[key] = (topics, rule.window)
-        self._settle(keys)
+        self._settle(keys, key)
 
     def drop(self, key: Key) -> None:
         """Stop listening for a rule."""
@@ -186,19 +186,22 @@ class FeedPool:
                 await asyncio.sleep(0)
                 began = time.perf_counter()
 
-    def _settle(self, keys: PubNubKeys) -> None:
+    def _settle(self, keys: PubNubKeys, *new: Key) -> None:
         if not self._unsettled:
             asyncio.get_running_loop().call_later(_SETTLE, self._apply)
-        self._unsettled.add(keys)
+        self._unsettled.setdefault(keys, set()).update(new)
 
     def _apply(self) -> None:
-        unsettled, self._unsettled = self._unsettled, set()
-        for keys in unsettled:
+        unsettled, self._unsettled = self._unsettled, {}
+        for keys, new in unsettled.items():
             feed = self._feeds.get(keys)
             if feed is None or self._closed:
                 continue
             if feed.windows:
                 feed.listener.set_topics(feed.topics())
+                # A listener that is connected already has no change to tell of.
+                for key in new & feed.windows.keys():
+                    self._on_health(key)
                 continue
             del self._feeds[keys]
             task = asyncio.get_running_loop().create_task(self._shut(feed))
