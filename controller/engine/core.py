@@ -18,6 +18,7 @@ from controller.engine import pubnub_keys
 from controller.engine.channels import Channel
 from controller.engine.dispatch import Dispatcher
 from controller.engine.feeds import FeedPool
+from controller.engine.grant_secrets import GrantSecrets
 from controller.engine.grants import GrantKeeper
 from controller.engine.live import LiveWatch
 from controller.engine.resource import CHANNEL, RULE, Key, Kind, Resource
@@ -127,10 +128,6 @@ class Engine:
     def _found(self, kind: Kind, body: Mapping[str, Any]) -> None:
         self.notify(kind, None, body)
 
-    async def resync(self) -> None:
-        """List all resources, take what is new, and drop what is gone; see `Sync.once`."""
-        await self._sync.once()
-
     @property
     def synced(self) -> bool:
         """Whether all resources were listed once."""
@@ -195,8 +192,8 @@ class Engine:
 
     @property
     def healthy(self) -> bool:
-        """Whether the loops run and the event loop keeps up."""
-        return time.monotonic() - self._beat < 10 * _HOUSEKEEPING and self._feeds.check()
+        """Whether the event loop keeps up; `run` ends when one of its loops does."""
+        return time.monotonic() - self._beat < 10 * _HOUSEKEEPING
 
     async def _keep_house(self) -> None:
         while True:
@@ -251,8 +248,7 @@ class Engine:
             resource.uid,
             identity=self._identity,
             helix=self._helix,
-            kube=self._kube,
-            secrets=self._secrets,
+            secrets=GrantSecrets(resource.key, resource.uid, self._secrets, self._kube),
             validate_interval=self._settings.validate_interval,
             eligible_interval=self._settings.live_check_interval,
         )

@@ -14,14 +14,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from controller.clients.helix import Credential, Unauthorized
-from controller.clients.identity import Application
-from controller.clients.kube import KubeConflict, KubeNotFound
 from controller.engine import tokens
-from controller.engine.secrets import text_of_key
 from controller.errors import (
     ClientRejected,
     GrantRevoked,
-    InvalidSecret,
     OperatorError,
     TransientError,
 )
@@ -31,10 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from controller.clients.helix import Helix, User
-    from controller.clients.identity import Identity, Tokens
-    from controller.clients.kube import Kube, Secret
+    from controller.clients.identity import Application, Identity, Tokens
+    from controller.clients.kube import Secret
+    from controller.engine.grant_secrets import GrantSecrets
     from controller.engine.resource import Key
-    from controller.engine.secrets import SecretStore
     from controller.resources.twitchchannel import TwitchChannelSpec
     from controller.sensitive import Sensitive
 
@@ -67,16 +63,13 @@ class GrantKeeper:
         *,
         identity: Identity,
         helix: Helix,
-        kube: Kube,
-        secrets: SecretStore,
+        secrets: GrantSecrets,
         validate_interval: float,
         eligible_interval: float,
     ) -> None:
         self._key = key
-        self._uid = uid
         self._identity = identity
         self._helix = helix
-        self._kube = kube
         self._secrets = secrets
         self._validate_interval = validate_interval
         self._eligible_interval = eligible_interval
@@ -169,17 +162,9 @@ class GrantKeeper:
         credential = self.credential()
         return credential is not None and credential.access != refused
 
-    def _secret_names(self, spec: TwitchChannelSpec) -> set[tuple[str, str]]:
-        names = (
-            spec.app.secret_ref.name,
-            spec.authorization.refresh_token.secret_key_ref.name,
-            spec.token_secret_name(self._key.name),
-        )
-        return {(self._key.namespace, name) for name in names}
-
     async def _work(self, spec: TwitchChannelSpec) -> float | None:
         # The spec may have named others before.
-        self._secrets.release(self._key, but=self._secret_names(spec))
+        self._secrets.keep_only(spec)
         for _ in range(_MOST_STEPS):
             facts = await self._facts(spec)
             step = policy.plan(facts, time.time(), self._validate_interval)
@@ -241,8 +226,9 @@ class GrantKeeper:
         self._rejected_at = time.time()
 
     async def _facts(self, spec: TwitchChannelSpec) -> policy.Facts:
-        blocked = await self._read_app(spec) or await self._read_token_secret(spec)
-        problem, token = await self._read_input(spec)
+        blocked = await self._read_app(spec) or await self._read_tokens(spec)
+        given = await self._secrets.refresh_token(spec)
+        problem, token = (given, None) if isinstance(given, policy.Blocked) else (None, given)
         refused = self._refused.get(token.sha256()) if token is not None else None
         grant = self._pending or self._saved
         self.refused_input = refused if grant is not None else None
@@ -259,24 +245,17 @@ class GrantKeeper:
         )
 
     async def _read_app(self, spec: TwitchChannelSpec) -> policy.Blocked | None:
-        name = spec.app.secret_ref.name
-        secret = await self._secrets.get(self._key.namespace, name, self._key)
-        if secret is None:
+        app = await self._secrets.application(spec)
+        if isinstance(app, policy.Blocked):
             self._app = None
-            return tokens.missing("spec.app.secretRef", name, "client-id and client-secret")
-        try:
-            client_id = text_of_key(secret, name, "client-id").reveal()
-            has_secret = "client-secret" in secret.data
-            client_secret = text_of_key(secret, name, "client-secret") if has_secret else None
-        except InvalidSecret as error:
-            return policy.Blocked("InvalidSecret", f"spec.app.secretRef: {error}", human=True)
-        self._use(Application(client_id, client_secret))
+            return app
+        self._use(app)
         if self._rejected_app is None:
             return None
         if time.time() >= self._rejected_at + _CLIENT_INTERVAL:
             self._rejected_app = None
             return None
-        return tokens.client_rejected(self._rejection, name)
+        return tokens.client_rejected(self._rejection, spec.app.secret_ref.name)
 
     def _use(self, app: Application) -> None:
         """What Twitch refused to another application, it may grant to this one."""
@@ -289,45 +268,27 @@ class GrantKeeper:
         self._refused.clear()
         self._revoked, self._rejected_app, self.last_validation = None, None, None
 
-    async def _read_input(
-        self, spec: TwitchChannelSpec
-    ) -> tuple[policy.Blocked | None, Sensitive | None]:
-        ref = spec.authorization.refresh_token.secret_key_ref
-        field = "spec.authorization.refreshToken.secretKeyRef"
-        secret = await self._secrets.get(self._key.namespace, ref.name, self._key)
-        if secret is None:
-            return tokens.missing(field, ref.name, ref.key), None
-        try:
-            return None, text_of_key(secret, ref.name, ref.key)
-        except InvalidSecret as error:
-            return policy.Blocked("InvalidSecret", f"{field}: {error}", human=True), None
-
-    async def _read_token_secret(self, spec: TwitchChannelSpec) -> policy.Blocked | None:
-        name = spec.token_secret_name(self._key.name)
-        secret = await self._secrets.get(self._key.namespace, name, self._key)
+    async def _read_tokens(self, spec: TwitchChannelSpec) -> policy.Blocked | None:
+        secret = await self._secrets.stored(spec)
+        if isinstance(secret, policy.Blocked):
+            return secret
         if secret is None:
             # Somebody removed it: what is in hand is written anew.
             self._pending, self._saved = self._pending or self._saved, None
             return None
-        if not tokens.is_ours(secret, self._key):
-            return tokens.foreign(name)
-        stored = tokens.from_secret(secret)
-        if self._pending is None and stored is not None and self._is_news(stored):
-            self._adopt(stored)
-        if self._pending is None and self._saved is not None and self._wants_owner(secret, spec):
-            self._pending = self._saved
+        if self._pending is None:
+            self._adopt_news(secret)
+            if self._saved is not None and not self._secrets.is_owned_as_wanted(secret, spec):
+                self._pending = self._saved
         return None
 
-    def _is_news(self, stored: policy.Grant) -> bool:
-        saved = self._saved
-        return saved is None or (stored.refresh != saved.refresh and stored != saved)
-
-    def _adopt(self, stored: policy.Grant) -> None:
+    def _adopt_news(self, secret: Secret) -> bool:
+        """Take over a grant that another wrote: a former process, or another replica."""
+        stored = tokens.from_secret(secret)
+        if stored is None or (self._saved is not None and stored.refresh == self._saved.refresh):
+            return False
         self._saved, self._revoked, self.last_validation = stored, None, None
-
-    def _wants_owner(self, secret: Secret, spec: TwitchChannelSpec) -> bool:
-        wanted = (self._uid,) if spec.token.deletion_policy == "Delete" else ()
-        return secret.owner_uids != wanted
+        return True
 
     async def _import(self, app: Application, token: Sensitive, spec: TwitchChannelSpec) -> None:
         try:
@@ -340,15 +301,11 @@ class GrantKeeper:
         await self._take(answer, token, token.sha256(), spec)
 
     async def _refresh(self, app: Application, spec: TwitchChannelSpec) -> None:
-        name = spec.token_secret_name(self._key.name)
-        secret = await self._secrets.get(self._key.namespace, name, self._key, fresh=True)
-        ours = secret is not None and tokens.is_ours(secret, self._key)
-        stored = tokens.from_secret(secret) if secret is not None and ours else None
+        secret = await self._secrets.stored(spec, fresh=True)
+        if isinstance(secret, policy.Blocked):
+            return  # not ours any more: no new token could be kept; the next look tells
         grant = self._saved
-        if stored is not None and (grant is None or stored.refresh != grant.refresh):
-            self._adopt(stored)  # another replica was first
-            return
-        if grant is None:
+        if grant is None or (secret is not None and self._adopt_news(secret)):
             return
         try:
             answer = await self._identity.refresh(app, grant.refresh)
@@ -377,29 +334,8 @@ class GrantKeeper:
     async def _store(self, spec: TwitchChannelSpec) -> None:
         """Write the pending grant; a crash before this loses a rotated refresh token."""
         pending = self._pending
-        if pending is None:
-            return
-        name = spec.token_secret_name(self._key.name)
-        namespace = self._key.namespace
-        secret = await self._secrets.get(namespace, name, self._key)
-        owner = (
-            tokens.owner(self._key, self._uid) if spec.token.deletion_policy == "Delete" else None
-        )
-        data, labels = tokens.to_data(pending), tokens.labels(self._key)
-        try:
-            if secret is None:
-                stored = await self._kube.create_secret(namespace, name, data, labels, owner)
-            else:
-                stored = await self._kube.update_secret(
-                    namespace, name, data, labels,
-                    resource_version=secret.resource_version, owner=owner,
-                )  # fmt: skip
-        except (KubeConflict, KubeNotFound):
-            # Not as it was read: look again; the next step decides whose it is.
-            await self._secrets.get(namespace, name, self._key, fresh=True)
-            return
-        self._secrets.put(namespace, name, stored)
-        self._saved, self._pending = pending, None
+        if pending is not None and await self._secrets.store(spec, pending):
+            self._saved, self._pending = pending, None
 
     async def _validate(self, app: Application) -> None:
         grant = self._saved

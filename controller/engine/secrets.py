@@ -121,12 +121,15 @@ class SecretStore:
 
     async def _look(self, name: Name, entry: _Entry, slots: asyncio.Semaphore) -> None:
         async with slots:
+            before = entry.secret
             try:
                 secret = await self._read(*name)
             except (KubeUnavailable, KubeError) as error:
                 logger.debug("Secret %s/%s: %s", *name, error)
                 entry.next_look = time.time() + self._settings.missing_secret_check_interval
                 return
+        if entry.secret is not before:
+            return  # written or read anew meanwhile: what this look saw may be older
         changed = _version(secret) != _version(entry.secret)
         self._keep(entry, secret)
         if changed:
