@@ -7,8 +7,7 @@
           ├── InvalidExpression   a field path, regex or CEL expression that cannot be compiled
           ├── InvalidSecret       a Secret that lacks a key, or holds bytes that are no text
           ├── GrantRevoked        the broadcaster's consent is gone
-          ├── ClientRejected      the application's id or secret is refused
-          └── ScopeMissing        the grant does not cover the call
+          └── ClientRejected      the application's id or secret is refused
 
 Messages are for the user who reads `kubectl get`: they name the field and the remedy, and never
 carry a credential.
@@ -24,7 +23,6 @@ __all__ = [
     "OperatorError",
     "PermanentError",
     "RateLimited",
-    "ScopeMissing",
     "TransientError",
 ]
 
@@ -78,7 +76,3 @@ class GrantRevoked(PermanentError):
 
 class ClientRejected(PermanentError):
     """Twitch refuses the application itself: its id or its secret."""
-
-
-class ScopeMissing(PermanentError):
-    """The grant lives, and does not cover the call."""

@@ -66,8 +66,12 @@ class Dispatcher:
             if rule is None or rule.compiled is None:
                 continue
             try:
-                if rule.compiled.match(event.payload, view).matched:
+                result = rule.compiled.match(event.payload, view)
+                if result.matched:
                     self._match(rule, event, now)
+                elif logger.isEnabledFor(logging.DEBUG):
+                    told = rule.compiled.explain(event.payload, result)
+                    logger.debug("%s: event %s does not match: %s", key, event.id, told)
             except Exception:
                 # A fault of ours in one rule must not take the event from the others.
                 logger.exception("%s: event %s was not handled", key, event.id)
