@@ -83,8 +83,12 @@ class Settings(BaseModel):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least level that is logged."
     )
-    metrics_address: str = Field("", description="host:port for /metrics; empty: none.")
-    health_address: str = Field("", description="host:port for /healthz, /readyz; empty: none.")
+    metrics_address: str = Field(
+        "", description="host:port for /metrics (port 0: any); empty: none."
+    )
+    health_address: str = Field(
+        "", description="host:port for /healthz, /readyz (port 0: any); empty: none."
+    )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:

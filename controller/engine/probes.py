@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -18,12 +19,16 @@ if TYPE_CHECKING:
 
 __all__ = ["serve_probes"]
 
+logger = logging.getLogger(__name__)
+
 
 @asynccontextmanager
 async def serve_probes(
     settings: Settings, metrics: Metrics, alive: Callable[[], bool], ready: Callable[[], bool]
 ) -> AsyncIterator[None]:
     """Serve what the settings ask for; one server where both addresses are the same.
+
+    With port 0 the kernel chooses a free one; the log says which.
 
     Args:
         settings: HEALTH_ADDRESS and METRICS_ADDRESS; empty: not served.
@@ -72,6 +77,8 @@ async def _serve(
         names = "TWITCH_OPERATOR_HEALTH_ADDRESS / TWITCH_OPERATOR_METRICS_ADDRESS"
         msg = f"{names}: cannot listen on {address!r} (host:port): {error}"
         raise SettingsError(msg) from error
+    for found in runner.addresses:
+        logger.info("serving %s on %s port %d", ", ".join(handlers), *found[:2])
     try:
         yield
     finally:

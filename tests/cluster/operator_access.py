@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import ssl
 from typing import TYPE_CHECKING, Any, Self
 
@@ -39,7 +40,8 @@ class Line:
         self._runner = web.ServerRunner(
             web.Server(self._serve, access_log=None), shutdown_timeout=0.1
         )
-        self._port = 0
+        self._reserved = socket.socket()
+        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._site: web.TCPSite | None = None
         self._watches: set[web.StreamResponse] = set()
 
@@ -47,9 +49,10 @@ class Line:
         self._session = aiohttp.ClientSession(
             auto_decompress=False, skip_auto_headers=["Content-Type"]
         )
+        # Bound without listening: the port stays ours, and is refused, while the line is cut.
+        self._reserved.bind(("127.0.0.1", 0))
         await self._runner.setup()
         await self.mend()
-        self._port = self._runner.addresses[0][1]
         self._cluster["server"] = f"http://127.0.0.1:{self._port}"
         self.kubeconfig.write_text(json.dumps(self._config))
         return self
@@ -58,10 +61,15 @@ class Line:
         await self.cut()
         await self._runner.cleanup()
         await self._session.close()
+        self._reserved.close()
+
+    @property
+    def _port(self) -> int:
+        return int(self._reserved.getsockname()[1])
 
     async def mend(self) -> None:
         """Take connections."""
-        self._site = web.TCPSite(self._runner, "127.0.0.1", self._port)
+        self._site = web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True)
         await self._site.start()
 
     async def cut(self) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -45,6 +45,8 @@ _SETTINGS = {
     "LIVE_CHECK_INTERVAL": "1s",
     "RESYNC_INTERVAL": "3s",
     "PUBNUB_TLS": "false",
+    "HEALTH_ADDRESS": "127.0.0.1:0",
+    "METRICS_ADDRESS": "127.0.0.1:0",
     "LOG_LEVEL": "DEBUG",
 }
 
@@ -52,10 +54,9 @@ _SETTINGS = {
 class Operator:
     """One process of `twitch-operator run`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], log: Path, address: str) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
         self.process = process
         self._log = log
-        self.url = f"http://{address}"
 
     @property
     def log(self) -> str:
@@ -73,9 +74,12 @@ class Operator:
         assert not self.ended, self.log
 
     async def get(self, path: str) -> httpx.Response:
-        """Ask one of its own endpoints."""
+        """Ask one of its own endpoints, at the port that it says it serves."""
+        await eventually(lambda: self.ended or " on 127.0.0.1 port " in self.log)
+        served = re.search(r"serving .* on 127\.0\.0\.1 port (\d+)", self.log)
+        assert served, self.log
         async with httpx.AsyncClient(trust_env=False) as client:
-            return await client.get(self.url + path)
+            return await client.get(f"http://127.0.0.1:{served[1]}{path}")
 
     async def until_forgotten(self, rule: str) -> None:
         """Wait until no series of a rule is left: it listens for it no more."""
@@ -114,21 +118,18 @@ class Site:
         self, *, kubeconfig: Path | None = None, wait: bool = True, **settings: str
     ) -> Operator:
         """Start an operator for this namespace; further settings without their prefix."""
-        address = _free_address()
         chosen = _SETTINGS | {
             "HELIX_URL": self.twitch.helix_url,
             "IDENTITY_URL": self.twitch.identity_url,
             "PUBNUB_ORIGIN": self.pubnub.origin,
             "WATCH_NAMESPACES": self.namespace,
-            "HEALTH_ADDRESS": address,
-            "METRICS_ADDRESS": address,
         }
         environment = {"KUBECONFIG": str(kubeconfig or self.plane.kubeconfig)} | {
             f"TWITCH_OPERATOR_{name}": value for name, value in (chosen | settings).items()
         }
         log = self._folder / f"operator-{len(self.operators)}.log"
         process = _start(os.environ | environment, log)
-        operator = Operator(process, log, address)
+        operator = Operator(process, log)
         self.operators.append(operator)
         if wait:
             await operator.running()
@@ -254,11 +255,6 @@ def leaked(credentials: Iterable[str], texts: Iterable[str]) -> list[str]:
     """The credentials that stand in one of the texts."""
     whole = "\n".join(texts)
     return [each for each in credentials if each in whole]
-
-
-def _free_address() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return f"127.0.0.1:{free.getsockname()[1]}"
 
 
 def _start(environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import secrets
-import socket
 import ssl
 import time
 from dataclasses import dataclass
@@ -242,13 +242,13 @@ def _authority(folder: Path) -> str:
 
 
 def _ports(kubeconfig: Path) -> Iterator[int]:
-    """The port of the last start in this folder, so that its clients find it again; free ones."""
+    """The port of the last start in this folder, so that its clients find it again; other ones.
+
+    They lie below those that kernels hand out, so that nobody gets one between two starts.
+    """
     if kubeconfig.is_file():
         yield int(server_of(kubeconfig).rpartition(":")[2])
-    for _ in range(5):
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = int(listener.getsockname()[1])
-        yield port
+    yield from random.sample(range(20_000, 32_000), 20)
 
 
 def _tokens(file: Path) -> dict[str, str]:
