@@ -150,11 +150,14 @@ async def test_a_broadcasters_life_can_be_played(
     assert await ask(http, f"{one}/password") == {"grants_ended": 1}
     assert (await ask(http, f"{one}/live", live=False))["live"] is False
     assert (await ask(http, f"{one}/type", broadcaster_type=""))["broadcaster_type"] == ""
+    key = (await ask(http, f"{one}/stream-key"))["stream_key"]
     assert (await ask(http, f"{one}/schedule", next_ad_at=1.7e9))["next_ad_at"] == 1.7e9
     assert (await ask(http, f"{one}/rename", login="mst4k"))["login"] == "mst4k"
     assert await ask(http, "/broadcasters/mst4k/sign-in") == {"signed_in": "mst4k"}
     assert await ask(http, "/sign-out") == {"signed_in": None}
-    listed = (await http.get("/broadcasters")).json()
+    listing = await http.get("/broadcasters")
+    assert key not in listing.text
+    listed = listing.json()
     assert [(user["login"], user["display_name"]) for user in listed] == [("mst4k", "MST3K")]
     assert twitch.channels.named("mst4k").live_since is None
 
@@ -167,15 +170,28 @@ async def test_apps_are_listed_without_their_secret(http: httpx.AsyncClient) -> 
     assert renewed["client_secret"] != "s3cret"
 
 
-async def test_a_device_is_approved(twitch: TwitchSimulator, http: httpx.AsyncClient) -> None:
+@pytest.mark.parametrize(
+    ("order", "body", "message"),
+    [("", {"login": "mst3k"}, None), ("/deny", {}, "access_denied")],
+)
+async def test_a_device_is_approved_or_denied_once(
+    twitch: TwitchSimulator,
+    http: httpx.AsyncClient,
+    order: str,
+    body: dict[str, str],
+    message: str | None,
+) -> None:
     device = await http.post(f"{twitch.identity_url}/device", data={"client_id": "client"})
-    await ask(http, f"/devices/{device.json()['user_code']}", login="mst3k")
+    path = f"/devices/{device.json()['user_code']}{order}"
+    assert await ask(http, path, **body) == {"login": body.get("login")}
+    assert (await http.post(path, json=body)).status_code == 404
     fields = {
         "client_id": "client",
         "device_code": device.json()["device_code"],
         "grant_type": "urn:ietf:params:oauth:grant-type:device_code",
     }
-    assert (await http.post(f"{twitch.identity_url}/token", data=fields)).status_code == 200
+    answer = await http.post(f"{twitch.identity_url}/token", data=fields)
+    assert answer.json().get("message") == message
 
 
 async def test_options_change_while_it_runs(
@@ -202,6 +218,8 @@ async def test_options_change_while_it_runs(
         ("/broadcasters/mst3k/consent", {}, 400, "client_id"),
         ("/broadcasters/a/b/live", {}, 404, "GET /_sandbox lists"),
         ("/devices/ABCDEFGH", {"login": "mst3k"}, 404, "ABCDEFGH"),
+        ("/devices/ABCDEFGH/deny", {}, 404, "ABCDEFGH"),
+        ("/options", {"device_interval": 0}, 400, "device_interval"),
     ],
 )
 async def test_a_mistake_is_named(

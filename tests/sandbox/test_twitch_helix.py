@@ -284,3 +284,45 @@ async def test_an_app_token_reads_ads_where_the_user_agreed(
     twitch.disconnect("mst3k", "client")
     answer = await http.get("/channels/ads", params=ADS, headers=app)
     assert refused(answer) == (401, "Missing scope: channel:read:ads")
+
+
+def key_reader(twitch: TwitchSimulator, login: str = "mst3k") -> dict[str, str]:
+    token = twitch.consent(login, "client", ["channel:read:stream_key"]).access_token
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def test_a_stream_key_is_good_until_it_is_reset(
+    twitch: TwitchSimulator, http: httpx.AsyncClient
+) -> None:
+    headers = key_reader(twitch)
+    first = (await http.get("/streams/key", params=ADS, headers=headers)).json()
+    assert first == {"data": [{"stream_key": twitch.channels.named("mst3k").stream_key}]}
+    assert first["data"][0]["stream_key"].startswith("live_642998111_")
+    again = (await http.get("/streams/key", params=ADS, headers=headers)).json()
+    assert again == first
+    reset = twitch.reset_stream_key("mst3k")
+    after = (await http.get("/streams/key", params=ADS, headers=headers)).json()
+    assert after == {"data": [{"stream_key": reset}]} != first
+
+
+async def test_a_stream_key_needs_its_scope_and_the_own_channel(
+    twitch: TwitchSimulator, http: httpx.AsyncClient
+) -> None:
+    headers = key_reader(twitch)
+    assert refused(await http.get("/streams/key", headers=headers)) == (
+        400,
+        'Missing required parameter "broadcaster_id"',
+    )
+    other = key_reader(twitch, "deck")
+    assert refused(await http.get("/streams/key", params=ADS, headers=other))[0] == 401
+    assert refused(await http.get("/streams/key", params=ADS)) == (
+        401,
+        "Missing scope: channel:read:stream_key",
+    )
+    app = await app_token(twitch)
+    assert refused(await http.get("/streams/key", params=ADS, headers=app))[0] == 401
+
+
+async def test_no_repr_shows_a_stream_key(twitch: TwitchSimulator) -> None:
+    broadcaster = twitch.channels.named("mst3k")
+    assert broadcaster.stream_key not in repr(broadcaster)

@@ -296,33 +296,75 @@ async def test_a_signed_in_broadcaster_is_sent_back_with_a_code_that_is_good_onc
     twitch.sign_in("mst3k")
     result = sent_back(await authorize(http))
     assert result == {"code": result["code"], "scope": " ".join(SCOPES), "state": "a&b"}
-    fields = {
-        "grant_type": "authorization_code",
-        "client_id": "confidential",
-        "client_secret": "s3cret",
-        "code": result["code"],
-        "redirect_uri": CALLBACK,
-    }
-    wrong = await http.post("/token", data=fields | {"redirect_uri": "http://localhost:1/"})
-    assert refused(wrong)[0] == 400
-    body = (await http.post("/token", data=fields)).json()
+    body = (await trade(http, result["code"])).json()
     assert body["scope"] == SCOPES
     assert (await validate(http, body["access_token"])).json()["login"] == "mst3k"
-    used = await http.post("/token", data=fields)
-    assert refused(used) == (400, "Invalid authorization code")
+    assert refused(await trade(http, result["code"])) == (400, "Invalid authorization code")
+    # Twitch does not say that the tokens suffer, so by default they do not.
+    assert (await validate(http, body["access_token"])).status_code == 200
 
 
-async def test_a_code_grows_old(http: httpx.AsyncClient, clock: Clock) -> None:
-    result = sent_back(await authorize(http, login="deck"))
-    clock.now += 601
+async def trade(http: httpx.AsyncClient, code: str, /, **changes: str) -> httpx.Response:
     fields = {
         "grant_type": "authorization_code",
         "client_id": "confidential",
         "client_secret": "s3cret",
-        "code": result["code"],
+        "code": code,
         "redirect_uri": CALLBACK,
     }
-    assert refused(await http.post("/token", data=fields)) == (400, "Invalid authorization code")
+    return await http.post("/token", data=fields | changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "message"),
+    [
+        (
+            {"redirect_uri": "http://localhost:1/"},
+            400,
+            "Parameter redirect_uri does not match registered URI",
+        ),
+        ({"redirect_uri": ""}, 400, "missing redirect uri"),
+        ({"client_id": "nobody"}, 400, "invalid client"),
+        ({"client_id": "reusable"}, 400, "Invalid authorization code"),
+        ({"client_secret": "wrong"}, 403, "invalid client secret"),
+        ({"client_secret": ""}, 400, "missing client secret"),
+        ({"code": "made-up"}, 400, "Invalid authorization code"),
+        ({"code": ""}, 400, "missing code"),
+    ],
+)
+async def test_what_is_wrong_with_a_code_is_told_apart_and_does_not_use_it_up(
+    http: httpx.AsyncClient, changes: dict[str, str], status: int, message: str
+) -> None:
+    code = sent_back(await authorize(http, login="mst3k"))["code"]
+    assert refused(await trade(http, code, **changes)) == (status, message)
+    assert (await trade(http, code)).status_code == 200
+
+
+async def test_a_code_used_twice_may_end_what_it_was_traded_for(
+    twitch: TwitchSimulator, http: httpx.AsyncClient
+) -> None:
+    twitch.options.reused_code_ends_grant = True
+    other = twitch.consent("mst3k", "confidential")
+    code = sent_back(await authorize(http, login="mst3k"))["code"]
+    first = (await trade(http, code)).json()
+    for _ in range(2):
+        assert refused(await trade(http, code)) == (400, "Invalid authorization code")
+    assert (await validate(http, first["access_token"])).status_code == 401
+    answer = await refresh(http, first["refresh_token"], client_secret="s3cret")
+    assert refused(answer)[0] == 401
+    assert (await validate(http, other.access_token)).status_code == 200
+
+
+@pytest.mark.parametrize("lifetime", [600, 3])
+async def test_a_code_grows_old(
+    twitch: TwitchSimulator, http: httpx.AsyncClient, clock: Clock, lifetime: int
+) -> None:
+    twitch.options.code_lifetime = lifetime
+    codes = [sent_back(await authorize(http, login="deck"))["code"] for _ in range(2)]
+    clock.now += lifetime - 0.1
+    assert (await trade(http, codes[0])).status_code == 200
+    clock.now += 0.1
+    assert refused(await trade(http, codes[1])) == (400, "Invalid authorization code")
 
 
 async def test_nobody_signed_in_means_no(http: httpx.AsyncClient) -> None:
@@ -393,11 +435,60 @@ async def test_the_verification_uri_approves_for_who_is_signed_in(
     assert (await poll(http, device["device_code"])).status_code == 200
 
 
-async def test_a_device_code_grows_old(
+async def test_a_hasty_poll_is_told_to_slow_down_by_five_seconds_each_time(
     twitch: TwitchSimulator, http: httpx.AsyncClient, clock: Clock
 ) -> None:
     device = await start_device(http)
+
+    async def poll_after(seconds: float) -> tuple[int, str]:
+        clock.now += seconds
+        return refused(await poll(http, device["device_code"]))
+
+    pending, slow_down = (400, "authorization_pending"), (400, "slow_down")
+    assert await poll_after(0) == pending  # the interval lies between two polls
+    assert await poll_after(5) == pending
+    assert await poll_after(4) == slow_down
+    assert await poll_after(9) == slow_down  # 10 by now
+    assert await poll_after(14.6) == pending  # 15; a network is no metronome
+    twitch.approve_device(device["user_code"], "mst3k")
+    assert (await poll(http, device["device_code"])).status_code == 200  # however hasty
+
+
+async def test_an_interval_can_be_short_and_haste_allowed(
+    twitch: TwitchSimulator, http: httpx.AsyncClient
+) -> None:
+    twitch.options.device_interval = 1
+    twitch.options.device_slow_down = False
+    device = await start_device(http)
+    assert device["interval"] == 1
+    for _ in range(3):
+        answer = await poll(http, device["device_code"])
+        assert refused(answer) == (400, "authorization_pending")
+
+
+async def test_a_denied_device_is_told_so_until_its_code_runs_out(
+    twitch: TwitchSimulator, http: httpx.AsyncClient, clock: Clock
+) -> None:
+    device = await start_device(http)
+    twitch.logins.deny_device(device["user_code"].lower(), clock())
+    for _ in range(2):
+        assert refused(await poll(http, device["device_code"])) == (400, "access_denied")
+    with pytest.raises(Refusal, match="ask for a new one"):
+        twitch.approve_device(device["user_code"], "mst3k")
     clock.now += 1800
+    assert refused(await poll(http, device["device_code"])) == (400, "invalid device code")
+
+
+@pytest.mark.parametrize("lifetime", [1800, 20])
+async def test_a_device_code_grows_old(
+    twitch: TwitchSimulator, http: httpx.AsyncClient, clock: Clock, lifetime: int
+) -> None:
+    twitch.options.device_lifetime = lifetime
+    device = await start_device(http)
+    assert device["expires_in"] == lifetime
+    clock.now += lifetime - 0.1
+    assert refused(await poll(http, device["device_code"])) == (400, "authorization_pending")
+    clock.now += 0.1
     assert refused(await poll(http, device["device_code"])) == (400, "invalid device code")
     with pytest.raises(Refusal, match="ask for a new one"):
         twitch.approve_device(device["user_code"], "mst3k")

@@ -222,6 +222,10 @@ def _rename(ask: Ask[_Login]) -> Json:
     return _broadcaster(ask.twitch.channels.named(ask.body.login))
 
 
+def _new_stream_key(ask: Ask[None]) -> Json:
+    return {"stream_key": ask.twitch.reset_stream_key(ask.name)}
+
+
 def _schedule(ask: Ask[_Schedule]) -> Json:
     ask.twitch.schedule_ad(ask.name, **ask.body.model_dump())
     return _broadcaster(ask.twitch.channels.named(ask.name))
@@ -240,6 +244,11 @@ def _sign_out(ask: Ask[None]) -> Json:
 def _approve_device(ask: Ask[_Login]) -> Json:
     ask.twitch.approve_device(ask.name, ask.body.login)
     return {"login": ask.body.login}
+
+
+def _deny_device(ask: Ask[None]) -> Json:
+    ask.twitch.logins.deny_device(ask.name, ask.twitch.clock())
+    return {"login": None}
 
 
 def _start_ad(ask: Ask[_Ad]) -> Json:
@@ -276,9 +285,11 @@ ENDPOINTS = (
     Endpoint("POST", f"{_ONE}/live", "Begin or end the stream.", _set_live, _Live),
     Endpoint("POST", f"{_ONE}/type", "Make it partner, affiliate or neither.", _set_type, _Type),
     Endpoint("POST", f"{_ONE}/rename", "Give it another login.", _rename, _Login),
+    Endpoint("POST", f"{_ONE}/stream-key", "Reset its stream key.", _new_stream_key),
     Endpoint("POST", f"{_ONE}/schedule", "Plan the next ad.", _schedule, _Schedule),
     Endpoint("POST", f"{_ONE}/sign-in", "Sit at the browser, and agree.", _sign_in),
     Endpoint("POST", f"{ROOT}/sign-out", "Nobody sits at the browser.", _sign_out),
     Endpoint("POST", f"{ROOT}/devices/{{code}}", "Type a device's code.", _approve_device, _Login),
+    Endpoint("POST", f"{ROOT}/devices/{{code}}/deny", "Say no to that device.", _deny_device),
     Endpoint("POST", f"{ROOT}/ads", "Run an ad that no client asked for.", _start_ad, _Ad),
 )

@@ -50,7 +50,7 @@ class Grant:
         user_id: By whom.
         scopes: For what, in the order asked for.
         refresh_token: The one that is good now.
-        dead: The password was changed or the app disconnected.
+        dead: The password was changed, the app disconnected, or the code used twice.
         access_tokens: The living and the expired, oldest first.
     """
 
@@ -90,12 +90,12 @@ class Tokens:
 class Grants:
     """Everything that may call in somebody's name.
 
-    Args:
+    Attributes:
         options: Lifetimes; read at each call.
     """
 
     def __init__(self, options: Options) -> None:
-        self._options = options
+        self.options = options
         self._apps: dict[str, App] = {}
         self._app_grants: dict[str, Grant] = {}
         self._user_grants: list[Grant] = []
@@ -145,15 +145,23 @@ class Grants:
 
     def consent(self, app: App, user_id: str, scopes: Iterable[str], now: float) -> Tokens:
         """The user agrees: a new grant beside those the app may have already."""
+        return self.issue(self.agree(app, user_id, scopes), now)
+
+    def agree(self, app: App, user_id: str, scopes: Iterable[str]) -> Grant:
+        """A new grant, of which no token was handed out yet."""
         grant = Grant(app, user_id, tuple(dict.fromkeys(scopes)))
         self._user_grants.append(grant)
         self._renew_refresh_token(grant)
-        return self._issue(grant, self._options.token_lifetime, now)
+        return grant
+
+    def issue(self, grant: Grant, now: float) -> Tokens:
+        """The grant's refresh token, and another access token."""
+        return self._issue(grant, self.options.token_lifetime, now)
 
     def app_token(self, app: App, now: float) -> Tokens:
         """A token of the app itself."""
         grant = self._app_grants[app.client_id]
-        return self._issue(grant, self._options.app_token_lifetime, now)
+        return self._issue(grant, self.options.app_token_lifetime, now)
 
     def refresh(self, app: App, refresh_token: str, now: float) -> Tokens:
         """Trade a refresh token for an access token.
@@ -169,7 +177,7 @@ class Grants:
         if app.secret is None or app.one_time_refresh_tokens:
             del self._by_refresh[refresh_token]
             self._renew_refresh_token(grant)
-        return self._issue(grant, self._options.token_lifetime, now)
+        return self.issue(grant, now)
 
     def access(self, access_token: str, now: float) -> Access | None:
         """What a living access token stands for; None for a dead or unknown one."""
@@ -208,11 +216,15 @@ class Grants:
             How many there were.
         """
         dying = self._chosen(user_id, app)
+        self.end(*dying)
+        return len(dying)
+
+    def end(self, *dying: Grant) -> None:
+        """End grants with every token; those that are dead stay so."""
         for grant in dying:
             grant.dead = True
             self._forget_access_tokens(grant)
         self._user_grants = [grant for grant in self._user_grants if not grant.dead]
-        return len(dying)
 
     def expire(self, user_id: str | None = None, app: App | None = None) -> int:
         """End access tokens early; their refresh tokens stay good.

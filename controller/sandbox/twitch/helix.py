@@ -1,4 +1,4 @@
-"""The simulated https://api.twitch.tv/helix: users, streams, commercials, the ad schedule.
+"""The simulated https://api.twitch.tv/helix: users, streams and keys, commercials, the ad schedule.
 
 Errors are `{"error": "Unauthorized", "status": 401, "message": "…"}`; every answer carries the
 `Ratelimit-*` headers.
@@ -182,6 +182,21 @@ def _ads(twitch: Twitch, call: Call, access: Access, now: float) -> dict[str, An
     return {"data": [data]}
 
 
+def _stream_key(twitch: Twitch, call: Call, access: Access, now: float) -> dict[str, Any]:  # noqa: ARG001
+    if not access.grant.user_id:
+        raise Refusal(401, "Missing User OAUTH Token")
+    _need_scope(access, "channel:read:stream_key")
+    broadcaster_id = call.value("broadcaster_id")
+    if not broadcaster_id:
+        raise Refusal(400, 'Missing required parameter "broadcaster_id"')
+    if broadcaster_id != access.grant.user_id:
+        raise Refusal(401, _MISMATCH)
+    broadcaster = twitch.channels.by_id(broadcaster_id)
+    if broadcaster is None:
+        raise Refusal(404, "")
+    return {"data": [{"stream_key": broadcaster.stream_key}]}
+
+
 def _need_scope(access: Access, scope: str) -> None:
     if scope not in access.grant.scopes:
         raise Refusal(401, f"Missing scope: {scope}")
@@ -209,6 +224,7 @@ def _rfc3339(time: float) -> str:
 _ENDPOINTS: dict[tuple[str, str], Callable[[Twitch, Call, Access, float], dict[str, Any]]] = {
     ("GET", "/helix/channels/ads"): _ads,
     ("GET", "/helix/streams"): _streams,
+    ("GET", "/helix/streams/key"): _stream_key,
     ("GET", "/helix/users"): _users,
     ("POST", "/helix/channels/commercial"): _start_commercial,
 }

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from controller.sandbox.twitch.logins import DEVICE_LIFETIME
 from controller.sandbox.twitch.wire import Answer, Refusal, json_answer
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["handle", "whose"]
 
 _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
-_POLL_INTERVAL = 5
 
 
 def handle(twitch: Twitch, call: Call, now: float) -> Answer:
@@ -77,8 +75,8 @@ def _device(twitch: Twitch, call: Call, now: float) -> Answer:
     host = call.headers.get("Host", "localhost")
     body = {
         "device_code": device.device_code,
-        "expires_in": DEVICE_LIFETIME,
-        "interval": _POLL_INTERVAL,
+        "expires_in": twitch.options.device_lifetime,
+        "interval": device.interval,
         "user_code": device.user_code,
         # The real one names www.twitch.tv; here a click approves, see `_activate`.
         "verification_uri": f"http://{host}/activate?device-code={device.user_code}",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from controller.sandbox.twitch.wire import Refusal
@@ -12,23 +13,24 @@ from controller.sandbox.twitch.wire import Refusal
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from controller.sandbox.twitch.grants import App, Grants, Tokens
+    from controller.sandbox.twitch.grants import App, Grant, Grants, Tokens
 
-__all__ = ["CODE_LIFETIME", "DEVICE_LIFETIME", "Device", "Logins"]
+__all__ = ["Device", "Logins"]
 
-CODE_LIFETIME = 600
-DEVICE_LIFETIME = 1800
 _KEPT = 1000
 _LETTERS = string.ascii_uppercase
+_SLOW_DOWN = 5  # seconds, RFC 8628, section 3.5
+_JITTER = 0.5  # seconds that a network may bring two polls closer together
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Code:
     app: App
     user_id: str
     scopes: tuple[str, ...]
     redirect_uri: str
     expires: float
+    grant: Grant | None = None  # what it was traded for
 
 
 @dataclass(slots=True)
@@ -41,15 +43,21 @@ class Device:
         device_code: What it polls with.
         user_code: What the user types.
         expires: Seconds since the epoch.
+        interval: Seconds from one poll to the next; each hasty poll adds to it.
+        polled: When it last polled, seconds since the epoch.
         user_id: Who agreed; "" so far nobody.
+        denied: The user said no.
     """
 
     app: App
     scopes: tuple[str, ...]
-    device_code: str
+    device_code: str = field(repr=False)
     user_code: str
     expires: float
+    interval: int
+    polled: float = -math.inf
     user_id: str = ""
+    denied: bool = False
 
 
 class Logins:
@@ -66,10 +74,11 @@ class Logins:
         """The user agreed in a browser.
 
         Returns:
-            An authorization code, good for ten minutes.
+            An authorization code, good once and for `code_lifetime` seconds.
         """
         code = secrets.token_hex(15)
-        self._codes[code] = _Code(app, user_id, tuple(scopes), redirect_uri, now + CODE_LIFETIME)
+        expires = now + self._grants.options.code_lifetime
+        self._codes[code] = _Code(app, user_id, tuple(scopes), redirect_uri, expires)
         _trim(self._codes)
         return code
 
@@ -81,47 +90,81 @@ class Logins:
                 one that it was sent to.
         """
         found = self._codes.get(code)
-        if found is None or found.app is not app or now >= found.expires:
+        if found is None or found.app is not app:
+            raise Refusal(400, "Invalid authorization code")
+        if found.grant is not None and self._grants.options.reused_code_ends_grant:
+            self._grants.end(found.grant)
+        if found.grant is not None or now >= found.expires:
             raise Refusal(400, "Invalid authorization code")
         if redirect_uri != found.redirect_uri:
             raise Refusal(400, "Parameter redirect_uri does not match registered URI")
-        del self._codes[code]
-        return self._grants.consent(app, found.user_id, found.scopes, now)
+        found.grant = self._grants.agree(app, found.user_id, found.scopes)
+        return self._grants.issue(found.grant, now)
 
     def start_device(self, app: App, scopes: Iterable[str], now: float) -> Device:
         """A device asks for a code to show."""
         user_code = "".join(secrets.choice(_LETTERS) for _ in range(8))
         device_code = secrets.token_hex(20)
-        device = Device(app, tuple(scopes), device_code, user_code, now + DEVICE_LIFETIME)
+        options = self._grants.options
+        device = Device(
+            app,
+            tuple(scopes),
+            device_code,
+            user_code,
+            now + options.device_lifetime,
+            options.device_interval,
+        )
         self._devices[device_code] = device
         _trim(self._devices)
         return device
 
     def approve_device(self, user_code: str, user_id: str, now: float) -> None:
-        """The user types the code.
+        """The user types the code, and agrees.
 
         Raises:
             Refusal: 404, no device waits with it.
         """
+        self._waiting(user_code, now).user_id = user_id
+
+    def deny_device(self, user_code: str, now: float) -> None:
+        """The user types the code, and says no.
+
+        Raises:
+            Refusal: 404, no device waits with it.
+        """
+        self._waiting(user_code, now).denied = True
+
+    def _waiting(self, user_code: str, now: float) -> Device:
         for device in self._devices.values():
-            if device.user_code == user_code.upper() and now < device.expires:
-                device.user_id = user_id
-                return
+            answered = device.user_id or device.denied
+            if device.user_code == user_code.upper() and now < device.expires and not answered:
+                return device
         raise Refusal(404, f"no device waits with the code {user_code!r}: ask for a new one")
 
     def trade_device(self, app: App, device_code: str, now: float) -> Tokens:
         """Poll with a device code.
 
         Raises:
-            Refusal: 400, nobody agreed yet, or the code is unknown, used or old.
+            Refusal: 400, nobody agreed yet (`slow_down` for a hasty poll), the user said no, or
+                the code is unknown, used or old.
         """
         device = self._devices.get(device_code)
         if device is None or device.app is not app or now >= device.expires:
             raise Refusal(400, "invalid device code")
+        if device.denied:
+            raise Refusal(400, "access_denied")
         if not device.user_id:
-            raise Refusal(400, "authorization_pending")
+            raise Refusal(400, "slow_down" if self._hasty(device, now) else "authorization_pending")
         del self._devices[device_code]
         return self._grants.consent(app, device.user_id, device.scopes, now)
+
+    def _hasty(self, device: Device, now: float) -> bool:
+        early = now - device.polled < device.interval - _JITTER
+        device.polled = now
+        if not (early and self._grants.options.device_slow_down):
+            return False
+        device.interval += _SLOW_DOWN
+        return True
 
 
 def _trim(waiting: dict[str, _Code] | dict[str, Device]) -> None:

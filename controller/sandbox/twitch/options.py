@@ -35,5 +35,16 @@ class Options(BaseModel):
     app_token_lifetime: int = Field(
         5_011_271, ge=1, description="Seconds that an app's access token lives."
     )
+    code_lifetime: int = Field(600, ge=1, description="Seconds that an authorization code lives.")
+    reused_code_ends_grant: bool = Field(
+        False,
+        description="A code used twice ends the grant that it was traded for, as RFC 6749 advises; "
+        "Twitch does not say what it does.",
+    )
+    device_lifetime: int = Field(1800, ge=1, description="Seconds that a device code lives.")
+    device_interval: int = Field(5, ge=1, description="Seconds from one poll to the next, told.")
+    device_slow_down: bool = Field(
+        True, description="A poll before its time gets `slow_down`, and the interval 5 s more."
+    )
     scope_in_token: bool = Field(True, description="Answers of POST /token carry `scope`.")
     rate_limit: int = Field(800, ge=1, description="Helix points a minute, per client and user.")

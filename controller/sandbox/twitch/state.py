@@ -6,8 +6,9 @@ Instants are seconds since the epoch, lengths whole seconds.
 from __future__ import annotations
 
 import math
+import secrets
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
 from controller.sandbox.twitch.wire import Refusal
@@ -35,6 +36,7 @@ class Broadcaster:
         display_name: As it is shown.
         type: "" (commercials do nothing), `affiliate` or `partner`.
         created: When the account was made.
+        stream_key: What an encoder streams with; whoever has it can.
         live_since: When the stream began; None while off air.
         stream_id: Of the running stream.
         eligible: From when on Twitch takes the next commercial.
@@ -51,6 +53,7 @@ class Broadcaster:
     display_name: str
     type: BroadcasterType
     created: float
+    stream_key: str = field(repr=False)
     live_since: float | None = None
     stream_id: str = ""
     eligible: float = -math.inf
@@ -152,7 +155,12 @@ class Channels:
         if broadcaster_id in self._by_id:
             raise Refusal(409, f"broadcaster id {broadcaster_id!r} is taken: choose another")
         broadcaster = Broadcaster(
-            broadcaster_id, login.lower(), display_name or login, broadcaster_type, now
+            broadcaster_id,
+            login.lower(),
+            display_name or login,
+            broadcaster_type,
+            now,
+            _new_stream_key(broadcaster_id),
         )
         self._by_id[broadcaster.id] = self._by_login[broadcaster.login] = broadcaster
         if live:
@@ -178,6 +186,10 @@ class Channels:
         """
         _check_type(broadcaster_type)
         broadcaster.type = broadcaster_type
+
+    def reset_stream_key(self, broadcaster: Broadcaster) -> None:
+        """Give a broadcaster another stream key; the old one is good for nothing."""
+        broadcaster.stream_key = _new_stream_key(broadcaster.id)
 
     def set_live(self, broadcaster: Broadcaster, now: float, *, live: bool) -> None:
         """Begin a stream, or end it; a stream that runs already goes on."""
@@ -257,6 +269,10 @@ class Channels:
     def _check_free(self, login: str) -> None:
         if login.lower() in self._by_login:
             raise Refusal(409, f"login {login!r} is taken: choose another")
+
+
+def _new_stream_key(broadcaster_id: str) -> str:
+    return f"live_{broadcaster_id}_{secrets.token_hex(15)}"
 
 
 def _check_type(broadcaster_type: str) -> None:

@@ -119,6 +119,12 @@ class Twitch:
         """Give the broadcaster another login; id, grants and stream stay."""
         self.channels.rename(self.channels.named(login), new_login)
 
+    def reset_stream_key(self, login: str) -> str:
+        """Give the broadcaster another stream key, and return it."""
+        broadcaster = self.channels.named(login)
+        self.channels.reset_stream_key(broadcaster)
+        return broadcaster.stream_key
+
     # Consent
 
     def consent(self, login: str, client_id: str, scopes: Iterable[str] = DEFAULT_SCOPES) -> Tokens:
@@ -137,6 +143,10 @@ class Twitch:
     def approve_device(self, user_code: str, login: str) -> None:
         """The broadcaster types the code that a device shows."""
         self.logins.approve_device(user_code, self.channels.named(login).id, self.clock())
+
+    def deny_device(self, user_code: str) -> None:
+        """The broadcaster says no to the code that a device shows."""
+        self.logins.deny_device(user_code, self.clock())
 
     def change_password(self, login: str) -> int:
         """Change the broadcaster's password: all grants die. Returns how many."""
