@@ -7,7 +7,9 @@
           ├── InvalidExpression   a field path, regex or CEL expression that cannot be compiled
           ├── InvalidSecret       a Secret that lacks a key, or holds bytes that are no text
           ├── GrantRevoked        the broadcaster's consent is gone
+          │    └── CodeRefused    an authorization code that was used or has run out
           └── ClientRejected      the application's id or secret is refused
+               └── RedirectRefused  the redirect URI is not one that it registered
 
 Messages are for the user who reads `kubectl get`: they name the field and the remedy, and never
 carry a credential.
@@ -17,12 +19,14 @@ from __future__ import annotations
 
 __all__ = [
     "ClientRejected",
+    "CodeRefused",
     "GrantRevoked",
     "InvalidExpression",
     "InvalidSecret",
     "OperatorError",
     "PermanentError",
     "RateLimited",
+    "RedirectRefused",
     "TransientError",
 ]
 
@@ -74,5 +78,13 @@ class GrantRevoked(PermanentError):
     """The broadcaster's consent is gone: only a new consent cures it."""
 
 
+class CodeRefused(GrantRevoked):
+    """An authorization code that was used, has run out, or is another application's."""
+
+
 class ClientRejected(PermanentError):
     """Twitch refuses the application itself: its id or its secret."""
+
+
+class RedirectRefused(ClientRejected):
+    """The redirect URI is not that of the consent, or the application did not register it."""

@@ -16,7 +16,7 @@ from typing import Literal
 __all__ = ["redact", "set_up_logging"]
 
 _NAMES = (
-    "(?:access|refresh)[_-]token|client[_-]secret|(?:auth|cipher|subscribe)[_-]key|device_code"
+    "(?:access|refresh)[_-]token|client[_-]secret|(?:auth|cipher|stream|subscribe)[_-]key|device_code"
     "|auth|code|signature|token"
 )
 _PATTERNS = (

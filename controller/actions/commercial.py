@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from controller.clients.helix import Unauthorized
 from controller.errors import TransientError
 from controller.events import Answer, AnswerKind, Verdict
-from controller.policies.grants import READ_ADS_SCOPE
+from controller.policies.grant_facts import READ_ADS_SCOPE
 from controller.rules.steps import Call, ReadLastAd, Refresh, Reply, Ruling, Wait
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Twitch Helix: users, streams, commercials and the ad schedule.
+"""Twitch Helix: users, streams and their keys, commercials and the ad schedule.
 
 Contract: https://dev.twitch.tv/docs/api/reference/ ; where Twitch was seen to do otherwise, the
 code follows what was seen and says so.
@@ -18,11 +18,11 @@ import httpx
 from controller.clients.http import json_of, text_of
 from controller.errors import RateLimited, TransientError
 from controller.events import Answer, AnswerKind
+from controller.sensitive import Sensitive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from controller.sensitive import Sensitive
     from controller.settings import Settings
 
 __all__ = ["MAX_IDS", "Credential", "Helix", "Unauthorized", "User"]
@@ -113,6 +113,24 @@ class Helix:
         for entry in _objects(data):
             return _instant(entry.get("last_ad_at"))
         return None
+
+    async def stream_key(self, credential: Credential, broadcaster_id: str) -> Sensitive:
+        """What the broadcaster's encoder streams with.
+
+        Needs the scope channel:read:stream_key.
+
+        Raises:
+            Unauthorized: The token is refused, lacks the scope, or is another broadcaster's.
+            TransientError: Anything that may pass.
+        """
+        query = [("broadcaster_id", broadcaster_id)]
+        for entry in _objects(await self._get("/streams/key", credential, query)):
+            key = entry.get("stream_key")
+            # It becomes a line in an encoder's configuration.
+            if isinstance(key, str) and key and key.isascii() and key.isprintable():
+                return Sensitive(key)
+        msg = "Twitch's answer to GET /streams/key lacks the key"
+        raise TransientError(msg)
 
     async def start_commercial(
         self, credential: Credential, broadcaster_id: str, length: int

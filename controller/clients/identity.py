@@ -1,4 +1,4 @@
-"""Twitch identity: tokens are refreshed and validated here, and nowhere else.
+"""Twitch identity: tokens are fetched, refreshed, validated and revoked here, and nowhere else.
 
 Contract: https://dev.twitch.tv/docs/authentication/
 """
@@ -8,26 +8,42 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import httpx
 
-from controller.clients.http import json_of, text_of
-from controller.errors import (
-    ClientRejected,
-    GrantRevoked,
-    OperatorError,
-    RateLimited,
-    TransientError,
+from controller.clients.identity_answers import (
+    DeviceLogin,
+    DeviceWait,
+    Tokens,
+    Validation,
+    is_twitch,
+    parse_device_login,
+    parse_device_wait,
+    parse_tokens,
+    parse_validation,
+    refusal,
+    refusal_of_code,
 )
-from controller.sensitive import Sensitive
+from controller.errors import ClientRejected, TransientError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from controller.sensitive import Sensitive
     from controller.settings import Settings
 
-__all__ = ["Application", "Identity", "Tokens", "Validation"]
+__all__ = [
+    "Application",
+    "DeviceLogin",
+    "DeviceWait",
+    "Identity",
+    "Tokens",
+    "Validation",
+    "authorize_url",
+]
 
-_LIFETIME = 3600.0
-_LONGEST_LIFETIME = 366 * 86_400.0
+_DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,34 +52,6 @@ class Application:
 
     client_id: str
     secret: Sensitive | None
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """Answer of the token endpoint.
-
-    Attributes:
-        access: The access token.
-        refresh: The refresh token; None where Twitch sent none: the old one goes on.
-        expires_in: Seconds from now.
-        scopes: None where Twitch left them out.
-    """
-
-    access: Sensitive
-    refresh: Sensitive | None
-    expires_in: float
-    scopes: tuple[str, ...] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Validation:
-    """Answer of the validate endpoint; `expires_in` in seconds from now."""
-
-    client_id: str
-    login: str
-    user_id: str
-    scopes: tuple[str, ...]
-    expires_in: float
 
 
 class Identity:
@@ -83,17 +71,66 @@ class Identity:
             ClientRejected: The client id or secret is refused.
             TransientError: Anything that may pass.
         """
+        form = {"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()}
+        response = await self._post("/token", form | _client(app))
+        if response.status_code == 200:
+            return parse_tokens(response)
+        raise refusal(response, refresh_token, app.secret)
+
+    async def exchange_code(self, app: Application, code: Sensitive, redirect_uri: str) -> Tokens:
+        """Exchange an authorization code, which is good once and for a few minutes.
+
+        Raises:
+            CodeRefused: It was used, has run out, or is not a code of this application.
+            RedirectRefused: The redirect URI is not the one of the consent.
+            ClientRejected: The client id or secret is refused.
+            TransientError: Anything that may pass.
+        """
         form = {
-            "grant_type": "refresh_token",
-            "refresh_token": refresh_token.reveal(),
+            "grant_type": "authorization_code",
+            "code": code.reveal(),
+            "redirect_uri": redirect_uri,
+        }
+        response = await self._post("/token", form | _client(app))
+        if response.status_code == 200:
+            return parse_tokens(response)
+        raise refusal_of_code(response, code, app.secret)
+
+    async def start_device(self, app: Application, scopes: Iterable[str]) -> DeviceLogin:
+        """Ask for a code that a broadcaster can type in.
+
+        Raises:
+            ClientRejected: The client id is refused.
+            TransientError: Anything that may pass.
+        """
+        form = {"client_id": app.client_id, "scopes": " ".join(scopes)}
+        response = await self._post("/device", form)
+        if response.status_code == 200:
+            return parse_device_login(response)
+        raise refusal(response, app.secret)
+
+    async def poll_device(
+        self, app: Application, device_code: Sensitive, scopes: Iterable[str]
+    ) -> Tokens | DeviceWait:
+        """Ask whether the broadcaster has consented.
+
+        Raises:
+            ClientRejected: The client id is refused.
+            TransientError: Anything that may pass.
+        """
+        form = {
+            "grant_type": _DEVICE_GRANT,
+            "device_code": device_code.reveal(),
+            "scopes": " ".join(scopes),
             "client_id": app.client_id,
         }
-        if app.secret is not None:
-            form["client_secret"] = app.secret.reveal()
-        response = await self._send("POST", "/token", data=form)
+        response = await self._post("/token", form)
         if response.status_code == 200:
-            return _tokens(response)
-        raise _refusal(response, refresh_token, app.secret)
+            return parse_tokens(response)
+        wait = parse_device_wait(response)
+        if wait is None:
+            raise refusal(response, device_code, app.secret)
+        return wait
 
     async def validate(self, access: Sensitive) -> Validation | None:
         """Ask whose token this is; None: it is not valid (any more)."""
@@ -103,8 +140,34 @@ class Identity:
         if response.status_code == 401:
             return None
         if response.status_code != 200:
-            raise _refusal(response, access)
-        return _validation(response)
+            raise refusal(response, access)
+        return parse_validation(response)
+
+    async def revoke(self, app: Application, token: Sensitive) -> bool:
+        """End a token.
+
+        Returns:
+            False: Twitch knows no such living token, so that there is nothing to end.
+
+        Raises:
+            ClientRejected: The client id is refused.
+            TransientError: Anything that may pass.
+        """
+        form = {"client_id": app.client_id, "token": token.reveal()}
+        response = await self._post("/revoke", form)
+        if response.status_code == 200:
+            return True
+        error = refusal(response, token, app.secret)
+        if not is_twitch(response):
+            raise error
+        if response.status_code == 404:
+            raise ClientRejected(str(error))
+        if response.status_code in (400, 401) and not isinstance(error, ClientRejected):
+            return False
+        raise error
+
+    async def _post(self, path: str, form: dict[str, str]) -> httpx.Response:
+        return await self._send("POST", path, data=form)
 
     async def _send(self, method: str, path: str, **request: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
         async with self._slots:
@@ -118,89 +181,35 @@ class Identity:
                 raise TransientError(msg) from None
 
 
-def _refusal(response: httpx.Response, *sent: Sensitive | None) -> OperatorError:
-    status, text = response.status_code, text_of(response)
-    told = f"Twitch answered {status}: {text}" if text else f"Twitch answered {status}"
-    for credential in sent:
-        if credential is not None:
-            told = told.replace(credential.reveal(), "***")  # an answer may quote what was sent
-    if status == 429:
-        return RateLimited(told, retry_after=_retry_after(response))
-    if status >= 500 or not _is_twitch(response):
-        return TransientError(told)
-    if "refresh token" in text.lower() or status == 401:
-        return GrantRevoked(told)
-    if "client" in text.lower() or status == 403:
-        return ClientRejected(told)
-    # An unknown 4xx: shown, retried slowly; never taken for the end of a grant.
-    return TransientError(told)
+def authorize_url(  # noqa: PLR0913 - what the consent page is told
+    identity_url: str,
+    client_id: str,
+    redirect_uri: str,
+    scopes: Iterable[str],
+    state: str,
+    *,
+    force_verify: bool = False,
+) -> str:
+    """Address of Twitch's consent page.
+
+    Args:
+        identity_url: Base of Twitch's OAuth.
+        client_id: Of the application.
+        redirect_uri: Where the browser is sent afterwards, as registered.
+        scopes: What is asked for.
+        state: Comes back with the browser, so that nobody else's answer is taken.
+        force_verify: Ask though the same consent was given before.
+    """
+    query = {
+        "response_type": "code",
+        "client_id": client_id,
+        "redirect_uri": redirect_uri,
+        "scope": " ".join(scopes),
+        "state": state,
+    } | ({"force_verify": "true"} if force_verify else {})
+    return f"{identity_url}/authorize?{urlencode(query)}"
 
 
-def _is_twitch(response: httpx.Response) -> bool:
-    """Twitch refuses in JSON: a page of HTML, or nothing, is a proxy's word and ends no grant."""
-    try:
-        return isinstance(json_of(response), dict)
-    except ValueError:
-        return False
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    text = response.headers.get("Retry-After", "")
-    return float(text) if text.isdigit() else None
-
-
-def _tokens(response: httpx.Response) -> Tokens:
-    try:
-        body = json_of(response)
-        refresh, scope = body.get("refresh_token"), body.get("scope")
-        return Tokens(
-            access=Sensitive(_text(body["access_token"])),
-            refresh=Sensitive(_text(refresh)) if refresh else None,
-            expires_in=_lifetime(body.get("expires_in")),
-            scopes=_scopes(scope) if scope is not None else None,
-        )
-    except (ValueError, TypeError, KeyError, AttributeError):
-        # The body holds tokens: neither it nor the cause may travel in the error.
-        msg = "Twitch's token answer lacks what the contract promises"
-        raise TransientError(msg) from None
-
-
-def _lifetime(value: object) -> float:
-    """Seconds; a token without a lifetime is looked at again within the hour."""
-    return _seconds(value) or _LIFETIME
-
-
-def _seconds(value: object) -> float:
-    """Seconds; 0 for what nobody means by a lifetime."""
-    number = isinstance(value, int | float) and 0 < value < _LONGEST_LIFETIME
-    return float(value) if number else 0.0  # type: ignore[arg-type]
-
-
-def _validation(response: httpx.Response) -> Validation:
-    try:
-        body = json_of(response)
-        return Validation(
-            client_id=_text(body["client_id"]),
-            login=_text(body.get("login") or ""),
-            user_id=_text(body.get("user_id") or ""),
-            scopes=_scopes(body.get("scopes") or []),
-            expires_in=_seconds(body.get("expires_in")),
-        )
-    except (ValueError, TypeError, KeyError, AttributeError):
-        msg = "Twitch's validate answer lacks what the contract promises"
-        raise TransientError(msg) from None
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        msg = "not a text"
-        raise TypeError(msg)
-    return value
-
-
-def _scopes(value: object) -> tuple[str, ...]:
-    parts = value.split() if isinstance(value, str) else value
-    if not isinstance(parts, list):
-        msg = "not a list"
-        raise TypeError(msg)
-    return tuple(sorted({_text(part) for part in parts}))
+def _client(app: Application) -> dict[str, str]:
+    secret = {"client_secret": app.secret.reveal()} if app.secret is not None else {}
+    return {"client_id": app.client_id} | secret

@@ -1,4 +1,4 @@
-"""The API server, by the official client: lists, Secrets and statuses.
+"""The API server, by the official client: resources, Secrets, statuses and Events.
 
 Only the client's transport is used (`ApiClient` with its kubeconfig and in-cluster loaders), on raw
 JSON: the typed API classes would triple the memory and gain nothing for custom resources.
@@ -9,24 +9,20 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
-from urllib.request import getproxies
 
 import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
-from kubernetes.aio.client.configuration import Configuration
-from kubernetes.aio.config import ConfigException, load_incluster_config
-from kubernetes.aio.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, load_kube_config
 
 from controller.errors import OperatorError, PermanentError, TransientError
 from controller.resources.kind import GROUP, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+    from kubernetes.aio.client.configuration import Configuration
 
     from controller.sensitive import Sensitive
 
@@ -37,21 +33,27 @@ __all__ = [
     "KubeNotFound",
     "KubeUnavailable",
     "Secret",
-    "load_configuration",
 ]
 
 _TIMEOUT = 10.0
 _PAGE = 500
 _LOG_IN_INTERVAL = 10.0
-_IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
+_DRY_RUN = [("dryRun", "All")]
+_VERBS = {"GET": "get", "PATCH": "patch", "POST": "create", "PUT": "update"}
 
 
 class KubeError(PermanentError):
-    """The API server refused a request for good: a 4xx that no retry cures."""
+    """The API server refused a request for good: a 4xx that no retry cures.
 
-    def __init__(self, message: str, status: int) -> None:
+    Attributes:
+        status: Of the answer.
+        verb: What was refused, as a Role has it, such as patch.
+    """
+
+    def __init__(self, message: str, status: int, verb: str) -> None:
         super().__init__(message)
         self.status = status
+        self.verb = verb
 
 
 class KubeNotFound(KubeError):
@@ -101,47 +103,9 @@ class Secret:
             data=data,
             labels=meta.get("labels") or {},
             owner_uids=tuple(o["uid"] for o in meta.get("ownerReferences") or ()),
-            resource_version=meta["resourceVersion"],
+            resource_version=meta.get("resourceVersion", ""),  # none of a rehearsed creation
             uid=meta["uid"],
         )
-
-
-async def load_configuration(context: str | None = None) -> Configuration:
-    """Find the API server as kubectl does.
-
-    Args:
-        context: Name of a context of the kubeconfig; None: the current one.
-
-    Raises:
-        OperatorError: No usable kubeconfig; the message says where one was looked for.
-    """
-    configuration = Configuration()
-    # To look for a proxy in the environment before each call costs more than the call's own work.
-    configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
-    given = os.environ.get("KUBECONFIG") or ""
-    default = _default_kubeconfig()
-    try:
-        if given or (default is not None and _IN_CLUSTER not in os.environ):
-            await load_kube_config(
-                config_file=given or str(default),
-                context=context,
-                client_configuration=configuration,
-                persist_config=False,
-            )
-        else:
-            load_incluster_config(client_configuration=configuration)
-    except (ConfigException, OSError) as error:
-        msg = (
-            f"no Kubernetes cluster found: {error}. Set KUBECONFIG to a kubeconfig file"
-            f" (looked at {given or KUBE_CONFIG_DEFAULT_LOCATION} and at the Pod's service account)"
-        )
-        raise OperatorError(msg) from error
-    return configuration
-
-
-def _default_kubeconfig() -> Path | None:
-    path = Path(KUBE_CONFIG_DEFAULT_LOCATION).expanduser()
-    return path if path.exists() else None
 
 
 class Kube:
@@ -196,25 +160,77 @@ class Kube:
         path = f"{_path(plural, namespace)}/{name}/status"
         await self._call("PATCH", path, body=patch, content_type="application/json-patch+json")
 
+    async def get(self, plural: str, namespace: str, name: str) -> dict[str, Any]:
+        """Read one resource.
+
+        Raises:
+            KubeNotFound: There is none of that name.
+        """
+        return await self._call("GET", f"{_path(plural, namespace)}/{name}")
+
+    async def annotate(
+        self,
+        plural: str,
+        namespace: str,
+        name: str,
+        annotations: Mapping[str, str],
+        *,
+        rehearse: bool = False,
+    ) -> None:
+        """Set annotations of a resource, or only find out whether they could be set.
+
+        Raises:
+            KubeNotFound: There is none of that name.
+        """
+        changes = {"metadata": {"annotations": dict(annotations)}}
+        await self._merge(f"{_path(plural, namespace)}/{name}", changes, rehearse=rehearse)
+
+    async def create_event(self, namespace: str, event: Mapping[str, Any]) -> None:
+        """Post an Event of events.k8s.io/v1.
+
+        Raises:
+            KubeConflict: One of that name exists.
+        """
+        await self._call("POST", _event(namespace), body=dict(event))
+
+    async def patch_event(self, namespace: str, name: str, changes: Mapping[str, Any]) -> None:
+        """Change fields of an Event.
+
+        Raises:
+            KubeNotFound: It is gone.
+        """
+        await self._merge(_event(namespace, name), changes)
+
     async def get_secret(self, namespace: str, name: str) -> Secret:
         """Read one Secret."""
         return Secret.from_manifest(await self._call("GET", _secret(namespace, name)))
 
-    async def create_secret(
+    async def create_secret(  # noqa: PLR0913 - a Secret has that many parts
         self,
         namespace: str,
         name: str,
         data: Mapping[str, Sensitive],
         labels: Mapping[str, str],
         owner: Mapping[str, Any] | None = None,
+        *,
+        rehearse: bool = False,
     ) -> Secret:
         """Make a Secret.
+
+        Args:
+            namespace: Its namespace.
+            name: Its name.
+            data: Key → text.
+            labels: Its labels.
+            owner: Owner reference; None: it has no owner.
+            rehearse: Only find out whether it could be made.
 
         Raises:
             KubeConflict: One of that name exists.
         """
         manifest = _secret_manifest(name, data, labels, owner)
-        made = await self._call("POST", _secret(namespace), body=manifest)
+        query = _DRY_RUN if rehearse else None
+        made = await self._call("POST", _secret(namespace), body=manifest, query=query)
         return Secret.from_manifest(made)
 
     async def update_secret(  # noqa: PLR0913 - a Secret has that many parts
@@ -226,8 +242,18 @@ class Kube:
         *,
         resource_version: str,
         owner: Mapping[str, Any] | None = None,
+        rehearse: bool = False,
     ) -> Secret:
         """Replace a Secret that is still as it was read.
+
+        Args:
+            namespace: Its namespace.
+            name: Its name.
+            data: Key → text; keys that are not in it go.
+            labels: Its labels.
+            resource_version: As it was read.
+            owner: Owner reference; None: it has no owner.
+            rehearse: Only find out whether it could be written.
 
         Raises:
             KubeConflict: Somebody wrote it in between.
@@ -235,8 +261,29 @@ class Kube:
         """
         manifest = _secret_manifest(name, data, labels, owner)
         manifest["metadata"]["resourceVersion"] = resource_version
-        stored = await self._call("PUT", _secret(namespace, name), body=manifest)
+        query = _DRY_RUN if rehearse else None
+        stored = await self._call("PUT", _secret(namespace, name), body=manifest, query=query)
         return Secret.from_manifest(stored)
+
+    async def set_secret_key(
+        self, namespace: str, name: str, key: str, value: Sensitive, *, rehearse: bool = False
+    ) -> None:
+        """Set one key of a Secret, which is made if there is none; its other keys stay.
+
+        With `rehearse` it is only found out whether that could be done.
+        """
+        data = {key: base64.b64encode(value.reveal().encode()).decode()}
+        try:
+            await self._merge(_secret(namespace, name), {"data": data}, rehearse=rehearse)
+        except KubeNotFound:
+            await self.create_secret(namespace, name, {key: value}, {}, rehearse=rehearse)
+
+    async def _merge(
+        self, path: str, changes: Mapping[str, Any], *, rehearse: bool = False
+    ) -> None:
+        content_type = "application/merge-patch+json"
+        query = _DRY_RUN if rehearse else None
+        await self._call("PATCH", path, query=query, body=dict(changes), content_type=content_type)
 
     async def _call(
         self,
@@ -298,18 +345,23 @@ def _answer(method: str, path: str, status: int, content: bytes) -> dict[str, An
     # A refusal's own text may quote the request, and a Secret's request holds credentials.
     told = "" if "/secrets" in path else f": {answer.get('message', '')}"
     message = f"the API server answered {method} {path} with {status}{told}"
+    verb = _VERBS[method]
     if status == 404:
-        raise KubeNotFound(message, status)
+        raise KubeNotFound(message, status, verb)
     if status == 409 or (status == 422 and "testing path" in str(answer.get("message", ""))):
-        raise KubeConflict(message, status)
+        raise KubeConflict(message, status, verb)
     if status in (429, 401) or status >= 500:
         raise KubeUnavailable(message)
-    raise KubeError(message, status)
+    raise KubeError(message, status, verb)
 
 
 def _path(plural: str, namespace: str | None) -> str:
     place = f"/namespaces/{namespace}" if namespace is not None else ""
     return f"/apis/{GROUP}/{VERSION}{place}/{plural}"
+
+
+def _event(namespace: str, name: str | None = None) -> str:
+    return f"/apis/events.k8s.io/v1/namespaces/{namespace}/events" + (f"/{name}" if name else "")
 
 
 def _secret(namespace: str, name: str | None = None) -> str:

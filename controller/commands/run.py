@@ -10,7 +10,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from controller.clients.http import new_http_client
-from controller.clients.kube import Kube, load_configuration
+from controller.clients.kube import Kube
+from controller.clients.kubeconfig import load_configuration
 from controller.engine.core import Engine
 from controller.engine.metrics import Metrics
 from controller.engine.probes import serve_probes

@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 from controller.actions.commercial import CommercialAction
 from controller.engine.conditions import to_conditions
 from controller.events import Verdict
-from controller.policies.conditions import ChannelFacts, Finding, channel_findings, ready_of
+from controller.policies.conditions import (
+    ChannelFacts,
+    Finding,
+    channel_findings,
+    commercials_ready,
+)
 from controller.resources.common import InvalidSpec
 from controller.resources.twitchchannel import (
     AuthorizationStatus,
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
     from controller.clients.helix import Credential, Helix
     from controller.engine.grants import GrantKeeper
     from controller.engine.resource import Resource
+    from controller.engine.stream_keys import StreamKeyKeeper
     from controller.rules.steps import Cue
 
     Done = Callable[[Ruling, float | None], None]
@@ -50,28 +56,36 @@ class Channel:
         resource: As the API server holds it.
         spec: Parsed; None where it cannot be.
         keeper: Its grant.
+        stream_key: Its stream key, where the spec wants it in a Secret.
         live: Whether a stream runs; None: not known yet.
         broadcaster_id: Under which it is counted among the channels of one broadcaster.
         rival: The older channel of the same broadcaster.
         tried: Set when the grant was looked at for the first time.
         concluded: A first round has ended, so that there is something to tell.
+        stopped: It runs no more.
+        handled: The last request to reconcile that a round has answered.
         status: As last written, or as found.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it works with
         self,
         resource: Resource,
+        *,
         keeper: GrantKeeper,
+        stream_key: StreamKeyKeeper,
         helix: Helix,
         started: float,
         call_timeout: float,
     ) -> None:
         self.keeper = keeper
+        self.stream_key = stream_key
         self.live: bool | None = None
         self.rival: str | None = None
         self.broadcaster_id: str | None = None
         self.concluded = False
+        self.stopped = False
         self.status = TwitchChannelStatus.from_status(resource.status)
+        self.handled = self.status.last_handled_reconcile_at
         self.arbiter = _arbiter(self.status, started, call_timeout)
         self.resource = resource
         self.spec: TwitchChannelSpec | None = None
@@ -85,6 +99,7 @@ class Channel:
     def update(self, resource: Resource) -> None:
         """Take a new state of the resource."""
         self.resource = resource
+        self.keeper.revoke_request = resource.revoke_requested_at or ""
         try:
             self.spec = TwitchChannelSpec.from_spec(resource.spec)
             self._spec_problem = None
@@ -96,6 +111,17 @@ class Channel:
     def login(self) -> str | None:
         """The broadcaster's login, where it is known."""
         return self.keeper.user.login if self.keeper.user is not None else None
+
+    @property
+    def claim(self) -> str | None:
+        """Id of the broadcaster whose grant it has; until a first round, as the status tells."""
+        if self.keeper.user is not None:
+            return self.keeper.user.id
+        known = self.status.broadcaster
+        if known is None or self.tried.is_set():
+            return None
+        held = any(c.type == "Authorized" and c.status == "True" for c in self.status.conditions)
+        return known.id if held else None
 
     def credential(self) -> Credential | None:
         """What to sign a call with."""
@@ -111,24 +137,36 @@ class Channel:
 
     def findings(self) -> tuple[Finding, ...]:
         """The conditions as they are now."""
-        keeper, grant = self.keeper, self.keeper.grant
+        return channel_findings(self._facts())
+
+    def _facts(self) -> ChannelFacts:
+        keeper, grant, spec = self.keeper, self.keeper.grant, self.spec
         user = keeper.user
-        return channel_findings(
-            ChannelFacts(
-                spec_problem=self._spec_problem,
-                suspended=self.suspended,
-                blocked=keeper.blocked,
-                failure=keeper.failure,
-                token_lives=keeper.credential() is not None,
-                scopes=grant.scopes if grant is not None else (),
-                refused_input=keeper.refused_input,
-                wanted_login=self.spec.login if self.spec is not None else None,
-                login=user.login if user is not None else None,
-                broadcaster_type=user.broadcaster_type if user is not None else None,
-                rival=self.rival,
-                live=self.live,
-            )
+        wants_key = spec is not None and spec.stream_key_secret_name is not None
+        return ChannelFacts(
+            spec_problem=self._spec_problem,
+            suspended=self.suspended,
+            blocked=keeper.blocked,
+            failure=keeper.failure,
+            expires_at=grant.expires_at if grant and keeper.credential() is not None else None,
+            ending=keeper.ending,
+            refused_input=keeper.refused_input,
+            remedy=keeper.remedy,
+            scopes=grant.scopes if grant is not None else (),
+            wanted_scopes=spec.wanted_scopes if spec is not None else (),
+            wanted_login=spec.login if spec is not None else None,
+            login=user.login if user is not None else None,
+            broadcaster_type=user.broadcaster_type if user is not None else None,
+            rival=self.rival,
+            live=self.live,
+            stream_key=self.stream_key.synced if wants_key else None,
+            stream_key_problem=self.stream_key.problem,
         )
+
+    @property
+    def authorized(self) -> bool:
+        """Whether it has the grant that it should have."""
+        return any(f.type == "Authorized" and f.status == "True" for f in self.findings())
 
     @property
     def suspended(self) -> bool:
@@ -137,8 +175,8 @@ class Channel:
 
     @property
     def ready(self) -> Finding:
-        """The summary of the conditions."""
-        return ready_of(self.findings())
+        """Whether cues may start commercials."""
+        return commercials_ready(self._facts())
 
     def settle(self) -> None:
         """Tell the arbiter whether cues may start something."""
@@ -174,7 +212,8 @@ class Channel:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def stop(self) -> None:
-        """Drop the cues that wait."""
+        """Drop the cues that wait: the resource is gone, or the process ends."""
+        self.stopped = True
         self._cues.clear()
         if self._task is not None:
             self._task.cancel()
@@ -234,7 +273,8 @@ class Channel:
             )
         return TwitchChannelStatus(
             observed_generation=self.resource.generation,
-            last_handled_reconcile_at=self.resource.requested_at,
+            last_handled_reconcile_at=self.handled,
+            last_handled_revoke_at=self.keeper.revoked_for or None,
             conditions=to_conditions(
                 self.findings(), self.status.conditions, self.resource.generation, now
             ),
@@ -244,15 +284,19 @@ class Channel:
         )
 
     def _authorization(self) -> AuthorizationStatus | None:
-        keeper, before, grant = self.keeper, self.status.authorization, self.keeper.grant
-        if grant is None:
+        keeper, before = self.keeper, self.status.authorization
+        grant, device = keeper.grant, keeper.device
+        if grant is None and device is None and (before is None or not self.tried.is_set()):
             return before
+        told = before or AuthorizationStatus()
         return AuthorizationStatus(
-            scopes=grant.scopes,
-            expiration_time=grant.expires_at or None,
-            last_refresh_time=keeper.last_refresh or (before.last_refresh_time if before else None),
-            last_validation_time=keeper.last_validation
-            or (before.last_validation_time if before else None),
+            scopes=grant.scopes if grant is not None else (),
+            expiration_time=(grant.expires_at or None) if grant is not None else None,
+            last_refresh_time=keeper.last_refresh or told.last_refresh_time,
+            last_validation_time=keeper.last_validation or told.last_validation_time,
+            verification_uri=device.verification_uri if device is not None else None,
+            user_code=device.user_code if device is not None else None,
+            user_code_expiration_time=device.expires_at if device is not None else None,
         )
 
     def _commercials(self) -> Commercials | None:

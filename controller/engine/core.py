@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Any
 from controller.clients.helix import Helix
 from controller.clients.identity import Identity
 from controller.engine import pubnub_keys
-from controller.engine.channels import Channel
+from controller.engine.channel_rounds import ChannelRounds
 from controller.engine.dispatch import Dispatcher
 from controller.engine.feeds import FeedPool
-from controller.engine.grant_secrets import GrantSecrets
-from controller.engine.grants import GrantKeeper
 from controller.engine.live import LiveWatch
+from controller.engine.recorder import Recorder
 from controller.engine.resource import CHANNEL, RULE, Key, Kind, Resource
 from controller.engine.rivals import Rivals
 from controller.engine.rules import Rule
@@ -31,7 +30,7 @@ from controller.engine.traffic import Traffic
 from controller.engine.workqueue import WorkQueue
 from controller.errors import OperatorError
 from controller.events import Verdict
-from controller.policies.grants import Blocked
+from controller.policies.problems import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     import httpx
 
     from controller.clients.kube import Kube
+    from controller.engine.channels import Channel
     from controller.engine.metrics import Metrics
     from controller.events import Decision
     from controller.feeds.health import FeedHealth
@@ -76,7 +76,6 @@ class Engine:
         self._started = time.time()
         self._traffic = Traffic()
         self._helix = Helix(http, settings, self._traffic.note)
-        self._identity = Identity(http, settings)
         self._channels: dict[Key, Channel] = {}
         self._rules: dict[Key, Rule] = {}
         self._rules_of: dict[Key, set[Key]] = {}
@@ -95,6 +94,19 @@ class Engine:
             self._refused,
             settings.live_check_interval,
         )
+        self._rounds = ChannelRounds(
+            settings,
+            kube,
+            metrics,
+            helix=self._helix,
+            identity=Identity(http, settings),
+            secrets=self._secrets,
+            rivals=self._rivals,
+            look_live=self._live.ask,
+            tell=self._told,
+            started=self._started,
+        )
+        self._recorder = Recorder(kube, metrics, self._traffic)
         self._statuses = StatusWriter(
             kube,
             metrics,
@@ -102,6 +114,7 @@ class Engine:
             settings.status_interval,
             reporter=self._reporter,
             on_gone=self._queue_resync,
+            announce=self._recorder.announce,
         )
         self._beat = time.monotonic()
 
@@ -158,6 +171,7 @@ class Engine:
                 self._queue.run(),
                 self._secrets.run(),
                 self._statuses.run(),
+                self._recorder.run(),
                 self._live.run(),
                 self._sync.run(),
                 self._keep_house(),
@@ -187,8 +201,9 @@ class Engine:
             logger.error("a token was still being refreshed at the end")
 
     async def flush(self) -> None:
-        """Write the statuses that wait; the writers of `run` must have ended."""
+        """Write the statuses and Events that wait; the writers of `run` must have ended."""
         await self._statuses.flush(_FLUSH)
+        await self._recorder.flush(_FLUSH)
 
     @property
     def healthy(self) -> bool:
@@ -220,10 +235,7 @@ class Engine:
             known = held.resource
             if resource.generation < known.generation:
                 return  # a list that began before the watch told of a change
-            if (known.generation, known.requested_at) == (
-                resource.generation,
-                resource.requested_at,
-            ):
+            if known.asks == resource.asks:
                 return
             held.update(resource)
             if known.requested_at != resource.requested_at:
@@ -234,25 +246,14 @@ class Engine:
             if held is not None:
                 self._remove(resource.key, held.resource.uid)
             if resource.key.kind == CHANNEL:
-                self._channels[resource.key] = self._new_channel(resource)
+                self._channels[resource.key] = channel = self._rounds.new_channel(resource)
+                self._rivals.settle(channel)
             else:
                 self._rules[resource.key] = Rule(resource, self._started, self._surroundings)
                 self._metrics.add_rule(resource.key.namespace, resource.key.name)
         if resource.key.kind == RULE:
             self._file(self._rules[resource.key])
         self._queue.add(resource.key)
-
-    def _new_channel(self, resource: Resource) -> Channel:
-        keeper = GrantKeeper(
-            resource.key,
-            resource.uid,
-            identity=self._identity,
-            helix=self._helix,
-            secrets=GrantSecrets(resource.key, resource.uid, self._secrets, self._kube),
-            validate_interval=self._settings.validate_interval,
-            eligible_interval=self._settings.live_check_interval,
-        )
-        return Channel(resource, keeper, self._helix, self._started, self._settings.call_timeout)
 
     def _remove(self, key: Key, uid: str) -> None:
         holdings = self._holdings(key.kind)
@@ -294,36 +295,13 @@ class Engine:
         channel, rule = self._channels.get(key), self._rules.get(key)
         try:
             if channel is not None:
-                return await self._reconcile_channel(channel)
+                return await self._rounds.run(channel)
             return await self._reconcile_rule(rule) if rule is not None else None
         finally:
             if key not in self._holdings(key.kind):
                 self._secrets.release(key)  # deleted during the round
 
     # Channels
-
-    async def _reconcile_channel(self, channel: Channel) -> float | None:
-        if channel.spec is None:
-            channel.tried.set()
-            channel.concluded = True
-            self._told(channel)
-            return None
-        try:
-            again = await channel.keeper.reconcile(channel.spec)
-            channel.tried.set()  # a failure that may pass is no answer: young cues wait on
-            return again
-        finally:
-            channel.settle()
-            self._rivals.settle(channel)
-            grant = channel.keeper.grant
-            if grant is not None and self._channels.get(channel.resource.key) is channel:
-                key = channel.resource.key
-                gauge = self._metrics.credential_expiration.labels(key.namespace, key.name)
-                gauge.set(grant.expires_at)
-            if channel.live is None and channel.credential() is not None:
-                self._live.ask(channel)
-            if channel.concluded or channel.credential() is None or channel.keeper.user is None:
-                self._told(channel)
 
     def _refused(self, channel: Channel) -> None:
         channel.keeper.recheck()

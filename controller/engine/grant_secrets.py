@@ -6,6 +6,7 @@ updated with the resourceVersion that was read, and one that is somebody else's 
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from controller.clients.identity import Application
@@ -13,20 +14,39 @@ from controller.clients.kube import KubeConflict, KubeNotFound
 from controller.engine import tokens
 from controller.engine.secrets import text_of_key
 from controller.errors import InvalidSecret
-from controller.policies.grants import Blocked
+from controller.policies import problems
+from controller.policies.grant_facts import Input
+from controller.policies.problems import Blocked
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from controller.clients.kube import Kube, Secret
     from controller.engine.resource import Key
     from controller.engine.secrets import SecretStore
-    from controller.policies.grants import Grant
+    from controller.policies.grant_facts import Holding
     from controller.resources.twitchchannel import TwitchChannelSpec
     from controller.sensitive import Sensitive
 
-__all__ = ["GrantSecrets"]
+__all__ = ["GrantSecrets", "Permits"]
 
 _APP = "spec.app.secretRef"
-_INPUT = "spec.authorization.refreshToken.secretKeyRef"
+_PERMIT_LIFETIME = 60.0
+
+
+class Permits:
+    """Remembers for a minute in which namespaces a Secret may be made."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, float] = {}
+
+    def has(self, namespace: str) -> bool:
+        """Whether that was found out lately."""
+        return time.monotonic() < self._until.get(namespace, 0.0)
+
+    def note(self, namespace: str) -> None:
+        """It was found out now."""
+        self._until[namespace] = time.monotonic() + _PERMIT_LIFETIME
 
 
 class GrantSecrets:
@@ -37,29 +57,36 @@ class GrantSecrets:
         uid: Its UID.
         secrets: Reads, and tells when something changes.
         kube: Writes.
+        permits: Shared by all channels.
     """
 
-    def __init__(self, key: Key, uid: str, secrets: SecretStore, kube: Kube) -> None:
+    def __init__(
+        self, key: Key, uid: str, secrets: SecretStore, kube: Kube, permits: Permits
+    ) -> None:
         self._key = key
         self._uid = uid
         self._secrets = secrets
         self._kube = kube
+        self._permits = permits
 
     def keep_only(self, spec: TwitchChannelSpec) -> None:
         """Read no longer what the spec named before."""
+        given = spec.authorization.secret_key_ref
         names = (
             spec.app.secret_ref.name,
-            spec.authorization.refresh_token.secret_key_ref.name,
+            given.name if given is not None else None,
             self._token_name(spec),
+            spec.stream_key_secret_name,
         )
-        self._secrets.release(self._key, but={(self._key.namespace, name) for name in names})
+        kept = {(self._key.namespace, name) for name in names if name is not None}
+        self._secrets.release(self._key, but=kept)
 
     async def application(self, spec: TwitchChannelSpec) -> Application | Blocked:
         """The application, or why there is none."""
         name = spec.app.secret_ref.name
         secret = await self._get(name)
         if secret is None:
-            return tokens.missing(_APP, name, "client-id and client-secret")
+            return problems.missing_secret(_APP, name, "client-id and client-secret")
         try:
             client_id = text_of_key(secret, name, "client-id").reveal()
             has_secret = "client-secret" in secret.data
@@ -68,16 +95,26 @@ class GrantSecrets:
             return Blocked("InvalidSecret", f"{_APP}: {error}", human=True)
         return Application(client_id, client_secret)
 
-    async def refresh_token(self, spec: TwitchChannelSpec) -> Sensitive | Blocked:
-        """The refresh token that the user gave, or why there is none."""
-        ref = spec.authorization.refresh_token.secret_key_ref
+    async def given(self, spec: TwitchChannelSpec, command: str) -> Input | Blocked | None:
+        """What the user gave, or why it cannot be read; None: the way in needs nothing.
+
+        Args:
+            spec: Of the channel.
+            command: What makes the Secret where it is missing.
+        """
+        ref = spec.authorization.secret_key_ref
+        if ref is None:
+            return None
+        field = f"spec.authorization.{spec.authorization.way}.secretKeyRef"
         secret = await self._get(ref.name)
         if secret is None:
-            return tokens.missing(_INPUT, ref.name, ref.key)
+            return problems.missing_secret(field, ref.name, ref.key, command)
         try:
-            return text_of_key(secret, ref.name, ref.key)
+            credential = text_of_key(secret, ref.name, ref.key)
         except InvalidSecret as error:
-            return Blocked("InvalidSecret", f"{_INPUT}: {error}", human=True)
+            return Blocked("InvalidSecret", f"{field}: {error}", human=True)
+        code = spec.authorization.authorization_code
+        return Input(credential, code.redirect_uri if code is not None else None)
 
     async def stored(
         self, spec: TwitchChannelSpec, *, fresh: bool = False
@@ -85,34 +122,70 @@ class GrantSecrets:
         """The token Secret; None: there is none; Blocked: it is somebody else's."""
         name = self._token_name(spec)
         secret = await self._get(name, fresh=fresh)
-        if secret is not None and not tokens.is_ours(secret, self._key):
-            return tokens.foreign(name)
+        if secret is None:
+            return None
+        if not tokens.is_ours(secret, self._key) or tokens.CONTENT in secret.labels:
+            return problems.foreign_secret("spec.token.secretName", name)
         return secret
 
     def is_owned_as_wanted(self, secret: Secret, spec: TwitchChannelSpec) -> bool:
         """Whether the token Secret goes with the channel, or stays, as the spec has it."""
         return secret.owner_uids == ((self._uid,) if _goes_along(spec) else ())
 
-    async def store(self, spec: TwitchChannelSpec, grant: Grant) -> bool:
-        """Write a grant; False: the Secret is not as it was read, or somebody else's."""
-        namespace, name = self._key.namespace, self._token_name(spec)
+    async def can_store(self, spec: TwitchChannelSpec, holding: Holding) -> bool:
+        """Find out whether new tokens could be kept, before a one-time token is spent on them.
+
+        Returns:
+            False: the token Secret is not as it was read, or somebody else's.
+
+        Raises:
+            KubeError: The operator may not write it.
+            KubeUnavailable: The API server is away.
+        """
         secret = await self.stored(spec)
+        namespace = self._key.namespace
+        if secret is None and self._permits.has(namespace):
+            return True
+        if not await self._write(spec, secret, tokens.to_data(holding), rehearse=True):
+            return False
+        if secret is None:
+            self._permits.note(namespace)
+        return True
+
+    async def store(self, spec: TwitchChannelSpec, holding: Holding) -> bool:
+        """Write what is in hand; False: the Secret is not as it was read, or somebody else's."""
+        secret = await self.stored(spec)
+        return await self._write(spec, secret, tokens.to_data(holding), rehearse=False)
+
+    async def _write(
+        self,
+        spec: TwitchChannelSpec,
+        secret: Secret | Blocked | None,
+        data: Mapping[str, Sensitive],
+        *,
+        rehearse: bool,
+    ) -> bool:
         if isinstance(secret, Blocked):
             return False
-        data, labels = tokens.to_data(grant), tokens.labels(self._key)
+        namespace, name = self._key.namespace, self._token_name(spec)
+        labels = tokens.labels(self._key)
         owner = tokens.owner(self._key, self._uid) if _goes_along(spec) else None
         try:
             if secret is None:
-                stored = await self._kube.create_secret(namespace, name, data, labels, owner)
+                stored = await self._kube.create_secret(
+                    namespace, name, data, labels, owner, rehearse=rehearse
+                )
             else:
                 version = secret.resource_version
                 stored = await self._kube.update_secret(
-                    namespace, name, data, labels, resource_version=version, owner=owner
-                )
+                    namespace, name, data, labels,
+                    resource_version=version, owner=owner, rehearse=rehearse,
+                )  # fmt: skip
         except (KubeConflict, KubeNotFound):
             await self._get(name, fresh=True)
             return False
-        self._secrets.put(namespace, name, stored)
+        if not rehearse:
+            self._secrets.put(namespace, name, stored)
         return True
 
     def _token_name(self, spec: TwitchChannelSpec) -> str:

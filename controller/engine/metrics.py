@@ -13,6 +13,8 @@ __all__ = ["Metrics"]
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 RESULTS = ("matched", "fired", "skipped", "failed")
+_TOLD = ("posted", "repeated")
+_UNTOLD = ("overflow", "expired", "forbidden", "gone", "refused")
 
 
 class Metrics:
@@ -54,6 +56,18 @@ class Metrics:
             ["namespace", "channel"],
             registry=self.registry,
         )
+        self.token_refreshes = Counter(
+            "twitch_operator_token_refreshes",
+            "Refresh tokens that were exchanged, by result.",
+            ["result"],
+            registry=self.registry,
+        )
+        self.token_validations = Counter(
+            "twitch_operator_token_validations",
+            "Validations of access tokens, by result.",
+            ["result"],
+            registry=self.registry,
+        )
         self.last_poll = Gauge(
             "twitch_operator_feed_last_poll_timestamp_seconds",
             "When the feed that is longest without a completed poll completed one.",
@@ -63,6 +77,12 @@ class Metrics:
             "twitch_operator_status_writes",
             "Writes of a status by result.",
             ["kind", "result"],
+            registry=self.registry,
+        )
+        self.kubernetes_events = Counter(
+            "twitch_operator_kubernetes_events",
+            f"Kubernetes Events by what became of them: {' or '.join(_TOLD)}, else dropped.",
+            ["result"],
             registry=self.registry,
         )
         self.loop_lag = Gauge(
@@ -80,6 +100,12 @@ class Metrics:
         build.labels(version, platform.python_version()).set(1)
         for verdict in Verdict:
             self.decisions.labels(verdict.value)
+        for result in ("Succeeded", "Refused", "ClientRejected", "Failed"):
+            self.token_refreshes.labels(result)
+        for result in ("Succeeded", "Refused", "Failed"):
+            self.token_validations.labels(result)
+        for result in (*_TOLD, *_UNTOLD):
+            self.kubernetes_events.labels(result)
 
     def add_rule(self, namespace: str, rule: str) -> None:
         """Begin the series of a rule at zero."""

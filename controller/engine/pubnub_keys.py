@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from controller.engine.secrets import text_of_key
 from controller.errors import InvalidSecret
 from controller.feeds.pubnub import PubNubKeys
-from controller.policies.grants import Blocked
+from controller.policies.problems import Blocked
 
 if TYPE_CHECKING:
     from controller.clients.kube import Secret

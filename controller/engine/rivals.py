@@ -30,8 +30,8 @@ class Rivals:
 
     def settle(self, channel: Channel) -> None:
         """Look again at a channel whose grant, age or existence changed."""
-        before, user = channel.broadcaster_id, channel.keeper.user
-        channel.broadcaster_id = user.id if user is not None else None
+        before = channel.broadcaster_id
+        channel.broadcaster_id = channel.claim
         if before is not None and before != channel.broadcaster_id:
             self._rank(before, channel)
         if channel.broadcaster_id is not None:

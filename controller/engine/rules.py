@@ -11,7 +11,7 @@ from controller.engine.conditions import to_conditions
 from controller.errors import InvalidExpression
 from controller.events import Decision, Verdict
 from controller.policies.conditions import RuleFacts, rule_findings
-from controller.policies.grants import Blocked
+from controller.policies.problems import Blocked
 from controller.resources.common import InvalidSpec
 from controller.resources.triggerrule import (
     RECENT_DECISIONS,

@@ -63,6 +63,7 @@ class StatusWriter:
         interval: Seconds between two writes of one object that are not urgent.
         reporter: Finds who tells a resource's status; None: it is gone.
         on_gone: Called when the API server says that a resource is not what it was.
+        announce: Told of each write: the resource as it was held before, and its status now.
     """
 
     def __init__(  # noqa: PLR0913 - what it works with
@@ -74,6 +75,7 @@ class StatusWriter:
         *,
         reporter: Callable[[Key], Reporter[Any] | None],
         on_gone: Callable[[Key], None],
+        announce: Callable[[Resource, Mapping[str, Any]], None] | None = None,
     ) -> None:
         self._kube = kube
         self._traffic = traffic
@@ -81,6 +83,7 @@ class StatusWriter:
         self._interval = interval
         self._reporter = reporter
         self._on_gone = on_gone
+        self._announce = announce
         self._last: dict[Key, float] = {}
         self._marked: set[Key] = set()
         self._queue: WorkQueue[Key] = WorkQueue(self._write, _AT_ONCE, most=_MOST_PAUSE)
@@ -135,6 +138,8 @@ class StatusWriter:
             )
             reporter.written(status, body)
             result = "written"
+            if self._announce is not None:
+                self._announce(resource, body)
         except (KubeNotFound, KubeConflict):
             result = "gone"
             self._on_gone(key)

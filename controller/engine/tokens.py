@@ -1,11 +1,12 @@
-"""The token Secret: how a grant is written into it, and whose it is."""
+"""The token Secret: how a channel's grant is written into it, and whose it is."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import TYPE_CHECKING
 
-from controller.policies.grants import Blocked, Grant
+from controller.policies.grant_facts import Device, Grant, Holding
 from controller.resources.common import parse_instant, rfc3339
 from controller.resources.kind import GROUP, VERSION
 from controller.sensitive import Sensitive
@@ -14,18 +15,13 @@ if TYPE_CHECKING:
     from controller.clients.kube import Secret
     from controller.engine.resource import Key
 
-__all__ = [
-    "client_rejected",
-    "foreign",
-    "from_secret",
-    "is_ours",
-    "jitter",
-    "labels",
-    "missing",
-    "owner",
-    "to_data",
-]
+__all__ = ["CONTENT", "from_secret", "is_ours", "jitter", "labels", "owner", "to_data"]
 
+CONTENT = "twitch-operator.dev/content"
+"""Label that tells a Secret of something else from the token Secret, which has none."""
+
+_LONGEST_LIFETIME = 366 * 86_400.0
+_LONGEST_INTERVAL = 3600.0
 _MANAGED_BY = "app.kubernetes.io/managed-by"
 _CHANNEL = "twitch-operator.dev/channel"
 _OPERATOR = "twitch-operator"
@@ -46,62 +42,114 @@ def owner(key: Key, uid: str) -> dict[str, object]:
     return {"apiVersion": f"{GROUP}/{VERSION}", "kind": key.kind, "name": key.name, "uid": uid}
 
 
-def to_data(grant: Grant) -> dict[str, Sensitive]:
-    """Keys of the Secret and their texts."""
-    return {
-        "access-token": grant.access,
-        "refresh-token": grant.refresh,
-        "expires-at": Sensitive(rfc3339(grant.expires_at)),
-        "lifetime-seconds": Sensitive(f"{grant.lifetime:.0f}"),
-        "scopes": Sensitive(" ".join(grant.scopes)),
-        "input-sha256": Sensitive(grant.input_sha256),
-    }
+def to_data(holding: Holding) -> dict[str, Sensitive]:
+    """Keys of the Secret and their texts; what there is not has no key."""
+    data: dict[str, str] = {}
+    if (grant := holding.grant) is not None:
+        data |= {
+            "access-token": grant.access.reveal(),
+            "refresh-token": grant.refresh.reveal(),
+            "expires-at": rfc3339(grant.expires_at),
+            "lifetime-seconds": f"{grant.lifetime:.0f}",
+            "scopes": " ".join(grant.scopes),
+        }
+    if grant is not None or holding.input_sha256:
+        data["input-sha256"] = holding.input_sha256
+    if holding.device is not None:
+        data["device-code"] = _write_device(holding.device)
+    if holding.revoke_request:
+        data["revoke-requested-at"] = holding.revoke_request
+    return {key: Sensitive(text) for key, text in data.items()}
 
 
-def from_secret(secret: Secret) -> Grant | None:
-    """Read a grant back; None where it cannot be read: then the input is imported anew."""
+def from_secret(secret: Secret) -> Holding:
+    """Read back what was written; what cannot be read counts as absent.
 
-    def text(key: str) -> str:
-        # A token goes into a header: anything else must not get that far.
-        return secret.data[key].decode("ascii").strip()
+    Without a grant that can be read, the fingerprint of the input is not believed either: the input
+    is imported anew.
+    """
+    # As it stood in the annotation, to the letter.
+    revoke_request = secret.data.get("revoke-requested-at", b"").decode("utf-8", "replace")
+    grant = _grant(secret)
+    told = _text(secret, "input-sha256") or ""
+    return Holding(
+        grant=grant,
+        device=_device(secret),
+        input_sha256=told if grant is not None or revoke_request else "",
+        revoke_request=revoke_request,
+    )
 
+
+def _grant(secret: Secret) -> Grant | None:
+    access, refresh = _text(secret, "access-token"), _text(secret, "refresh-token")
+    expires_at, lifetime = _text(secret, "expires-at"), _text(secret, "lifetime-seconds")
+    scopes = _text(secret, "scopes")
+    readable = _text(secret, "input-sha256") is not None and scopes is not None
+    if not access or not refresh or not expires_at or lifetime is None or not readable:
+        return None
+    # A token goes into a header: anything else must not get that far.
+    if not (access.isprintable() and refresh.isprintable()):
+        return None
     try:
-        for credential in (text("access-token"), text("refresh-token")):
-            if not credential or not credential.isprintable():
-                return None
+        rfc3339(parse_instant(expires_at))  # what could not be written back is not believed
         return Grant(
-            access=Sensitive(text("access-token")),
-            refresh=Sensitive(text("refresh-token")),
-            expires_at=parse_instant(text("expires-at")),
-            lifetime=float(text("lifetime-seconds")) if "lifetime-seconds" in secret.data else 0.0,
-            scopes=tuple(text("scopes").split()) if "scopes" in secret.data else (),
-            input_sha256=text("input-sha256") if "input-sha256" in secret.data else "",
+            access=Sensitive(access),
+            refresh=Sensitive(refresh),
+            expires_at=parse_instant(expires_at),
+            lifetime=_within(float(lifetime or 0.0), _LONGEST_LIFETIME),
+            scopes=tuple((scopes or "").split()),
         )
-    except (KeyError, ValueError):
+    except ValueError:
+        return None
+
+
+def _text(secret: Secret, key: str) -> str | None:
+    """The text under a key, "" where there is none; None: it is not plain text."""
+    try:
+        return secret.data.get(key, b"").decode("ascii").strip()
+    except UnicodeDecodeError:
+        return None
+
+
+def _within(seconds: float, most: float) -> float:
+    if not 0.0 <= seconds <= most:
+        msg = "not a time that anybody means"
+        raise ValueError(msg)
+    return seconds
+
+
+def _write_device(device: Device) -> str:
+    """One key holds the whole, so that it is there or is not."""
+    return json.dumps(
+        {
+            "deviceCode": device.code.reveal(),
+            "userCode": device.user_code,
+            "verificationUri": device.verification_uri,
+            "expirationTime": rfc3339(device.expires_at),
+            "intervalSeconds": device.interval,
+            "clientId": device.client_id,
+            "scopes": device.scopes,
+        }
+    )
+
+
+def _device(secret: Secret) -> Device | None:
+    try:
+        found = json.loads(secret.data["device-code"])
+        rfc3339(parse_instant(found["expirationTime"]))
+        return Device(
+            code=Sensitive(str(found["deviceCode"]).encode().decode()),
+            user_code=str(found["userCode"]),
+            verification_uri=str(found["verificationUri"]),
+            expires_at=parse_instant(found["expirationTime"]),
+            interval=_within(float(found["intervalSeconds"]), _LONGEST_INTERVAL),
+            client_id=str(found["clientId"]),
+            scopes=tuple(str(scope) for scope in found["scopes"]),
+        )
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
         return None
 
 
 def jitter(uid: str) -> float:
     """0..1, steady for a resource: spreads what would fall due together."""
     return int.from_bytes(hashlib.sha256(uid.encode()).digest()[:4]) / 2**32
-
-
-def missing(field: str, name: str, keys: str) -> Blocked:
-    """A Secret that is not there yet."""
-    message = f"{field}: Secret {name} does not exist; create it with the key(s) {keys}"
-    return Blocked("SecretNotFound", message, human=False)
-
-
-def foreign(name: str) -> Blocked:
-    """A Secret of the token Secret's name that the operator did not make."""
-    message = (
-        f"spec.token.secretName: Secret {name} exists and was not made by the operator for this"
-        " channel; it is not touched: delete it, or set another secretName in a new TwitchChannel"
-    )
-    return Blocked("Conflict", message, human=True)
-
-
-def client_rejected(told: str, name: str) -> Blocked:
-    """Twitch refuses the application."""
-    message = f"{told}. Correct client-id and client-secret in Secret {name} (spec.app.secretRef)"
-    return Blocked("ClientRejected", message, human=True)

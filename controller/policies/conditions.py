@@ -10,17 +10,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from controller.policies.grants import COMMERCIAL_SCOPE, READ_ADS_SCOPE, Blocked
+from controller.policies.grant_facts import COMMERCIAL_SCOPE, READ_ADS_SCOPE
+from controller.resources.common import rfc3339
+from controller.resources.twitchchannel import STREAM_KEY_SCOPE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from controller.policies.problems import Blocked
 
 __all__ = [
     "ChannelFacts",
     "Finding",
     "RuleFacts",
     "channel_findings",
-    "ready_of",
+    "commercials_ready",
     "rule_findings",
 ]
 
@@ -55,28 +57,38 @@ class ChannelFacts:
         suspended: `spec.suspend`.
         blocked: Why there is no grant to use.
         failure: What passed wrong last, if it may pass.
-        token_lives: There is an access token whose time is not over.
+        expires_at: When the access token ends, if its time is not over; None: there is none.
+        ending: Why the grant ends with it; None: it will be refreshed.
+        refused_input: Why a new input is not used, while the former grant is.
+        remedy: What to do where a consent is missing.
         scopes: Of the grant.
+        wanted_scopes: What a consent is asked for.
         wanted_login: `spec.login`.
-        refused_input: Twitch's words about a new refresh token, while the former grant is in use.
         login: Of the grant's user; None: not known yet.
         broadcaster_type: partner, affiliate or empty; None: not known yet.
         rival: The channel that holds the same broadcaster and is older.
         live: Whether a stream runs; None: not known.
+        stream_key: Whether the stream key is in its Secret; None: it is not wanted.
+        stream_key_problem: Why it is not; None: it will be soon.
     """
 
     spec_problem: str | None
     suspended: bool
     blocked: Blocked | None
     failure: str | None
-    token_lives: bool
+    expires_at: float | None
+    ending: Blocked | None
+    refused_input: Blocked | None
+    remedy: str
     scopes: tuple[str, ...]
-    refused_input: str | None
+    wanted_scopes: tuple[str, ...]
     wanted_login: str | None
     login: str | None
     broadcaster_type: str | None
     rival: str | None
     live: bool | None
+    stream_key: bool | None = None
+    stream_key_problem: Blocked | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +118,20 @@ class RuleFacts:
 
 def channel_findings(facts: ChannelFacts) -> tuple[Finding, ...]:
     """All conditions of a TwitchChannel."""
-    authorized, live = _authorized(facts), _live(facts.live)
-    return _with_summary((authorized, live), _channel_ready(facts, authorized), facts.suspended)
+    authorized = _authorized(facts)
+    parts: tuple[Finding, ...] = (authorized, _live(facts.live))
+    ready, stream_key = _channel_ready(facts, authorized), _stream_key(facts)
+    if stream_key is not None:
+        parts = (*parts, stream_key)
+        if ready.status == "True" and stream_key.status != "True":
+            message = f"{stream_key.message}; commercials run"
+            ready = Finding("Ready", "False", stream_key.reason, message, stream_key.human)
+    return _with_summary(parts, ready, facts.suspended, authorized if authorized.human else None)
+
+
+def commercials_ready(facts: ChannelFacts) -> Finding:
+    """Whether cues may start commercials: Ready without what concerns other matters."""
+    return _channel_ready(facts, _authorized(facts))
 
 
 def rule_findings(facts: RuleFacts) -> tuple[Finding, ...]:
@@ -116,23 +140,23 @@ def rule_findings(facts: RuleFacts) -> tuple[Finding, ...]:
     return _with_summary((feed,), _rule_ready(facts, feed), facts.suspended)
 
 
-def ready_of(findings: Iterable[Finding]) -> Finding:
-    """The summary among the conditions."""
-    return next(finding for finding in findings if finding.type == "Ready")
-
-
 def _with_summary(
     parts: tuple[Finding, ...],
     ready: Finding,
     suspended: bool,
+    warning: Finding | None = None,
 ) -> tuple[Finding, ...]:
+    """Add what sums up; a warning is what a human must change though all works for now."""
     wrong = ready.status != "True" and ready.reason != "Suspended"
+    stalled = ready if wrong and ready.human else warning
     return (
         ready,
         *parts,
         _flag("Suspended", suspended, "Suspended" if suspended else "Active", ""),
         _flag("Reconciling", wrong and not ready.human, ready.reason, ready.message),
-        _flag("Stalled", wrong and ready.human, ready.reason, ready.message),
+        _flag("Stalled", True, stalled.reason, stalled.message)
+        if stalled is not None
+        else _flag("Stalled", False, ready.reason, ""),
     )
 
 
@@ -144,22 +168,37 @@ def _authorized(facts: ChannelFacts) -> Finding:
     problem = _unusable(facts) or _unfit(facts)
     if problem is not None:
         return problem
-    message = f"authorized by {facts.login}"
+    told = f"authorized by {facts.login}"
+    if facts.ending is not None and facts.expires_at is not None:
+        until = rfc3339(round(facts.expires_at))
+        message = f"{told} until {until}, and no longer: {facts.ending.message}"
+        return _authorization("True", "Expiring", message, human=True)
     if facts.refused_input is not None:
-        message = (
-            f"authorized by {facts.login}, by the former grant: the new refresh token in the Secret"
-            f" of spec.authorization.refreshToken is refused ({facts.refused_input}); correct it"
+        message = f"{told}, by the former grant; the new one is refused: "
+        return _authorization(
+            "True", "InputRefused", message + facts.refused_input.message, human=True
         )
-    elif READ_ADS_SCOPE not in facts.scopes:
-        message = (
-            f"without the scope {READ_ADS_SCOPE} it cannot be confirmed that a commercial ran:"
-            f" {_CONSENT} with both scopes"
+    return _authorization("True", "Succeeded", told + _wished_for(facts))
+
+
+def _wished_for(facts: ChannelFacts) -> str:
+    """What a grant that suffices lacks all the same."""
+    told = []
+    if READ_ADS_SCOPE not in facts.scopes:
+        told.append(
+            f"without the scope {READ_ADS_SCOPE} it cannot be confirmed that a commercial ran"
         )
-    return _authorization("True", "Succeeded", message)
+    known = {COMMERCIAL_SCOPE, READ_ADS_SCOPE, STREAM_KEY_SCOPE}  # these are told by themselves
+    if others := sorted({*facts.wanted_scopes} - {*facts.scopes} - known):
+        told.append(f"the grant lacks what spec.scopes asks for: {', '.join(others)}")
+    return f"; {'; '.join(told)}: {facts.remedy}" if told else ""
 
 
 def _authorization(status: Status, reason: str, message: str, *, human: bool = False) -> Finding:
     return Finding("Authorized", status, reason, message, human)
+
+
+_FETCHED = "the grant is being fetched"
 
 
 def _unusable(facts: ChannelFacts) -> Finding | None:
@@ -169,10 +208,10 @@ def _unusable(facts: ChannelFacts) -> Finding | None:
     if facts.blocked is not None:
         reason, message = facts.blocked.reason, facts.blocked.message
         return _authorization("False", reason, message, human=facts.blocked.human)
-    if not facts.token_lives and facts.failure is not None:
+    if facts.expires_at is None and facts.failure is not None:
         return _authorization("False", "TransientError", f"{facts.failure}; it is tried again")
-    if not facts.token_lives or facts.login is None:
-        told = facts.failure or "the grant is being fetched"
+    if facts.expires_at is None or facts.login is None:
+        told = f"{facts.failure}; it is tried again" if facts.failure else _FETCHED
         return _authorization("Unknown", "AuthorizationPending", told)
     return None
 
@@ -180,12 +219,12 @@ def _unusable(facts: ChannelFacts) -> Finding | None:
 def _unfit(facts: ChannelFacts) -> Finding | None:
     """Why the grant is not the one that is needed."""
     if COMMERCIAL_SCOPE not in facts.scopes:
-        message = f"the grant lacks the scope {COMMERCIAL_SCOPE}: {_CONSENT} with it"
+        message = f"the grant lacks the scope {COMMERCIAL_SCOPE}: {facts.remedy}"
         return _authorization("False", "ScopeMissing", message, human=True)
     if facts.wanted_login is not None and facts.wanted_login != facts.login:
         message = (
-            f"the grant is of {facts.login}, spec.login is {facts.wanted_login}: correct spec.login"
-            " or give the grant of that broadcaster"
+            f"the grant is of {facts.login}, spec.login is {facts.wanted_login}: correct"
+            f" spec.login, or, signed in as {facts.wanted_login}, {facts.remedy}"
         )
         return _authorization("False", "LoginMismatch", message, human=True)
     if facts.rival is not None:
@@ -194,7 +233,16 @@ def _unfit(facts: ChannelFacts) -> Finding | None:
     return None
 
 
-_CONSENT = "let the broadcaster consent anew"
+def _stream_key(facts: ChannelFacts) -> Finding | None:
+    if facts.stream_key is None:
+        return None
+    kind, problem = "StreamKeySynced", facts.stream_key_problem
+    if problem is not None:
+        return Finding(kind, "False", problem.reason, problem.message, problem.human)
+    if not facts.stream_key:
+        message = "the stream key is being fetched (spec.streamKeySecretName)"
+        return Finding(kind, "Unknown", "Pending", message)
+    return Finding(kind, "True", "Succeeded", "")
 
 
 def _live(live: bool | None) -> Finding:

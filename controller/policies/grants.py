@@ -1,7 +1,7 @@
 """What a channel's grant needs next: a pure function of what is known about it.
 
 The order of the checks is the order of the user's steps: the application, the token Secret's owner,
-the consent, the token itself.
+the wish to leave, the consent, the token itself.
 """
 
 from __future__ import annotations
@@ -9,109 +9,41 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from controller.policies import problems
+from controller.policies.grant_facts import Input
+from controller.policies.problems import Blocked
+
 if TYPE_CHECKING:
-    from controller.sensitive import Sensitive
+    from controller.policies.grant_facts import Device, Facts, Grant
 
 __all__ = [
-    "COMMERCIAL_SCOPE",
-    "READ_ADS_SCOPE",
-    "Blocked",
-    "Facts",
-    "Grant",
-    "Idle",
     "Import",
     "Plan",
+    "PollDevice",
     "Refresh",
+    "Rest",
+    "Revoke",
+    "StartDevice",
     "Store",
     "Validate",
+    "ends",
     "plan",
     "refresh_time",
+    "remedy",
+    "shown_device",
 ]
-
-COMMERCIAL_SCOPE = "channel:edit:commercial"
-READ_ADS_SCOPE = "channel:read:ads"
 
 _REFRESH_SHARE = 0.25
 _REFRESH_JITTER = 0.1
 _REFRESH_AT_LEAST = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """Tokens of a channel, as its token Secret keeps them.
-
-    Attributes:
-        access: Access token.
-        refresh: Refresh token; a public client's works once.
-        expires_at: When the access token ends.
-        lifetime: Seconds it was given for; 0 where that is not known.
-        scopes: What the broadcaster consented to.
-        input_sha256: Fingerprint of the refresh token that was imported.
-    """
-
-    access: Sensitive
-    refresh: Sensitive
-    expires_at: float
-    lifetime: float
-    scopes: tuple[str, ...]
-    input_sha256: str
-
-    def expired(self, now: float) -> bool:
-        """Whether the access token's time is over."""
-        return now >= self.expires_at
-
-    def without_access(self) -> Grant:
-        """The same grant, its access token known to be refused."""
-        return replace(self, expires_at=0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known about a grant.
-
-    Attributes:
-        blocked: Why the application's Secret or the token Secret cannot be used; None: they can.
-        input_problem: Why the input Secret gives no refresh token; None: it does.
-        input_token: The refresh token to import; None where there is a problem.
-        refused_inputs: Fingerprints of inputs that Twitch called dead.
-        grant: The tokens in hand; None: none yet.
-        revoked: Twitch's words when it called the grant dead; None: it did not.
-        unsaved: The grant is newer than its Secret.
-        validated_at: When this process last validated the access token; None: not yet.
-        jitter: 0..1, steady for the channel.
-    """
-
-    blocked: Blocked | None
-    input_problem: Blocked | None
-    input_token: Sensitive | None
-    refused_inputs: frozenset[str]
-    grant: Grant | None
-    revoked: str | None
-    unsaved: bool
-    validated_at: float | None
-    jitter: float
-
-
-@dataclass(frozen=True, slots=True)
-class Blocked:
-    """Nothing can be done until somebody else acts.
-
-    Attributes:
-        reason: CamelCase, for the condition.
-        message: Names the field and the remedy.
-        human: A human must change something that exists (else: waiting for what may come).
-    """
-
-    reason: str
-    message: str
-    human: bool
+_UNHURRIED_POLL = 30.0  # while the former grant still does its work
 
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """Exchange the refresh token that the user gave."""
+    """Exchange what the user gave for tokens."""
 
-    token: Sensitive
+    given: Input
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +53,7 @@ class Refresh:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Write the grant to its Secret."""
+    """Write what is in hand to the token Secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +62,36 @@ class Validate:
 
 
 @dataclass(frozen=True, slots=True)
-class Idle:
-    """All is well; look again at this instant."""
+class Revoke:
+    """End the grant at Twitch, and forget it; `request` is the wish that is carried out."""
 
-    until: float
+    request: str
 
 
-Plan = Blocked | Import | Refresh | Store | Validate | Idle
+@dataclass(frozen=True, slots=True)
+class StartDevice:
+    """Ask for a code that the broadcaster can type in."""
+
+
+@dataclass(frozen=True, slots=True)
+class PollDevice:
+    """Ask whether the broadcaster has typed it in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Nothing is due.
+
+    Attributes:
+        until: Look again at this instant; None: when something changes.
+        blocked: Why there is no grant to use; None: there is.
+    """
+
+    until: float | None
+    blocked: Blocked | None = None
+
+
+Plan = Rest | Import | Refresh | Store | Validate | Revoke | StartDevice | PollDevice
 
 
 def plan(facts: Facts, now: float, validate_interval: float) -> Plan:
@@ -148,33 +103,114 @@ def plan(facts: Facts, now: float, validate_interval: float) -> Plan:
         validate_interval: Seconds between two validations.
     """
     if facts.blocked is not None:
-        return facts.blocked
+        return Rest(None, facts.blocked)
     if facts.unsaved:
         return Store()
-    grant, token = facts.grant, facts.input_token
-    fresh_input = token is not None and token.sha256() not in facts.refused_inputs
-    if (
-        token is not None
-        and fresh_input
-        and (grant is None or token.sha256() != grant.input_sha256)
-    ):
-        return Import(token)
-    if grant is None and facts.input_problem is not None:
-        return facts.input_problem
-    if grant is None or facts.revoked is not None:
-        told = facts.revoked or "Twitch refused the refresh token"
-        return Blocked("AuthorizationRevoked", f"{told}. {_CONSENT_ANEW}", human=True)
-    if now >= refresh_time(grant, facts.jitter):
+    if facts.no_app is not None:
+        return Rest(None, facts.no_app)
+    if facts.revoke_request not in ("", facts.holding.revoke_request):
+        return Revoke(facts.revoke_request)
+    if facts.rejected is not None:
+        return _grant_step(facts, now, validate_interval)
+    if isinstance(facts.given, Input) and _is_new(facts, facts.given):
+        return Import(facts.given)
+    login = _login_step(facts, now)
+    if isinstance(login, StartDevice | PollDevice):
+        return login
+    return _sooner(_grant_step(facts, now, validate_interval), login)
+
+
+def _is_new(facts: Facts, given: Input) -> bool:
+    return given.sha256 != facts.holding.input_sha256 and given.key not in facts.refusals
+
+
+def shown_device(facts: Facts, now: float) -> Device | None:
+    """The device code that the broadcaster is to type; None: none is asked about."""
+    consent, device = facts.consent, facts.holding.device
+    if not consent.by_device or device is None or now >= device.expires_at:
+        return None
+    if (device.client_id, device.scopes) != (consent.client_id, consent.scopes):
+        return None
+    return device if _wants_login(facts, shown=True) else None
+
+
+def _login_step(facts: Facts, now: float) -> StartDevice | PollDevice | float | None:
+    """What a consent by device code needs; else when to poll (None: there is nothing to poll)."""
+    device = shown_device(facts, now)
+    if device is None:
+        wanted = facts.consent.by_device and _wants_login(facts, shown=False)
+        return StartDevice() if wanted else None
+    due = facts.polled_at + device.interval + facts.slower
+    grant = facts.holding.grant
+    if grant is not None and not grant.expired(now):
+        due = max(due, facts.polled_at + _UNHURRIED_POLL)
+    return PollDevice() if now >= due else min(due, device.expires_at)
+
+
+def _wants_login(facts: Facts, *, shown: bool) -> bool:
+    """Whether the broadcaster is to consent (anew); `shown`: a code for it is there already."""
+    grant = facts.holding.grant
+    if grant is None:
+        # Who left is not asked to come back, unless somebody says so.
+        return shown or facts.asked or not facts.holding.revoke_request
+    if facts.dead is not None:
+        return True
+    if facts.validated_at is None:
+        return False  # its scopes and its user are not known yet
+    wanted = facts.consent.login
+    return not set(facts.consent.scopes) <= set(grant.scopes) or wanted not in (None, facts.login)
+
+
+def _grant_step(facts: Facts, now: float, validate_interval: float) -> Plan:
+    grant, dead = facts.holding.grant, facts.dead
+    if grant is None:
+        return Rest(None, facts.rejected or _no_grant(facts, now))
+    ending = ends(facts, now)
+    if ending is not None and grant.expired(now):
+        return Rest(None, ending)
+    if ending is None and now >= refresh_time(grant, facts.jitter):
         return Refresh()
-    if facts.validated_at is None or now >= facts.validated_at + validate_interval:
+    due = 0.0 if facts.validated_at is None else facts.validated_at + validate_interval
+    if dead is not None and (facts.validated_at or 0.0) < dead.since:
+        due = 0.0  # the access token may live on for hours, or have died with the refresh token
+    if now >= due:
         return Validate()
-    return Idle(min(refresh_time(grant, facts.jitter), facts.validated_at + validate_interval))
+    return Rest(min(due, refresh_time(grant, facts.jitter) if ending is None else grant.expires_at))
 
 
-_CONSENT_ANEW = (
-    "The broadcaster must consent anew (a changed password or a disconnected app ends every grant):"
-    " put the new refresh token into the Secret of spec.authorization.refreshToken"
-)
+def ends(facts: Facts, now: float) -> Blocked | None:
+    """Why the grant ends with its access token; None: it will be refreshed."""
+    if facts.dead is not None:
+        return problems.revoked(facts.dead.told, remedy(facts, now))
+    return facts.rejected
+
+
+def remedy(facts: Facts, now: float) -> str:
+    """What to do where a consent is missing."""
+    device = shown_device(facts, now)
+    if device is not None:
+        return problems.type_code(device.verification_uri, device.user_code, device.expires_at)
+    return problems.consent_anew(facts.consent.command)
+
+
+def _no_grant(facts: Facts, now: float) -> Blocked:
+    given = facts.given
+    if shown_device(facts, now) is not None:
+        return problems.pending(remedy(facts, now))
+    if isinstance(given, Input) and given.key in facts.refusals:
+        return facts.refusals[given.key]
+    if facts.holding.revoke_request:
+        return problems.left(remedy(facts, now))
+    if isinstance(given, Blocked):
+        return given
+    # What was given was taken, and its tokens are lost: the token Secret was emptied.
+    return problems.revoked("the tokens are gone", remedy(facts, now))
+
+
+def _sooner(step: Plan, at: float | None) -> Plan:
+    if not isinstance(step, Rest) or at is None:
+        return step
+    return replace(step, until=at if step.until is None else min(step.until, at))
 
 
 def refresh_time(grant: Grant, jitter: float) -> float:

@@ -5,10 +5,16 @@ from dataclasses import dataclass
 from controller.resources.common import SpecModel, StatusModel
 from controller.resources.fields import Rule
 
-__all__ = ["GROUP", "VERSION", "Column", "Kind"]
+__all__ = ["GROUP", "REQUESTED_AT", "REVOKE_REQUESTED_AT", "VERSION", "Column", "Kind"]
 
 GROUP = "twitch-operator.dev"
 VERSION = "v1alpha1"
+
+REQUESTED_AT = f"{GROUP}/requestedAt"
+"""Annotation: each new value asks to reconcile now; status.lastHandledReconcileAt answers."""
+
+REVOKE_REQUESTED_AT = f"{GROUP}/revokeRequestedAt"
+"""Annotation: each new value asks to end the grant; status.lastHandledRevokeAt answers."""
 
 
 @dataclass(frozen=True)

@@ -4,66 +4,34 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from controller.resources.common import (
-    ObjectName,
-    ObjectStatus,
-    SecretKeyReference,
-    SecretReference,
-    SpecModel,
-    StatusModel,
-)
+from controller.resources.authorization import App, Authorization, Scope
+from controller.resources.common import ObjectName, ObjectStatus, SpecModel, StatusModel
 from controller.resources.fields import Clip, Instant, Matching, Rule, WholeInstant
 from controller.resources.kind import Column, Kind
 
 __all__ = [
+    "DEFAULT_SCOPES",
     "RECENT_CUES",
+    "STREAM_KEY_SCOPE",
     "TWITCH_CHANNEL",
-    "App",
-    "Authorization",
     "AuthorizationStatus",
     "Broadcaster",
     "Commercials",
     "RecentCue",
-    "RefreshToken",
     "Token",
     "TwitchChannelSpec",
     "TwitchChannelStatus",
 ]
 
 RECENT_CUES = 20
+DEFAULT_SCOPES = ("channel:edit:commercial", "channel:read:ads")
+STREAM_KEY_SCOPE = "channel:read:stream_key"
 
 _TOKEN_SUFFIX = "-twitch-token"  # noqa: S105 - part of a name
 
 
 def _has_name(whose: str) -> str:
     return f"has({whose}.token) && has({whose}.token.secretName)"
-
-
-class App(SpecModel):
-    """The registered application on whose behalf the operator calls Twitch."""
-
-    secret_ref: SecretReference
-    """Secret with the keys client-id and client-secret of the application (dev.twitch.tv/console).
-    A public client has no client-secret: leave the key out."""
-
-
-class RefreshToken(SpecModel):
-    """A refresh token that somebody obtained from the broadcaster's consent."""
-
-    secret_key_ref: SecretKeyReference
-    """Where the refresh token is. It is read to begin with, and again whenever it changes: a new
-    consent goes here. Twitch may replace the token at each use; the newest is kept in the Secret
-    of spec.token, never here."""
-
-
-class Authorization(SpecModel):
-    """How the operator comes by the broadcaster's grant."""
-
-    exactly_one_of: ClassVar = ("refresh_token",)
-
-    refresh_token: RefreshToken
-    """A refresh token in a Secret, granted to the application of spec.app by the broadcaster, with
-    the scope channel:edit:commercial."""
 
 
 class Token(SpecModel):
@@ -90,6 +58,17 @@ class TwitchChannelSpec(SpecModel):
             " token; delete the TwitchChannel and create it with the other name",
             ".token",
         ),
+        Rule(
+            "!has(self.scopes) || 'channel:edit:commercial' in self.scopes",
+            "scopes must contain channel:edit:commercial: without it no commercial can be run",
+            ".scopes",
+        ),
+        Rule(
+            "!has(self.streamKeySecretName) || !has(self.scopes)"
+            " || 'channel:read:stream_key' in self.scopes",
+            "scopes must contain channel:read:stream_key: streamKeySecretName needs it",
+            ".scopes",
+        ),
     )
 
     login: (
@@ -113,11 +92,35 @@ class TwitchChannelSpec(SpecModel):
     authorization: Authorization
     """How the operator comes by the broadcaster's grant; exactly one way."""
 
+    scopes: (
+        Annotated[
+            tuple[Scope, ...],
+            Field(max_length=50, json_schema_extra={"x-kubernetes-list-type": "set"}),
+        ]
+        | None
+    ) = None
+    """What a new consent is asked for: by default channel:edit:commercial and channel:read:ads, and
+    channel:read:stream_key where streamKeySecretName is set. A grant without
+    channel:edit:commercial is of no use; what others it lacks, the condition Authorized tells."""
+
     token: Token = Token()
     """The Secret in which the operator keeps the tokens."""
 
+    stream_key_secret_name: ObjectName | None = None
+    """Name of a Secret that the operator makes, with the channel's stream key under stream-key, for
+    an encoder to mount. Optional; it needs the scope channel:read:stream_key. The key is read anew
+    every hour. The Secret goes with this object; so does a former one, if this is changed."""
+
     suspend: bool = False
-    """Pause this channel: cues of its rules are Suspended, and start nothing."""
+    """Pause this channel: cues of its rules are Suspended, and start nothing. The grant is kept
+    alive."""
+
+    @property
+    def wanted_scopes(self) -> tuple[str, ...]:
+        """What a consent is asked for."""
+        if self.scopes is not None:
+            return self.scopes
+        return DEFAULT_SCOPES + ((STREAM_KEY_SCOPE,) if self.stream_key_secret_name else ())
 
     def token_secret_name(self, name: str) -> str:
         """Return the name of the Secret of the tokens.
@@ -158,6 +161,15 @@ class AuthorizationStatus(StatusModel):
 
     last_validation_time: WholeInstant | None = None
     """When Twitch last confirmed the access token."""
+
+    verification_uri: Annotated[str, Clip(1024)] | None = None
+    """Where the broadcaster goes, in any browser, to consent."""
+
+    user_code: Annotated[str, Clip(64)] | None = None
+    """What the broadcaster types there."""
+
+    user_code_expiration_time: WholeInstant | None = None
+    """When that code runs out; a new one is shown then."""
 
 
 class RecentCue(StatusModel):
@@ -205,6 +217,9 @@ class Commercials(StatusModel):
 class TwitchChannelStatus(ObjectStatus):
     """What the operator found and did; written by the operator alone."""
 
+    last_handled_revoke_at: Annotated[str, Clip(1024)] | None = None
+    """Last value of the annotation twitch-operator.dev/revokeRequestedAt that was acted on."""
+
     broadcaster: Broadcaster | None = None
     """The user who gave the grant, as Twitch tells it."""
 
@@ -215,15 +230,27 @@ class TwitchChannelStatus(ObjectStatus):
     """What ran, and when the next may."""
 
 
-def _is_not_the_token_secret(reference: str, expression: str) -> Rule:
-    """A Secret of the user's is not the one that the operator writes, named or by default."""
-    tokens = f"self.spec.?token.?secretName.orValue(self.metadata.name + '{_TOKEN_SUFFIX}')"
+_TOKENS = f"self.spec.?token.?secretName.orValue(self.metadata.name + '{_TOKEN_SUFFIX}')"
+
+
+def _is_not_written_to(reference: str, optional: str = "") -> Rule:
+    """A Secret of the user's is none that the operator writes."""
+    name = f"self.{reference}.name"
+    absent = f"!has(self.{optional}) || " if optional else ""
     return Rule(
-        expression.format(tokens=tokens),
-        f"{reference} names the Secret in which the operator keeps the tokens: set"
-        " spec.token.secretName to another name",
-        ".spec.token",
+        f"{absent}({name} != {_TOKENS} && {name} != self.spec.?streamKeySecretName.orValue(''))",
+        f"{reference} names a Secret that the operator writes: set spec.token.secretName or"
+        " spec.streamKeySecretName to another name",
+        ".spec",
     )
+
+
+_STREAM_KEY_IS_APART = Rule(
+    f"!has(self.spec.streamKeySecretName) || self.spec.streamKeySecretName != {_TOKENS}",
+    "spec.streamKeySecretName names the Secret in which the operator keeps the tokens: set it to"
+    " another name",
+    ".spec.streamKeySecretName",
+)
 
 
 TWITCH_CHANNEL = Kind(
@@ -247,6 +274,7 @@ TWITCH_CHANNEL = Kind(
         Column("BROADCASTER", ".status.broadcaster.id", wide=True),
         Column("TYPE", ".status.broadcaster.type", wide=True),
         Column("EXPIRES", ".status.authorization.expirationTime", wide=True),
+        Column("USER-CODE", ".status.authorization.userCode", wide=True),
         Column("LAST-RESULT", ".status.commercials.recentCues[0].result", wide=True),
         Column("AGE", ".metadata.creationTimestamp", "date", wide=True),
     ),
@@ -255,14 +283,11 @@ TWITCH_CHANNEL = Kind(
             "size(self.metadata.name) <= 63",
             "metadata.name must have at most 63 characters: it becomes a label of the token Secret",
         ),
-        _is_not_the_token_secret(
-            "spec.app.secretRef",
-            "self.spec.app.secretRef.name != {tokens}",
+        _is_not_written_to("spec.app.secretRef"),
+        *(
+            _is_not_written_to(f"{way}.secretKeyRef", optional=way)
+            for way in ("spec.authorization.refreshToken", "spec.authorization.authorizationCode")
         ),
-        _is_not_the_token_secret(
-            "spec.authorization.refreshToken.secretKeyRef",
-            "!has(self.spec.authorization.refreshToken)"
-            " || self.spec.authorization.refreshToken.secretKeyRef.name != {tokens}",
-        ),
+        _STREAM_KEY_IS_APART,
     ),
 )

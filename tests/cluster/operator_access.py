@@ -127,6 +127,7 @@ def _role(name: str) -> dict[str, Any]:
             "verbs": ["patch"],
         },
         {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "create", "update"]},
+        {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
     ]
     api = "rbac.authorization.k8s.io/v1"
     return {"apiVersion": api, "kind": "Role", "metadata": {"name": name}, "rules": rules}

@@ -86,6 +86,14 @@ def grant(name: str = "mst3k-grant", key: str = "refresh-token") -> dict[str, An
     return {"refreshToken": {"secretKeyRef": {"name": name, "key": key}}}
 
 
+def code(
+    name: str = "mst3k-code",
+    redirect_uri: str | None = "http://localhost:3000/auth/twitch/callback",
+) -> dict[str, Any]:
+    given = {"secretKeyRef": {"name": name, "key": "code"}, "redirectUri": redirect_uri}
+    return {"authorizationCode": changed(given, {})}
+
+
 def commercial(**changes: object) -> dict[str, Any]:
     return rule(action={"commercial": changes})
 
@@ -102,13 +110,29 @@ def create(
     )
 
 
+COMMERCIAL = ["channel:edit:commercial"]
+
 ACCEPTED: dict[str, dict[str, Any]] = {
     "the least of a channel": channel(),
     "a channel with everything": channel(
         login="mst3k_2",
+        scopes=[*COMMERCIAL, "channel:read:stream_key", "chat:read", "openid"],
         token={"secretName": "tokens", "deletionPolicy": "Delete"},
+        streamKeySecretName="encoder",
         suspend=True,
     ),
+    "a code": channel(authorization=code()),
+    "a redirect URI without a path": channel(authorization=code(redirect_uri="http://[::1]:3000")),
+    "a redirect URI with a query": channel(
+        authorization=code(redirect_uri="https://ads.example/callback?from=twitch")
+    ),
+    "the longest redirect URI": channel(
+        authorization=code(redirect_uri="https://ads.example/".ljust(512, "x"))
+    ),
+    "a device code": channel(authorization={"deviceCode": {}}),
+    "the least of scopes": channel(scopes=COMMERCIAL),
+    "50 scopes": channel(scopes=[*COMMERCIAL, *(f"a:{'b' * n}" for n in range(1, 50))]),
+    "a stream key with the default scopes": channel(streamKeySecretName="encoder"),
     "the longest name": channel("m" * 63),
     "the least of a rule": rule(),
     "a rule with everything": rule(
@@ -172,7 +196,27 @@ def contains(stored: object, given: object) -> bool:
 
 
 EXACTLY_ONE_TEST = "spec.match[0]: Invalid value: must have exactly one of: equals, in, glob"
-KEEPS_THE_TOKENS = "names the Secret in which the operator keeps the tokens: set spec.token"
+ONE_WAY_IN = (
+    "spec.authorization: Invalid value: must have exactly one of: refreshToken, authorizationCode,"
+    " deviceCode"
+)
+IS_WRITTEN_TO = (
+    "names a Secret that the operator writes: set spec.token.secretName or spec.streamKeySecretName"
+    " to another name"
+)
+KEEPS_THE_TOKENS = (
+    "spec.streamKeySecretName names the Secret in which the operator keeps the tokens: set it to"
+    " another name"
+)
+NO_REDIRECT_URI = (
+    "spec.authorization.authorizationCode.redirectUri: … must be the redirect URI that the"
+    " application registered, letter by letter, such as http://localhost:3000/auth/twitch/callback"
+)
+NO_COMMERCIAL = (
+    "spec.scopes: … scopes must contain channel:edit:commercial: without it no commercial can be"
+    " run"
+)
+NO_SCOPE = "must be a scope as Twitch's documentation writes it, such as channel:edit:commercial"
 NO_NAME = "must be the name of an object: lowercase letters, digits"
 NO_TOPIC = "spec.feed.pubnub.topics[0]: … must be the name of one PubNub channel"
 WHOLE = "must be a duration of whole seconds from 1s to 180s, such as 30s or 1m30s"
@@ -185,13 +229,53 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no secret of the app": (channel(app={}), "spec.app.secretRef: Required value"),
     "a secret that no object can be": (channel(app={"secretRef": {"name": "My_App"}}), NO_NAME),
     "no authorization": (channel(authorization=None), "spec.authorization: Required value"),
-    "no way to authorize": (
-        channel(authorization={}),
-        "spec.authorization: Invalid value: must have exactly one of: refreshToken",
+    "no way in": (channel(authorization={}), ONE_WAY_IN),
+    "a way in that is null": (channel(authorization={"deviceCode": None}), ONE_WAY_IN),
+    "two ways in": (channel(authorization={**grant(), **code()}), ONE_WAY_IN),
+    "two ways in, one of them empty": (
+        channel(authorization={**grant(), "deviceCode": {}}),
+        ONE_WAY_IN,
     ),
-    "a way to authorize that is to come": (
-        channel(authorization={"deviceCode": {}}),
-        'unknown field "spec.authorization.deviceCode"',
+    "three ways in": (
+        channel(authorization={**grant(), **code(), "deviceCode": {}}),
+        ONE_WAY_IN,
+    ),
+    "an unknown way in": (
+        channel(authorization={"clientCredentials": {}}),
+        'unknown field "spec.authorization.clientCredentials"',
+    ),
+    "a device code with a field": (
+        channel(authorization={"deviceCode": {"secretKeyRef": {"name": "a"}}}),
+        'unknown field "spec.authorization.deviceCode.secretKeyRef"',
+    ),
+    "a code without its redirect URI": (
+        channel(authorization=code(redirect_uri=None)),
+        "spec.authorization.authorizationCode.redirectUri: Required value",
+    ),
+    "a code without a Secret": (
+        channel(authorization={"authorizationCode": {"redirectUri": "http://localhost"}}),
+        "spec.authorization.authorizationCode.secretKeyRef: Required value",
+    ),
+    **{
+        f"the redirect URI {uri!r}": (
+            channel(authorization=code(redirect_uri=uri)),
+            NO_REDIRECT_URI,
+        )
+        for uri in (
+            "",
+            "localhost:3000/callback",
+            "ftp://localhost/callback",
+            "http://",
+            "http:///callback",
+            "http://somebody@localhost/callback",
+            "http://localhost/call back",
+            "http://localhost/callback\n",
+            "http://localhost/#callback",
+        )
+    },
+    "a redirect URI that is too long": (
+        channel(authorization=code(redirect_uri="https://ads.example/".ljust(513, "x"))),
+        "spec.authorization.authorizationCode.redirectUri: Too long",
     ),
     "a grant without a key": (
         channel(authorization={"refreshToken": {"secretKeyRef": {"name": "a"}}}),
@@ -209,22 +293,78 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "the app's secret for the tokens": (
         channel(token={"secretName": "twitch-app"}),
-        f"spec.app.secretRef {KEEPS_THE_TOKENS}",
+        f"spec.app.secretRef {IS_WRITTEN_TO}",
+    ),
+    "the app's secret for the tokens by default": (
+        channel(app={"secretRef": {"name": "mst3k-twitch-token"}}),
+        f"spec.app.secretRef {IS_WRITTEN_TO}",
     ),
     "the grant's secret for the tokens": (
         channel(token={"secretName": "mst3k-grant"}),
-        f"spec.authorization.refreshToken.secretKeyRef {KEEPS_THE_TOKENS}",
+        f"spec.authorization.refreshToken.secretKeyRef {IS_WRITTEN_TO}",
     ),
     "the tokens' secret for the grant": (
         channel(authorization=grant("mst3k-twitch-token")),
-        f"spec.authorization.refreshToken.secretKeyRef {KEEPS_THE_TOKENS}",
+        f"spec.authorization.refreshToken.secretKeyRef {IS_WRITTEN_TO}",
+    ),
+    "the code's secret for the tokens": (
+        channel(authorization=code(), token={"secretName": "mst3k-code"}),
+        f"spec.authorization.authorizationCode.secretKeyRef {IS_WRITTEN_TO}",
+    ),
+    "the tokens' secret for the code": (
+        channel(authorization=code("mst3k-twitch-token")),
+        f"spec.authorization.authorizationCode.secretKeyRef {IS_WRITTEN_TO}",
+    ),
+    "the app's secret for the stream key": (
+        channel(streamKeySecretName="twitch-app"),
+        f"spec.app.secretRef {IS_WRITTEN_TO}",
+    ),
+    "the grant's secret for the stream key": (
+        channel(streamKeySecretName="mst3k-grant"),
+        f"spec.authorization.refreshToken.secretKeyRef {IS_WRITTEN_TO}",
+    ),
+    "the code's secret for the stream key": (
+        channel(authorization=code(), streamKeySecretName="mst3k-code"),
+        f"spec.authorization.authorizationCode.secretKeyRef {IS_WRITTEN_TO}",
+    ),
+    "the tokens' secret for the stream key": (
+        channel(token={"secretName": "tokens"}, streamKeySecretName="tokens"),
+        KEEPS_THE_TOKENS,
+    ),
+    "the tokens' secret by default for the stream key": (
+        channel(authorization={"deviceCode": {}}, streamKeySecretName="mst3k-twitch-token"),
+        KEEPS_THE_TOKENS,
+    ),
+    "a stream key's secret that no object can be": (
+        channel(streamKeySecretName="My_Key"),
+        f"spec.streamKeySecretName: … {NO_NAME}",
     ),
     "an unknown deletion policy": (
         channel(token={"deletionPolicy": "Keep"}),
         'supported values: "Retain", "Delete"',
     ),
     "an unknown field": (channel(quiet=True), 'unknown field "spec.quiet"'),
-    "scopes, which are to come": (channel(scopes=["a"]), 'unknown field "spec.scopes"'),
+    "no scopes": (channel(scopes=[]), NO_COMMERCIAL),
+    "scopes without the one that is needed": (channel(scopes=["channel:read:ads"]), NO_COMMERCIAL),
+    "scopes without that of the stream key": (
+        channel(scopes=COMMERCIAL, streamKeySecretName="encoder"),
+        "spec.scopes: … scopes must contain channel:read:stream_key: streamKeySecretName needs it",
+    ),
+    "a scope twice": (channel(scopes=COMMERCIAL * 2), "spec.scopes[1]: Duplicate value"),
+    "a scope with capitals": (channel(scopes=[*COMMERCIAL, "chat:Read"]), NO_SCOPE),
+    "two scopes in one": (
+        channel(scopes=[*COMMERCIAL, "chat:read chat:edit"]),
+        f"spec.scopes[1]: … {NO_SCOPE}",
+    ),
+    "an empty scope": (channel(scopes=[*COMMERCIAL, ""]), f"spec.scopes[1]: … {NO_SCOPE}"),
+    "a scope that is too long": (
+        channel(scopes=[*COMMERCIAL, "a" * 65]),
+        "spec.scopes[1]: Too long",
+    ),
+    "51 scopes": (
+        channel(scopes=[*COMMERCIAL, *(f"a:{'b' * n}" for n in range(1, 51))]),
+        "spec.scopes: Too many: 51",
+    ),
     "commercials, which are to come": (
         channel(commercials={"delay": "1s"}),
         'unknown field "spec.commercials"',
@@ -332,6 +472,7 @@ def test_defaults_are_filled_in(control_plane: ControlPlane) -> None:
     channel_spec, rule_spec = json.loads(stored_channel)["spec"], json.loads(stored_rule)["spec"]
     assert channel_spec["token"] == {"deletionPolicy": "Retain"}
     assert channel_spec["suspend"] is False
+    assert not {"scopes", "streamKeySecretName"} & set(channel_spec)
     assert rule_spec["match"] == [{"field": "msg_type", "equals": "video", "not": False}]
     assert {
         "idField": "common.unique_id",
@@ -379,12 +520,42 @@ def test_all_else_of_a_channel_can_change(
             "login": "renamed",
             "app": {"secretRef": {"name": "other-app"}},
             "authorization": grant("other-grant"),
+            "scopes": [*COMMERCIAL, "channel:read:stream_key"],
             "token": {"deletionPolicy": "Delete"},
+            "streamKeySecretName": "encoder",
             "suspend": True,
         },
     )
 
     assert answer.returncode == 0, answer.stderr
+
+
+def test_the_way_in_and_the_name_for_the_stream_key_can_change(
+    control_plane: ControlPlane, namespace: str
+) -> None:
+    created = create(control_plane, channel(streamKeySecretName="encoder"), "-n", namespace)
+    assert created.returncode == 0, created.stderr
+
+    patches: tuple[dict[str, Any], ...] = (
+        {"authorization": {"refreshToken": None, "deviceCode": {}}},
+        {"authorization": {"deviceCode": None, **code()}, "streamKeySecretName": "encoder-2"},
+        {"authorization": {"authorizationCode": None, **grant()}, "streamKeySecretName": None},
+    )
+    for patch in patches:
+        answer = patch_channel(control_plane, namespace, patch)
+        assert answer.returncode == 0, answer.stderr
+
+
+def test_a_second_way_in_is_refused_beside_the_first(
+    control_plane: ControlPlane, namespace: str
+) -> None:
+    created = create(control_plane, channel(), "-n", namespace)
+    assert created.returncode == 0, created.stderr
+
+    answer = patch_channel(control_plane, namespace, {"authorization": {"deviceCode": {}}})
+
+    assert answer.returncode != 0
+    assert ONE_WAY_IN in answer.stderr
 
 
 def patch_channel(
@@ -411,6 +582,7 @@ CONDITIONS = tuple(
 CHANNEL_STATUS = TwitchChannelStatus(
     observed_generation=1,
     last_handled_reconcile_at=MANY,
+    last_handled_revoke_at=MANY,
     conditions=CONDITIONS,
     broadcaster=Broadcaster(id="642998111", login="mst3k", display_name=MANY, type="partner"),
     authorization=AuthorizationStatus(
@@ -418,6 +590,9 @@ CHANNEL_STATUS = TwitchChannelStatus(
         expiration_time=FAR_AHEAD,
         last_refresh_time=LONG_AGO,
         last_validation_time=LONG_AGO,
+        verification_uri=f"https://www.twitch.tv/activate?device-code={MANY}",
+        user_code=MANY,
+        user_code_expiration_time=FAR_AHEAD,
     ),
     commercials=Commercials(
         last_start_time=LONG_AGO,
@@ -507,6 +682,7 @@ CHANNEL_SHOWN_WIDE = {
     "BROADCASTER": "642998111",
     "TYPE": "partner",
     "EXPIRES": AHEAD,
+    "USER-CODE": "x{63}…",
     "LAST-RESULT": "Fired",
     "AGE": AN_AGE,
 }
@@ -597,7 +773,8 @@ def test_kubectl_explain_has_a_description_for_every_field(
 
     explained = control_plane.run_kubectl("explain", f"{kind.short}.spec.suspend").stdout
 
-    assert schema["properties"]["spec"]["properties"]["suspend"]["description"] in explained
+    described = schema["properties"]["spec"]["properties"]["suspend"]["description"]
+    assert described in " ".join(explained.split())  # it breaks lines
     assert fields_without_description(schema, kind.name) == []
 
 

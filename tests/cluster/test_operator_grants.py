@@ -51,7 +51,7 @@ async def test_a_dead_refresh_token_is_told_and_a_new_consent_heals(site: Site) 
     await site.kubectl.apply(station.channel())
     found = await station.until_reason("AuthorizationRevoked")
     assert summary(found) == A_HUMAN
-    assert "must consent anew" in found["Ready"]["message"]
+    assert "consent anew: kubectl twitch authorize" in found["Ready"]["message"]
     assert station.refreshes == 1
     await station.consent()
     await site.kubectl.ready("tch/dead")
@@ -291,9 +291,10 @@ async def test_a_wrong_new_refresh_token_is_told_while_the_former_grant_is_used(
         "tch", "mispasted", lambda s: "is refused" in conditions(s)["Authorized"]["message"]
     )
     found = conditions(status)
-    assert summary(found) == ("True", "False", "False")
+    assert summary(found) == ("True", "False", "True")
     assert found["Authorized"]["status"] == "True"
-    assert "by the former grant: the new refresh token" in found["Authorized"]["message"]
+    assert found["Authorized"]["reason"] == "InputRefused"
+    assert "by the former grant; the new one is refused" in found["Authorized"]["message"]
     assert "spec.authorization.refreshToken" in found["Authorized"]["message"]
     station.publish(message())
     assert await station.verdicts() == ["Fired"]

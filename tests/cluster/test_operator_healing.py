@@ -46,7 +46,8 @@ async def test_the_order_of_apply_does_not_matter(site: Site) -> None:
         ready = conditions(status)["Ready"]
         assert summary(conditions(status)) == WAITING
         assert ready["reason"] == "SecretNotFound"
-        assert ready["message"].startswith(f"{field}: Secret {name} does not exist; create it")
+        assert ready["message"].startswith(f"{field}: Secret {name} does not exist; ")
+        assert "create it with the key" in ready["message"]
 
     await kubectl.apply(station.rule(feed=feed(station, "late-playout")))
     await rule_says("SecretNotFound", "create it with the key subscribe-key")

@@ -292,10 +292,13 @@ async def test_health_and_metrics_are_served(site: Site, operator: Operator) -> 
         "twitch_operator_credential_expiration_timestamp_seconds",
         "twitch_operator_feed_last_poll_timestamp_seconds",
         'twitch_operator_decisions_total{verdict="Unknown"} 0.0',
+        'twitch_operator_token_refreshes_total{result="Succeeded"}',
+        'twitch_operator_token_validations_total{result="Refused"}',
         'twitch_operator_status_writes_total{kind="TriggerRule",result="written"}',
     ):
         assert any(line.startswith(name) for line in series), name
-    assert not any('result="refused"' in line for line in series)
+    refused = [line for line in series if 'result="refused"' in line and "_total" in line]
+    assert all(line.endswith(" 0.0") for line in refused), refused
 
 
 async def test_no_credential_can_be_seen_anywhere(site: Site, operator: Operator) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 COMMERCIAL = "/helix/channels/commercial"
 ADS = "/helix/channels/ads"
+STREAM_KEY = "/helix/streams/key"
 When = Literal["before", "after"]
 
 
@@ -331,6 +332,76 @@ async def test_a_last_ad_that_tells_no_time_is_none(
 ) -> None:
     twitch.order_fault(Fault(path=ADS, status=200, body=f'{{"data":[{{"last_ad_at":{text}}}]}}'))
     assert await helix.last_ad_at(credential, "1") == instant
+
+
+@pytest.fixture
+def key_reader(twitch: TwitchSimulator) -> Credential:
+    token = twitch.consent("mst3k", "client", ["channel:read:stream_key"]).access_token
+    return Credential("client", Sensitive(token))
+
+
+async def test_the_stream_key(
+    helix: Helix, key_reader: Credential, twitch: TwitchSimulator
+) -> None:
+    key = await helix.stream_key(key_reader, channel(twitch))
+    assert key.reveal() == twitch.channels.named("mst3k").stream_key
+    reset = twitch.reset_stream_key("mst3k")
+    assert (await helix.stream_key(key_reader, channel(twitch))).reveal() == reset
+
+
+async def test_a_stream_key_is_refused_without_its_scope_and_to_others(
+    helix: Helix, credential: Credential, key_reader: Credential, twitch: TwitchSimulator
+) -> None:
+    with pytest.raises(Unauthorized, match="Missing scope: channel:read:stream_key"):
+        await helix.stream_key(credential, channel(twitch))
+    with pytest.raises(Unauthorized, match="must match"):
+        await helix.stream_key(key_reader, "1")
+    twitch.expire_access_tokens()
+    with pytest.raises(Unauthorized, match="Invalid OAuth token"):
+        await helix.stream_key(key_reader, channel(twitch))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *STRANGE, {"data": [{"stream_key": ""}]}, {"data": [{"stream_key": 5}]},
+        {"data": [{"stream_key": None}]}, {"data": [{"stream_key": "live_1\n2"}]},
+        {"data": [{"stream_key": "live_ü"}]}, {"data": ["live_1_2"]},
+    ],
+    ids=short,
+)  # fmt: skip
+async def test_a_stream_key_that_is_none_passes(
+    helix: Helix, key_reader: Credential, twitch: TwitchSimulator, body: object
+) -> None:
+    twitch.order_fault(Fault(path=STREAM_KEY, status=200, body=body))
+    with pytest.raises(TransientError, match="GET /streams/key"):
+        await helix.stream_key(key_reader, channel(twitch))
+
+
+KEY_HERE = '{"data": [{"stream_key": "live_1_abcdef"}]}'
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(status=500, body=KEY_HERE), Fault(status=401, body=KEY_HERE),
+        Fault(status=302, body=KEY_HERE), Fault(status=200, body=KEY_HERE[:-1]),
+        Fault(status=200, body=KEY_HERE[9:-1]), Fault(status=200, body='"live_1_abcdef"'),
+        Fault(status=200, body='{"data": "live_1_abcdef"}'),
+        Fault(status=200, body='{"live_1_abcdef": 1}'),
+        Fault(status=200, body='{"data": [{"stream_key": "live_1_abcdef\\n"}]}'),
+        Fault(status=200, body='{"data": [{"stream_key": ["live_1_abcdef"]}]}'),
+    ],
+    ids=short,
+)  # fmt: skip
+async def test_no_failure_shows_the_stream_key(
+    helix: Helix, key_reader: Credential, twitch: TwitchSimulator, fault: Fault
+) -> None:
+    twitch.order_fault(fault)
+    with pytest.raises(TransientError) as failure:
+        await helix.stream_key(key_reader, channel(twitch))
+    told = repr(failure.value) + "".join(traceback.format_exception(failure.value))
+    assert "abcdef" not in told
 
 
 async def test_a_refused_token_a_rate_limit_and_a_failure_are_told_apart(

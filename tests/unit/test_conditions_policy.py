@@ -6,27 +6,33 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from controller.policies.conditions import (
     ChannelFacts,
     Finding,
     RuleFacts,
     channel_findings,
-    ready_of,
+    commercials_ready,
     rule_findings,
 )
-from controller.policies.grants import COMMERCIAL_SCOPE, READ_ADS_SCOPE, Blocked
+from controller.policies.grant_facts import COMMERCIAL_SCOPE, READ_ADS_SCOPE
+from controller.policies.problems import Blocked
+from controller.resources.twitchchannel import STREAM_KEY_SCOPE
 
+NOW = 1_700_000_000.0
+SCOPES = (COMMERCIAL_SCOPE, READ_ADS_SCOPE)
+REMEDY = "let the broadcaster consent anew: kubectl twitch authorize -n tv mst3k"
 CHANNEL = ChannelFacts(
     spec_problem=None,
     suspended=False,
     blocked=None,
     failure=None,
-    token_lives=True,
-    scopes=(COMMERCIAL_SCOPE, READ_ADS_SCOPE),
+    expires_at=NOW + 3600,
+    ending=None,
     refused_input=None,
+    remedy=REMEDY,
+    scopes=SCOPES,
+    wanted_scopes=SCOPES,
     wanted_login=None,
     login="mst3k",
     broadcaster_type="partner",
@@ -46,6 +52,11 @@ RULE = RuleFacts(
 )
 WAITS = Blocked("SecretNotFound", "spec.app.secretRef: Secret app does not exist", human=False)
 HUMAN = Blocked("ClientRejected", "spec.app.secretRef: correct client-secret", human=True)
+ENDING = Blocked("AuthorizationRevoked", f"Twitch answered 401: {REMEDY}", human=True)
+USED = Blocked("AuthorizationRevoked", f"the code was used before: {REMEDY}", human=True)
+PENDING = Blocked("AuthorizationPending", "let the broadcaster type ABCD-EFGH", human=False)
+KEY_WAITS = Blocked("TransientError", "spec.streamKeySecretName: it is tried again", human=False)
+KEY_SCOPE = Blocked("ScopeMissing", f"spec.streamKeySecretName: {REMEDY}", human=True)
 
 
 def by_type(findings: tuple[Finding, ...]) -> dict[str, Finding]:
@@ -73,6 +84,7 @@ def summary(found: dict[str, Finding]) -> tuple[str, str, str, str]:
 
 FINE, SLEEPS = ("True", "False", "False"), ("False", "False", "False")
 WAITING, STALLED = ("False", "True", "False"), ("False", "False", "True")
+WARNED = ("True", "False", "True")
 
 
 @pytest.mark.parametrize(
@@ -88,18 +100,24 @@ WAITING, STALLED = ("False", "True", "False"), ("False", "False", "True")
         ({"spec_problem": "spec.app: missing"}, "InvalidSpec", STALLED, "spec.app: missing"),
         ({"blocked": WAITS}, "SecretNotFound", WAITING, "does not exist"),
         ({"blocked": HUMAN}, "ClientRejected", STALLED, "correct client-secret"),
-        ({"token_lives": False, "failure": "Twitch answered 503"}, "TransientError", WAITING,
+        ({"blocked": PENDING}, "AuthorizationPending", WAITING, "type ABCD-EFGH"),
+        ({"blocked": ENDING, "expires_at": None}, "AuthorizationRevoked", STALLED, REMEDY),
+        ({"expires_at": None, "failure": "Twitch answered 503"}, "TransientError", WAITING,
          "Twitch answered 503; it is tried again"),
-        ({"token_lives": False}, "AuthorizationPending", WAITING, "is being fetched"),
+        ({"expires_at": None}, "AuthorizationPending", WAITING, "is being fetched"),
         ({"login": None}, "AuthorizationPending", WAITING, "is being fetched"),
         ({"login": None, "failure": "no answer"}, "AuthorizationPending", WAITING, "no answer"),
-        ({"scopes": (READ_ADS_SCOPE,)}, "ScopeMissing", STALLED, "consent anew"),
+        ({"scopes": (READ_ADS_SCOPE,)}, "ScopeMissing", STALLED, REMEDY),
         ({"scopes": ()}, "ScopeMissing", STALLED, COMMERCIAL_SCOPE),
-        ({"wanted_login": "other"}, "LoginMismatch", STALLED, "correct spec.login"),
+        ({"wanted_login": "other"}, "LoginMismatch", STALLED, f"signed in as other, {REMEDY}"),
         ({"rival": "elder"}, "Conflict", STALLED, "TwitchChannel elder"),
         ({"broadcaster_type": ""}, "NotEligible", STALLED, "neither affiliate nor partner"),
         ({"suspended": True}, "Suspended", SLEEPS, "spec.suspend is true"),
-        ({"suspended": True, "blocked": HUMAN}, "Suspended", SLEEPS, "spec.suspend is true"),
+        ({"suspended": True, "blocked": WAITS}, "Suspended", SLEEPS, "spec.suspend is true"),
+        # What a human must change is to be changed though the channel sleeps or still works.
+        ({"suspended": True, "blocked": HUMAN}, "Suspended", STALLED, "spec.suspend is true"),
+        ({"ending": ENDING}, "Succeeded", WARNED, REMEDY),
+        ({"refused_input": USED}, "Succeeded", WARNED, REMEDY),
     ],
 )  # fmt: skip
 def test_a_channel_is_ready_or_says_why_not(
@@ -149,6 +167,118 @@ def test_authorized_stays_true_where_only_the_channel_is_not_eligible_or_suspend
     assert channel(suspended=True, blocked=HUMAN)["Authorized"].reason == "ClientRejected"
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason", "told"),
+    [
+        ({"ending": ENDING}, "Expiring", "until 2023-11-14T23:13:20Z, and no longer: Twitch answ"),
+        ({"ending": HUMAN}, "Expiring", "correct client-secret"),
+        ({"refused_input": USED}, "InputRefused", "by the former grant; the new one is refused: "),
+        # What ends soon is more pressing than what might have replaced it.
+        ({"refused_input": USED, "ending": ENDING}, "Expiring", "Twitch answered 401"),
+    ],
+)
+def test_a_grant_that_works_warns_of_what_a_human_must_change(
+    changes: dict[str, Any], reason: str, told: str
+) -> None:
+    found = channel(**changes)
+    assert (found["Authorized"].status, found["Authorized"].reason) == ("True", reason)
+    assert found["Authorized"].message.startswith("authorized by mst3k")
+    assert told in found["Authorized"].message
+    assert (found["Ready"].status, found["Stalled"].status) == ("True", "True")
+    assert (found["Stalled"].reason, found["Stalled"].message) == (
+        reason, found["Authorized"].message,
+    )  # fmt: skip
+    assert commercials_ready(replace(CHANNEL, **changes)).status == "True"
+
+
+def test_a_warning_gives_way_to_what_keeps_the_grant_from_being_used() -> None:
+    assert channel(ending=ENDING, expires_at=None)["Authorized"].reason == "AuthorizationPending"
+    assert channel(ending=ENDING, scopes=())["Authorized"].reason == "ScopeMissing"
+    assert channel(refused_input=USED, blocked=HUMAN)["Authorized"].reason == "ClientRejected"
+
+
+@pytest.mark.parametrize(
+    ("scopes", "wanted", "told"),
+    [
+        ((COMMERCIAL_SCOPE,), SCOPES, [READ_ADS_SCOPE, "cannot be confirmed", REMEDY]),
+        ((COMMERCIAL_SCOPE,), (COMMERCIAL_SCOPE,), [READ_ADS_SCOPE, REMEDY]),
+        (SCOPES, (*SCOPES, "user:write:chat", "chat:edit"),
+         ["spec.scopes asks for: chat:edit, user:write:chat", REMEDY]),
+        ((COMMERCIAL_SCOPE,), (*SCOPES, "chat:edit"), [READ_ADS_SCOPE, "chat:edit", REMEDY]),
+    ],
+)  # fmt: skip
+def test_a_scope_that_is_only_wished_for_leaves_the_channel_ready(
+    scopes: tuple[str, ...], wanted: tuple[str, ...], told: list[str]
+) -> None:
+    found = channel(scopes=scopes, wanted_scopes=wanted)
+    assert summary(found) == ("True", "Succeeded", "False", "False")
+    for words in told:
+        assert words in found["Authorized"].message
+        assert words in found["Ready"].message
+
+
+def test_a_grant_that_has_all_that_is_asked_for_says_no_more() -> None:
+    for scopes in (SCOPES, (*SCOPES, "more")):
+        assert channel(scopes=scopes)["Authorized"].message == "authorized by mst3k"
+    # The scope of the stream key is told by a condition of its own.
+    wanted = (*SCOPES, STREAM_KEY_SCOPE)
+    assert channel(wanted_scopes=wanted)["Authorized"].message == "authorized by mst3k"
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "reason", "states"),
+    [
+        ({"stream_key": True}, "True", "Succeeded", FINE),
+        ({"stream_key": False}, "Unknown", "Pending", WAITING),
+        ({"stream_key": False, "stream_key_problem": KEY_WAITS},
+         "False", "TransientError", WAITING),
+        ({"stream_key": False, "stream_key_problem": KEY_SCOPE}, "False", "ScopeMissing", STALLED),
+        ({"stream_key": True, "stream_key_problem": KEY_SCOPE}, "False", "ScopeMissing", STALLED),
+    ],
+)  # fmt: skip
+def test_a_stream_key_that_is_missing_is_told_and_commercials_run(
+    changes: dict[str, Any], status: str, reason: str, states: tuple[str, str, str]
+) -> None:
+    found = channel(**changes)
+    key, ready = found["StreamKeySynced"], found["Ready"]
+    assert (key.status, key.reason) == (status, reason)
+    assert summary(found) == (states[0], reason, states[1], states[2])
+    assert found["Authorized"].status == "True"
+    runs = commercials_ready(replace(CHANNEL, **changes))
+    assert (runs.type, runs.status, runs.reason) == ("Ready", "True", "Succeeded")
+    if ready.status != "True":
+        assert ready.message == f"{key.message}; commercials run"
+
+
+def test_no_stream_key_is_told_of_where_none_is_wanted() -> None:
+    assert "StreamKeySynced" not in channel()
+    assert "StreamKeySynced" not in channel(stream_key_problem=KEY_SCOPE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"suspended": True}, "Suspended"),
+        ({"blocked": HUMAN}, "ClientRejected"),
+        ({"broadcaster_type": ""}, "NotEligible"),
+    ],
+)
+def test_what_keeps_commercials_from_running_comes_before_the_stream_key(
+    changes: dict[str, Any], reason: str
+) -> None:
+    found = channel(stream_key=False, stream_key_problem=KEY_WAITS, **changes)
+    assert found["Ready"].reason == reason
+    assert found["StreamKeySynced"].reason == "TransientError"
+    assert commercials_ready(replace(CHANNEL, **changes)).reason == reason
+
+
+def test_a_channel_may_wait_for_one_thing_and_want_a_human_for_another() -> None:
+    found = channel(ending=ENDING, stream_key=False)
+    assert summary(found) == ("False", "Pending", "True", "True")
+    assert found["Reconciling"].reason == "Pending"
+    assert found["Stalled"].reason == "Expiring"
+
+
 def test_no_fact_of_a_channel_is_about_its_cooldown_so_that_it_stays_ready() -> None:
     assert not any("cool" in name or "eligible" in name for name in CHANNEL.__slots__)
     assert channel()["Ready"].status == "True"
@@ -191,49 +321,3 @@ def test_the_feed_of_a_rule_is_told_whatever_else_is_wrong() -> None:
     assert rule(problem=problem)["FeedConnected"].status == "True"
     assert rule(feed_connected=None)["FeedConnected"].status == "Unknown"
     assert rule(feed_blocked=WAITS)["FeedConnected"].reason == "SecretNotFound"
-
-
-BLOCKED = st.none() | st.sampled_from([WAITS, HUMAN])
-CHANNELS = st.builds(
-    ChannelFacts,
-    spec_problem=st.none() | st.just("spec.x: wrong"),
-    suspended=st.booleans(),
-    blocked=BLOCKED,
-    failure=st.none() | st.just("Twitch answered 503"),
-    token_lives=st.booleans(),
-    scopes=st.lists(st.sampled_from([COMMERCIAL_SCOPE, READ_ADS_SCOPE])).map(tuple),
-    wanted_login=st.none() | st.sampled_from(["mst3k", "other"]),
-    login=st.none() | st.just("mst3k"),
-    broadcaster_type=st.none() | st.sampled_from(["", "affiliate", "partner"]),
-    rival=st.none() | st.just("elder"),
-    live=st.none() | st.booleans(),
-)
-RULES = st.builds(
-    RuleFacts,
-    problem=st.none() | st.just(Blocked("InvalidExpression", "spec.when", human=True)),
-    suspended=st.booleans(),
-    feed_blocked=BLOCKED,
-    feed_connected=st.none() | st.booleans(),
-    feed_reason=st.sampled_from(["TransientError", "AccessDenied", "FeedStale"]),
-    feed_message=st.just("message"),
-    channel=st.just("mst3k"),
-    channel_ready=st.none() | CHANNELS.map(lambda facts: ready_of(channel_findings(facts))),
-)
-
-
-@given(st.one_of(CHANNELS.map(channel_findings), RULES.map(rule_findings)))
-def test_stalled_means_a_human_reconciling_means_waiting_and_never_both(
-    findings: tuple[Finding, ...],
-) -> None:
-    found = by_type(findings)
-    ready, stalled, reconciling = (found[name] for name in ("Ready", "Stalled", "Reconciling"))
-    on = [finding.type for finding in (ready, stalled, reconciling) if finding.status == "True"]
-    assert len(on) == (0 if ready.reason == "Suspended" else 1)
-    assert (stalled.status == "True") == (
-        ready.status != "True" and ready.human and ready.reason != "Suspended"
-    )
-    for finding in findings:
-        assert finding.reason
-        assert finding.reason.isalnum()
-    if ready.status != "True":
-        assert ready.message

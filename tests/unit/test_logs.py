@@ -46,6 +46,7 @@ def logging_as_before() -> Iterator[None]:
         (f"refresh_token={SECRET}&grant_type=x", "refresh_token=***&grant_type=x"),
         (f"/cb?code={SECRET}&scope=a", "/cb?code=***&scope=a"),
         (f"access_token={SECRET}'", "access_token=***'"),
+        (f"?stream_key={SECRET}&x=1", "?stream_key=***&x=1"),
         # Headers
         (f"Authorization: Bearer {SECRET}", "Authorization: Bearer ***"),
         (f"Authorization: OAuth {SECRET}", "Authorization: OAuth ***"),
@@ -59,6 +60,8 @@ def logging_as_before() -> Iterator[None]:
         (f"{{'client-secret': '{SECRET}'}}", "{'client-secret': '***'}"),
         (f"{{'subscribe-key': '{SECRET}'}}", "{'subscribe-key': '***'}"),
         (f"{{'cipher-key': '{SECRET}'}}", "{'cipher-key': '***'}"),
+        (f"{{'stream-key': b'{SECRET}'}}", "{'stream-key': b'***'}"),
+        (f'{{"data":[{{"stream_key":"{SECRET}"}}]}}', '{"data":[{"stream_key":"***"}]}'),
         (f'{{"auth-key": "it\'s {SECRET}"}}', '{"auth-key": "***"}'),
         (f'{{"auth-key": "a\\"b{SECRET}"}}', '{"auth-key": "***"}'),
         (f"{{'auth_key': b'{SECRET}'}}", "{'auth_key': b'***'}"),
@@ -77,6 +80,8 @@ def test_credentials_are_replaced_and_the_rest_stays(text: str, shown: str) -> N
         "spec.authorization.refreshToken.secretKeyRef: Secret grant has no key refresh-token",
         "OAuth error: the token endpoint did not answer /token",
         "the status code=200",
+        "spec.streamKeySecretName: Secret encoder has the key stream-key",
+        "Twitch answered GET /streams/key with 401: Missing scope: channel:read:stream_key",
         'GET /helix/streams "HTTP/1.1 200 OK"',
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from controller.resources.schema import KINDS
+from controller.resources.twitchchannel import TwitchChannelSpec
 
 if TYPE_CHECKING:
     from controller.resources.kind import Kind
@@ -40,10 +41,12 @@ def test_the_examples_refer_to_what_they_bring_along() -> None:
     channels = {channel["metadata"]["name"] for channel in manifests("TwitchChannel")}
 
     for channel in manifests("TwitchChannel"):
-        spec = channel["spec"]
-        grant = spec["authorization"]["refreshToken"]["secretKeyRef"]
-        assert {"client-id", "client-secret"} <= secrets[spec["app"]["secretRef"]["name"]]
-        assert grant["key"] in secrets[grant["name"]]
+        spec = TwitchChannelSpec.from_spec(channel["spec"])
+        given = spec.authorization.secret_key_ref
+        assert {"client-id", "client-secret"} <= secrets[spec.app.secret_ref.name]
+        assert given is None or given.key in secrets[given.name]
+        made = {spec.token_secret_name(channel["metadata"]["name"]), spec.stream_key_secret_name}
+        assert not made & set(secrets)
     for rule in manifests("TriggerRule"):
         spec = rule["spec"]
         assert spec["channelRef"]["name"] in channels

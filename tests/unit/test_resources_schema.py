@@ -112,6 +112,51 @@ def test_defaults_are_written_as_the_resource_writes_them() -> None:
     assert "default" not in property_of(Model, "empty")
 
 
+def test_a_list_can_be_a_set() -> None:
+    class Model(Described):
+        """A model."""
+
+        field: (
+            Annotated[
+                tuple[Name, ...],
+                Field(max_length=3, json_schema_extra={"x-kubernetes-list-type": "set"}),
+            ]
+            | None
+        ) = None
+        """Without repeats, or absent."""
+
+    assert property_of(Model) == {
+        "description": "Without repeats, or absent.",
+        "type": "array",
+        "maxItems": 3,
+        "items": {"type": "string", "maxLength": 8},
+        "x-kubernetes-list-type": "set",
+    }
+
+
+def test_of_fields_that_exclude_each_other_none_is_required() -> None:
+    class Empty(SpecModel):
+        """It has no field, and is written as {}."""
+
+    class Model(SpecModel):
+        """A model."""
+
+        exactly_one_of = ("named", "empty")
+
+        named: Name | None = None
+        """One way."""
+
+        empty: Empty | None = None
+        """Another."""
+
+    schema = structural_schema(Model, "Test")
+
+    assert "required" not in schema
+    assert schema["properties"]["empty"]["type"] == "object"
+    assert "required" not in schema["properties"]["empty"]
+    assert [rule["message"] for rule in schema[RULES]] == ["must have exactly one of: named, empty"]
+
+
 def test_rules_of_a_model_become_rules_of_the_schema() -> None:
     class Model(SpecModel):
         """A model."""

@@ -7,6 +7,7 @@ import pytest
 from controller.resources.common import Condition, InvalidSpec
 from controller.resources.twitchchannel import (
     RECENT_CUES,
+    AuthorizationStatus,
     Broadcaster,
     Commercials,
     RecentCue,
@@ -16,12 +17,19 @@ from controller.resources.twitchchannel import (
 
 
 def spec(**changes: object) -> dict[str, Any]:
-    grant = {"secretKeyRef": {"name": "mst3k-grant", "key": "refresh-token"}}
     return {
         "app": {"secretRef": {"name": "twitch-app"}},
-        "authorization": {"refreshToken": grant},
+        "authorization": {"refreshToken": GRANT},
         **changes,
     }
+
+
+CALLBACK = "http://localhost:3000/auth/twitch/callback"
+GRANT = {"secretKeyRef": {"name": "mst3k-grant", "key": "refresh-token"}}
+CODE = {"secretKeyRef": {"name": "mst3k-code", "key": "code"}, "redirectUri": CALLBACK}
+ONE_WAY_IN = (
+    "spec.authorization: must have exactly one of: refreshToken, authorizationCode, deviceCode"
+)
 
 
 def status() -> TwitchChannelStatus:
@@ -56,9 +64,62 @@ def test_a_spec_has_its_defaults() -> None:
     read = TwitchChannelSpec.from_spec(spec())
 
     assert read.app.secret_ref.name == "twitch-app"
-    assert read.authorization.refresh_token.secret_key_ref.key == "refresh-token"
+    assert read.authorization.secret_key_ref is not None
+    assert read.authorization.secret_key_ref.key == "refresh-token"
     assert read.token.deletion_policy == "Retain"
-    assert (read.login, read.suspend) == (None, False)
+    assert (read.login, read.suspend, read.stream_key_secret_name) == (None, False, None)
+    assert read.wanted_scopes == ("channel:edit:commercial", "channel:read:ads")
+
+
+@pytest.mark.parametrize(
+    ("given", "way", "secret"),
+    [
+        ({"refreshToken": GRANT}, "refreshToken", "mst3k-grant"),
+        ({"authorizationCode": CODE}, "authorizationCode", "mst3k-code"),
+        ({"deviceCode": {}}, "deviceCode", None),
+    ],
+)
+def test_each_way_in_has_its_name_and_its_secret(
+    given: dict[str, Any], way: str, secret: str | None
+) -> None:
+    authorization = TwitchChannelSpec.from_spec(spec(authorization=given)).authorization
+
+    ref = authorization.secret_key_ref
+    assert authorization.way == way
+    assert (ref.name if ref is not None else None) == secret
+
+
+def test_the_redirect_uri_of_a_code_is_kept_letter_by_letter() -> None:
+    odd = "https://Ads.example:8443/call%20back/?a=1&b="
+    given = {"authorizationCode": {**CODE, "redirectUri": odd}}
+    read = TwitchChannelSpec.from_spec(spec(authorization=given)).authorization
+
+    assert read.authorization_code is not None
+    assert read.authorization_code.redirect_uri == odd
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({}, ("channel:edit:commercial", "channel:read:ads")),
+        (
+            {"streamKeySecretName": "encoder"},
+            ("channel:edit:commercial", "channel:read:ads", "channel:read:stream_key"),
+        ),
+        ({"scopes": ["channel:edit:commercial"]}, ("channel:edit:commercial",)),
+        (
+            {
+                "scopes": ["channel:read:stream_key", "channel:edit:commercial"],
+                "streamKeySecretName": "encoder",
+            },
+            ("channel:read:stream_key", "channel:edit:commercial"),
+        ),
+    ],
+)
+def test_a_consent_is_asked_for_what_the_spec_needs_unless_it_says_so(
+    changes: dict[str, Any], wanted: tuple[str, ...]
+) -> None:
+    assert TwitchChannelSpec.from_spec(spec(**changes)).wanted_scopes == wanted
 
 
 def test_the_token_secret_is_named_after_the_channel_unless_it_has_a_name() -> None:
@@ -75,7 +136,31 @@ def test_the_token_secret_is_named_after_the_channel_unless_it_has_a_name() -> N
         ({"app": {}}, "spec.app.secretRef: Field required"),
         ({"app": {"secretRef": {"name": "A"}}}, "spec.app.secretRef.name: must be the name of"),
         ({"login": "MST3K"}, "spec.login: must be a login"),
-        ({"authorization": {}}, "spec.authorization.refreshToken: Field required"),
+        ({"authorization": {}}, ONE_WAY_IN),
+        ({"authorization": {"refreshToken": None}}, ONE_WAY_IN),
+        ({"authorization": {"refreshToken": GRANT, "deviceCode": {}}}, ONE_WAY_IN),
+        ({"authorization": {"authorizationCode": CODE, "deviceCode": {}}}, ONE_WAY_IN),
+        ({"authorization": {"refreshToken": GRANT, "authorizationCode": CODE}}, ONE_WAY_IN),
+        (
+            {"authorization": {"deviceCode": {"interval": 5}}},
+            "spec.authorization.deviceCode.interval: this version",
+        ),
+        (
+            {"authorization": {"authorizationCode": GRANT}},
+            "spec.authorization.authorizationCode.redirectUri: Field required",
+        ),
+        (
+            {"authorization": {"authorizationCode": {**CODE, "redirectUri": "localhost:3000"}}},
+            "spec.authorization.authorizationCode.redirectUri: must be the redirect URI",
+        ),
+        (
+            {"authorization": {"authorizationCode": {**CODE, "redirectUri": CALLBACK + "\n"}}},
+            "spec.authorization.authorizationCode.redirectUri: must be the redirect URI",
+        ),
+        ({"scopes": ["chat:read", "Chat"]}, "spec.scopes[1]: must be a scope as Twitch's"),
+        ({"scopes": ["chat:read chat:edit"]}, "spec.scopes[0]: must be a scope as Twitch's"),
+        ({"scopes": "chat:read"}, "spec.scopes: Input should be a valid tuple"),
+        ({"streamKeySecretName": "A"}, "spec.streamKeySecretName: must be the name of"),
         ({"commercials": {}}, "spec.commercials: this version of the operator has no such field"),
         ({"token": {"deletionPolicy": "Keep"}}, "spec.token.deletionPolicy: Input should be"),
         ({"token": {"secret_name": "x"}}, "spec.token.secret_name: this version"),
@@ -114,6 +199,28 @@ def test_a_status_is_written_in_the_words_of_the_resource_without_what_is_absent
             ],
         },
     }
+
+
+def test_a_consent_under_way_is_shown_until_it_runs_out() -> None:
+    shown = TwitchChannelStatus(
+        last_handled_revoke_at="2021-01-29T09:00:00Z",
+        authorization=AuthorizationStatus(
+            verification_uri="https://www.twitch.tv/activate?device-code=ABCDEFGH",
+            user_code="ABCDEFGH",
+            user_code_expiration_time=1611912393.7,
+        ),
+    )
+
+    written = shown.to_status()
+
+    assert written["lastHandledRevokeAt"] == "2021-01-29T09:00:00Z"
+    assert written["authorization"] == {
+        "scopes": [],
+        "verificationUri": "https://www.twitch.tv/activate?device-code=ABCDEFGH",
+        "userCode": "ABCDEFGH",
+        "userCodeExpirationTime": "2021-01-29T09:26:34Z",
+    }
+    assert TwitchChannelStatus.from_status(written).to_status() == written
 
 
 def test_a_status_comes_back_as_it_was_written() -> None:

@@ -14,11 +14,14 @@ import pytest
 from controller.clients.helix import Credential
 from controller.clients.identity import Application, Tokens
 from controller.feeds.pubnub import PubNubKeys
-from controller.policies.grants import Grant, Import
+from controller.policies.grant_facts import Device, Grant, Holding, Input
+from controller.policies.grants import Import
 from controller.sensitive import Sensitive
 
 SECRET = "abcdef0123456789abcdef"
 IT = Sensitive(SECRET)
+GRANT = Grant(IT, IT, expires_at=1.0, lifetime=1.0, scopes=())
+DEVICE = Device(IT, "ABCD", "https://x", 1.0, 5.0, "id", ())
 
 
 @pytest.mark.parametrize(
@@ -49,8 +52,11 @@ def test_it_prints_as_stars_whatever_prints_it(printed: str) -> None:
         Application("id", IT),
         Tokens(IT, IT, 1.0, ()),
         Credential("id", IT),
-        Grant(IT, IT, 1.0, 1.0, (), ""),
-        Import(IT),
+        GRANT,
+        DEVICE,
+        Holding(GRANT, DEVICE),
+        Input(IT),
+        Import(Input(IT)),
         PubNubKeys(IT, IT, IT),
     ],
     ids=lambda holder: type(holder).__name__,
@@ -69,7 +75,7 @@ def test_it_is_neither_pickled_nor_copied_nor_written_as_json() -> None:
     with pytest.raises(TypeError):
         json.dumps({"token": IT})
     with pytest.raises(TypeError):
-        dataclasses.asdict(Grant(IT, IT, 1.0, 1.0, (), ""))
+        dataclasses.asdict(GRANT)
 
 
 def test_a_traceback_that_shows_locals_does_not_show_it() -> None:

@@ -1,0 +1,87 @@
+"""Where the API server is, found as kubectl does: kubeconfig, context, the Pod's own account."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.request import getproxies
+
+from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.config import ConfigException, load_incluster_config
+from kubernetes.aio.config.kube_config import (
+    KUBE_CONFIG_DEFAULT_LOCATION,
+    list_kube_config_contexts,
+    load_kube_config,
+)
+
+from controller.errors import OperatorError
+
+__all__ = ["find_namespace", "load_configuration"]
+
+_IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
+_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+async def load_configuration(context: str | None = None) -> Configuration:
+    """Find the API server as kubectl does.
+
+    Args:
+        context: Name of a context of the kubeconfig; None: the current one.
+
+    Raises:
+        OperatorError: No usable kubeconfig; the message says where one was looked for.
+    """
+    configuration = Configuration()
+    # To look for a proxy in the environment before each call costs more than the call's own work.
+    configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
+    file = _kubeconfig()
+    try:
+        if file is not None:
+            await load_kube_config(
+                config_file=file,
+                context=context,
+                client_configuration=configuration,
+                persist_config=False,
+            )
+        else:
+            load_incluster_config(client_configuration=configuration)
+    except (ConfigException, OSError) as error:
+        raise _no_cluster(error) from error
+    return configuration
+
+
+def find_namespace(context: str | None = None) -> str:
+    """The namespace that kubectl would take: the context's, the Pod's own, else `default`.
+
+    Args:
+        context: Name of a context of the kubeconfig; None: the current one.
+
+    Raises:
+        OperatorError: No usable kubeconfig, or no such context.
+    """
+    file = _kubeconfig()
+    if file is None:
+        return _NAMESPACE_FILE.read_text().strip() if _NAMESPACE_FILE.exists() else "default"
+    try:
+        contexts, current = list_kube_config_contexts(file)
+    except (ConfigException, OSError) as error:
+        raise _no_cluster(error) from error
+    chosen = next((each for each in contexts if each["name"] == context), current)
+    return str(chosen["context"].get("namespace") or "default")
+
+
+def _kubeconfig() -> str | None:
+    """The kubeconfig, or several as the environment has them; None: the Pod's service account."""
+    given = os.environ.get("KUBECONFIG")
+    default = Path(KUBE_CONFIG_DEFAULT_LOCATION).expanduser()
+    if given or _IN_CLUSTER in os.environ or not default.exists():
+        return given or None
+    return str(default)
+
+
+def _no_cluster(error: Exception) -> OperatorError:
+    given = os.environ.get("KUBECONFIG") or KUBE_CONFIG_DEFAULT_LOCATION
+    return OperatorError(
+        f"no Kubernetes cluster found: {error}. Set KUBECONFIG to a kubeconfig file"
+        f" (looked at {given} and at the Pod's service account)"
+    )

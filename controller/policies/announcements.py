@@ -1,0 +1,94 @@
+"""Which changes of the conditions are worth an Event: what a user would want to have been told.
+
+Only transitions count: what holds or the reason changed. A message that changed alone is told by
+the condition itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from controller.resources.common import Condition
+
+__all__ = ["Announcement", "announcements"]
+
+_AUTHORIZE = "Authorize"
+_RECONCILE = "Reconcile"
+_PENDING = "not authorized yet: the condition Authorized in the status tells what is waited for"
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What an Event says.
+
+    Attributes:
+        type: Warning where something is the matter.
+        reason: CamelCase, for programs.
+        note: For people; the condition's message, which names the remedy, at its full length.
+        action: What the operator was at.
+    """
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    note: str
+    action: str
+
+
+def announcements(
+    before: Iterable[Condition], after: Iterable[Condition]
+) -> tuple[Announcement, ...]:
+    """Tell what became of a resource between two of its statuses.
+
+    Args:
+        before: Conditions as the API server held them; none: the resource is new.
+        after: Conditions as it holds them now.
+    """
+    old = {condition.type: condition for condition in before}
+    new = {condition.type: condition for condition in after}
+    authorized, ready = _changed("Authorized", old, new), _changed("Ready", old, new)
+    told = (
+        _of_authorized(authorized) if authorized is not None else None,
+        _of_ready(ready, old, new) if ready is not None else None,
+    )
+    return tuple(each for each in told if each is not None)
+
+
+def _changed(aspect: str, old: dict[str, Condition], new: dict[str, Condition]) -> Condition | None:
+    """The condition, if it made a transition; whether it is False or Unknown is all the same."""
+    is_, was = new.get(aspect), old.get(aspect)
+    if is_ is None or was is None:
+        return is_
+    same = (is_.status == "True", is_.reason) == (was.status == "True", was.reason)
+    return None if same else is_
+
+
+def _of_authorized(is_: Condition) -> Announcement:
+    if is_.status == "True" and is_.reason == "Succeeded":
+        return Announcement("Normal", "Authorized", is_.message, _AUTHORIZE)
+    if is_.reason == "AuthorizationPending":
+        # The message may have a code to type, which runs out long before the Event is gone.
+        return Announcement("Normal", is_.reason, _PENDING, _AUTHORIZE)
+    # Even where it holds: the former grant serves on, but something is the matter.
+    return Announcement("Warning", is_.reason, is_.message, _AUTHORIZE)
+
+
+def _of_ready(
+    is_: Condition, old: dict[str, Condition], new: dict[str, Condition]
+) -> Announcement | None:
+    authorized, was, stalled = new.get("Authorized"), old.get("Ready"), new.get("Stalled")
+    holds = is_.status == "True"
+    echo = authorized is not None and authorized.message == is_.message
+    if echo and (not holds or _changed("Authorized", old, new) is not None):
+        return None  # told by Authorized, now or before
+    if holds:
+        recovered = was is not None and was.status != "True"
+        return Announcement("Normal", "Ready", is_.message, _RECONCILE) if recovered else None
+    if is_.reason == "Suspended":
+        return Announcement("Normal", is_.reason, is_.message, _RECONCILE)
+    if stalled is not None and (stalled.status, stalled.reason) == ("True", is_.reason):
+        return Announcement("Warning", is_.reason, is_.message, _RECONCILE)
+    return None  # it waits for what may come by itself

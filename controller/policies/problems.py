@@ -1,0 +1,118 @@
+"""What keeps a channel from its grant, in the words that its user reads: reason and remedy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from controller.resources.common import rfc3339
+
+__all__ = [
+    "Blocked",
+    "client_rejected",
+    "code_refused",
+    "consent_anew",
+    "foreign_secret",
+    "left",
+    "missing_secret",
+    "pending",
+    "redirect_refused",
+    "revoked",
+    "token_refused",
+    "type_code",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Nothing can be done until somebody else acts.
+
+    Attributes:
+        reason: CamelCase, for the condition.
+        message: Names the field and the remedy.
+        human: A human must change something that exists (else: waiting for what may come).
+    """
+
+    reason: str
+    message: str
+    human: bool
+
+
+def missing_secret(field: str, name: str, keys: str, command: str = "") -> Blocked:
+    """A Secret that is not there yet; `command` makes it, where one does."""
+    remedy = f"run {command}, or create it with the key {keys}" if command else ""
+    message = f"{field}: Secret {name} does not exist; " + (
+        remedy or f"create it with the key(s) {keys}"
+    )
+    return Blocked("SecretNotFound", message, human=False)
+
+
+def foreign_secret(field: str, name: str) -> Blocked:
+    """A Secret under a name of ours that the operator did not make."""
+    message = (
+        f"{field}: Secret {name} exists and was not made by the operator for this channel; it is"
+        " not touched: delete it, or set another name in a new TwitchChannel"
+    )
+    return Blocked("Conflict", message, human=True)
+
+
+def client_rejected(told: str, name: str) -> Blocked:
+    """Twitch refuses the application."""
+    message = f"{told}. Correct client-id and client-secret in Secret {name} (spec.app.secretRef)"
+    return Blocked("ClientRejected", message, human=True)
+
+
+def redirect_refused(told: str) -> Blocked:
+    """Twitch refuses the redirect URI: the code itself may be good."""
+    message = (
+        f"{told}. Set spec.authorization.authorizationCode.redirectUri to the redirect URI that the"
+        " consent was asked for with, as registered for the application (dev.twitch.tv/console)"
+    )
+    return Blocked("ClientRejected", message, human=True)
+
+
+def code_refused(told: str, remedy: str) -> Blocked:
+    """Twitch takes an authorization code only once, and only for some minutes."""
+    message = (
+        f"{told}. The code was used before, has run out (it lives for minutes), or is another"
+        f" application's: {remedy}"
+    )
+    return Blocked("AuthorizationRevoked", message, human=True)
+
+
+def token_refused(told: str, remedy: str) -> Blocked:
+    """Twitch does not take the refresh token that the user gave."""
+    message = (
+        f"{told}. {_ENDS_GRANTS}: {remedy}, or put a new refresh token into the Secret of"
+        " spec.authorization.refreshToken"
+    )
+    return Blocked("AuthorizationRevoked", message, human=True)
+
+
+def revoked(told: str, remedy: str) -> Blocked:
+    """The grant is dead."""
+    return Blocked("AuthorizationRevoked", f"{told}. {_ENDS_GRANTS}: {remedy}", human=True)
+
+
+def left(remedy: str) -> Blocked:
+    """The grant was revoked because somebody wished it."""
+    message = f"the grant was revoked, as twitch-operator.dev/revokeRequestedAt asked; {remedy}"
+    return Blocked("AuthorizationRevoked", message, human=True)
+
+
+def pending(remedy: str) -> Blocked:
+    """The broadcaster has a code to type."""
+    return Blocked("AuthorizationPending", f"{remedy}; then a new code is shown", human=False)
+
+
+def consent_anew(command: str) -> str:
+    """What to do where the broadcaster's consent is missing."""
+    return f"let the broadcaster consent anew: {command}"
+
+
+def type_code(verification_uri: str, user_code: str, expires_at: float) -> str:
+    """What to do where a device code is shown."""
+    until = rfc3339(round(expires_at))
+    return f"let the broadcaster open {verification_uri} and type {user_code} until {until}"
+
+
+_ENDS_GRANTS = "A changed password or a disconnected app ends every grant"
