@@ -1,0 +1,1 @@
+"""What `authorize` and `revoke` are made of; redirects and outcomes are pure."""

@@ -1,0 +1,67 @@
+"""What the user sees, and what the user types."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+import webbrowser
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["can_type", "on_lines", "open_browser", "readable", "say"]
+
+
+def readable(text: str) -> str:
+    """What others wrote, without what could steer the terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else " " for c in text)
+
+
+def say(text: str) -> None:
+    """Print, at once."""
+    sys.stdout.write(readable(text) + "\n")
+    sys.stdout.flush()
+
+
+def can_type() -> bool:
+    """Whether somebody sits there."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def open_browser(url: str) -> None:
+    """Open an address in the user's browser, as the variable BROWSER says.
+
+    In a thread: some browsers come back only when they are closed.
+    """
+    if url.startswith(("https://", "http://")):
+        _in_background(lambda: webbrowser.open(url))
+
+
+def on_lines(call: Callable[[str | None], object]) -> None:
+    """Have each line that is typed handed to the running event loop; None: there are no more."""
+    loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        rest = b""
+        # Not sys.stdin: its lock, held by a waiting thread, would disturb the end of the process.
+        while data := os.read(0, 4096):
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                loop.call_soon_threadsafe(call, line.decode(errors="replace"))
+        if rest:
+            loop.call_soon_threadsafe(call, rest.decode(errors="replace"))
+        loop.call_soon_threadsafe(call, None)
+
+    _in_background(read)
+
+
+def _in_background(work: Callable[[], object]) -> None:
+    def run() -> None:
+        with suppress(OSError, RuntimeError):  # nobody waits for it any more
+            work()
+
+    threading.Thread(target=run, daemon=True).start()
