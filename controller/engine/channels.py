@@ -86,6 +86,7 @@ class Channel:
         self.stopped = False
         self.status = TwitchChannelStatus.from_status(resource.status)
         self.handled = self.status.last_handled_reconcile_at
+        keeper.revoked_before = self.status.last_handled_revoke_at or ""
         self.arbiter = _arbiter(self.status, started, call_timeout)
         self.resource = resource
         self.spec: TwitchChannelSpec | None = None

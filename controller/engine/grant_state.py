@@ -103,7 +103,7 @@ class GrantState:
         """Take over what another wrote: a former process, or another replica."""
         if _identity(stored) == _identity(self.saved):
             return False
-        left = stored.revoke_request != self.saved.revoke_request
+        left = stored.revoke_request not in ("", self.saved.revoke_request)
         if stored.grant is None and self.saved.grant is not None and not left:
             self.pending = self.saved  # somebody emptied it: what is in hand is written anew
             return False

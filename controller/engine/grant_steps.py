@@ -158,11 +158,27 @@ class GrantSteps:
         except GrantRevoked as error:
             state.refusals[given.key] = problems.token_refused(str(error), remedy)
         else:
+            if stranger := await self._stranger(answer, consent):
+                state.refusals[given.key] = problems.strangers(stranger, consent.login or "")
+                return
             used = given.credential if given.redirect_uri is None else None
             base = replace(state.saved, device=None, input_sha256=given.sha256)
             await self._take(answer, used, base, spec)
             return
         logger.warning("%s: what the input Secret gives is refused", self._key)
+
+    async def _stranger(self, answer: Tokens, consent: Consent) -> str:
+        """Login of somebody else whose consent would take the place of the right one; else ""."""
+        state = self._state
+        grant, user = state.saved.grant, state.user
+        right = user is not None and user.login == consent.login
+        if not right or grant is None or state.dead is not None or grant.expired(time.time()):
+            return ""
+        try:
+            told = await self._identity.validate(answer.access)
+        except OperatorError:
+            return ""  # to be found out once the tokens are kept
+        return told.login if told is not None and told.login != consent.login else ""
 
     async def _refresh(self, app: Application, spec: TwitchChannelSpec) -> None:
         saved = self._state.saved
@@ -228,7 +244,13 @@ class GrantSteps:
             await self._start_device(app, spec, consent)
         elif not isinstance(answer, DeviceWait):
             state.asked = False
-            await self._take(answer, None, replace(state.saved, device=None), spec)
+            without = replace(state.saved, device=None)
+            if stranger := await self._stranger(answer, consent):
+                logger.warning("%s: the consent of %s is not used", self._key, stranger)
+                state.pending = without
+                await self._store(spec)
+            else:
+                await self._take(answer, None, without, spec)
 
     async def _revoke(self, app: Application, spec: TwitchChannelSpec, request: str) -> None:
         """End the tokens at Twitch, then forget them; what was given is not taken again."""

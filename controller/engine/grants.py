@@ -47,6 +47,8 @@ class GrantKeeper:
         remedy: What to do where a consent is missing.
         device: The code that the broadcaster is to type; None: there is none.
         revoke_request: Value of the annotation that asks to end the grant; "": there is none.
+        revoked_before: The last such value that the status tells to have been carried out: the
+            token Secret, which tells it too, may have been lost or restored since.
     """
 
     def __init__(  # noqa: PLR0913 - what it works with
@@ -79,6 +81,7 @@ class GrantKeeper:
         self.remedy = ""
         self.device: Device | None = None
         self.revoke_request = ""
+        self.revoked_before = ""
 
     @property
     def grant(self) -> Grant | None:
@@ -103,7 +106,7 @@ class GrantKeeper:
     @property
     def revoked_for(self) -> str:
         """Value of the last wish to end the grant that was carried out; "": none was."""
-        return self._state.saved.revoke_request
+        return self._state.saved.revoke_request or self.revoked_before
 
     def credential(self) -> Credential | None:
         """What to sign a call with; None: nothing that lives."""
@@ -173,7 +176,8 @@ class GrantKeeper:
 
     @property
     def _leaving(self) -> bool:
-        return self.revoke_request not in ("", self._state.saved.revoke_request)
+        done = ("", self._state.saved.revoke_request, self.revoked_before)
+        return self.revoke_request not in done
 
     async def _work(self, spec: TwitchChannelSpec) -> float | None:
         # The spec may have named others before.
@@ -240,7 +244,7 @@ class GrantKeeper:
             dead=state.dead,
             validated_at=None if state.validate_due else state.last_validation,
             login=state.user.login if state.user is not None else None,
-            revoke_request=self.revoke_request,
+            revoke_request=self.revoke_request if self._leaving else "",
             asked=state.asked,
             polled_at=state.polled_at,
             slower=state.slower,

@@ -265,7 +265,7 @@ def _channel_ready(facts: ChannelFacts, authorized: Finding) -> Finding:
             " channel until it is"
         )
         return Finding("Ready", "False", "NotEligible", message, human=True)
-    return Finding("Ready", "True", "Succeeded", authorized.message)
+    return Finding("Ready", "True", authorized.reason, authorized.message)
 
 
 def _feed(facts: RuleFacts) -> Finding:

@@ -112,7 +112,7 @@ def plan(facts: Facts, now: float, validate_interval: float) -> Plan:
         return Revoke(facts.revoke_request)
     if facts.rejected is not None:
         return _grant_step(facts, now, validate_interval)
-    if isinstance(facts.given, Input) and _is_new(facts, facts.given):
+    if isinstance(facts.given, Input) and _is_new(facts, facts.given) and _is_judged(facts, now):
         return Import(facts.given)
     login = _login_step(facts, now)
     if isinstance(login, StartDevice | PollDevice):
@@ -122,6 +122,13 @@ def plan(facts: Facts, now: float, validate_interval: float) -> Plan:
 
 def _is_new(facts: Facts, given: Input) -> bool:
     return given.sha256 != facts.holding.input_sha256 and given.key not in facts.refusals
+
+
+def _is_judged(facts: Facts, now: float) -> bool:
+    """Whether it is known what a new grant would take the place of: a living one is validated."""
+    grant = facts.holding.grant
+    lives = grant is not None and facts.dead is None and not grant.expired(now)
+    return not lives or facts.validated_at is not None
 
 
 def shown_device(facts: Facts, now: float) -> Device | None:

@@ -17,6 +17,7 @@ __all__ = [
     "pending",
     "redirect_refused",
     "revoked",
+    "strangers",
     "token_refused",
     "type_code",
 ]
@@ -86,6 +87,12 @@ def token_refused(told: str, remedy: str) -> Blocked:
         " spec.authorization.refreshToken"
     )
     return Blocked("AuthorizationRevoked", message, human=True)
+
+
+def strangers(login: str, wanted: str) -> Blocked:
+    """The new consent is of another broadcaster than the one who is wanted, and was."""
+    message = f"it is of {login}, and spec.login is {wanted}: sign in as {wanted} and consent anew"
+    return Blocked("LoginMismatch", message, human=True)
 
 
 def revoked(told: str, remedy: str) -> Blocked:

@@ -63,6 +63,15 @@ async def hand_in(site: Site, station: Station, the_code: str) -> None:
     await site.kubectl.apply(secret(f"{station.name}-code", code=the_code))
 
 
+async def eventually_holds(site: Site, station: Station) -> None:
+    """Wait until the token Secret has tokens (again)."""
+    for _ in range(100):
+        if "access-token" in await stored(site, station):
+            return
+        await asyncio.sleep(0.2)
+    raise AssertionError(await stored(site, station))
+
+
 def exchanges(site: Site, the_code: str) -> int:
     return sum(call.form().get("code") == the_code for call in site.twitch.calls("POST"))
 
@@ -213,6 +222,32 @@ async def test_the_code_of_somebody_else_is_a_mismatch_and_another_is_shown(site
     await site.kubectl.until("tch", "rightful", lambda s: summary(conditions(s)) == FINE, within=60)
 
 
+async def test_the_consent_of_somebody_else_takes_no_good_grants_place(site: Site) -> None:
+    site.new_station("intruder")
+    station = await site.prepare("owner")
+    await site.kubectl.apply(station.channel(login="owner"), station.rule())
+    await site.kubectl.ready("tch/owner", "trule/owner")
+    theirs = site.twitch.consent("intruder", CLIENT_ID, SCOPES)
+    await site.kubectl.apply(secret("owner-grant", refresh_token=theirs.refresh_token))
+    for told in ("it is of intruder, and spec.login is owner", "Invalid refresh token"):
+        status = await site.kubectl.until(
+            "tch", "owner", lambda s: conditions(s)["Ready"]["reason"] == "InputRefused"
+        )
+        found = conditions(status)
+        assert summary(found) == WARNED
+        assert told in found["Ready"]["message"]
+        await site.operators[-1].kill()
+        await site.start_operator()
+        await wish(site, station, "twitch-operator.dev/requestedAt", "again")
+        await site.kubectl.until(
+            "tch", "owner", lambda s: s.get("lastHandledReconcileAt") == "again"
+        )
+    station.publish(message())
+    assert await station.verdicts() == ["Fired"]
+    await station.consent()
+    await site.kubectl.until("tch", "owner", lambda s: summary(conditions(s)) == FINE)
+
+
 # Ends
 
 
@@ -257,6 +292,16 @@ async def test_whoever_leaves_is_revoked_at_twitch_and_comes_back_by_a_new_conse
     await site.operators[-1].kill()
     await site.start_operator()
     await station.until_reason("AuthorizationRevoked")
+    await station.consent()
+    await site.kubectl.ready("tch/leaver")
+    await site.kubectl(
+        "patch", "secret", "leaver-twitch-token", "--type=merge", "-p", '{"data": null}'
+    )
+    await eventually_holds(site, station)
+    await site.operators[-1].kill()
+    await site.kubectl("delete", "secret", "leaver-twitch-token")
+    await site.start_operator()
+    # The tokens are lost with their Secret; the old wish is not carried out a second time.
     await station.consent()
     await site.kubectl.ready("tch/leaver")
     assert station.calls("/oauth2/revoke") == calls

@@ -116,8 +116,8 @@ WARNED = ("True", "False", "True")
         ({"suspended": True, "blocked": WAITS}, "Suspended", SLEEPS, "spec.suspend is true"),
         # What a human must change is to be changed though the channel sleeps or still works.
         ({"suspended": True, "blocked": HUMAN}, "Suspended", STALLED, "spec.suspend is true"),
-        ({"ending": ENDING}, "Succeeded", WARNED, REMEDY),
-        ({"refused_input": USED}, "Succeeded", WARNED, REMEDY),
+        ({"ending": ENDING}, "Expiring", WARNED, REMEDY),
+        ({"refused_input": USED}, "InputRefused", WARNED, REMEDY),
     ],
 )  # fmt: skip
 def test_a_channel_is_ready_or_says_why_not(

@@ -141,7 +141,9 @@ def test_the_next_step_follows_from_the_facts(facts: Facts, step: Plan) -> None:
         (replace(AT_REST, given=OTHER), Import(OTHER)),
         (replace(EXPIRED, given=OTHER), Import(OTHER)),
         (replace(AT_REST, given=OTHER, dead=DEAD), Import(OTHER)),
-        (replace(AT_REST, given=OTHER, validated_at=None), Import(OTHER)),
+        # What it would take the place of is looked at before.
+        (replace(AT_REST, given=OTHER, validated_at=None), Validate()),
+        (replace(EXPIRED, given=OTHER, validated_at=None), Import(OTHER)),
         # A refused one is not tried again, and the former grant goes on.
         (replace(EMPTY, refusals=REFUSED), Rest(None, USED)),
         (replace(AT_REST, given=OTHER, refusals={OTHER.key: USED}), Rest(NOW + HOUR)),
