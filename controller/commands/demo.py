@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import time
 from contextlib import ExitStack
@@ -23,7 +24,9 @@ from controller.sandbox.demo.cast import (
     read_commercials,
     read_resources,
 )
+from controller.sandbox.demo.consent import free_redirect_uri, play_consent
 from controller.sandbox.demo.examples import examples_folder, fill_secrets, short_path, stamp
+from controller.sandbox.demo.hints import hints, own_alias
 from controller.sandbox.demo.outcome import Facts, check_outcome
 from controller.sandbox.demo.script import Script
 from controller.sandbox.demo.table import tables
@@ -31,21 +34,23 @@ from controller.sandbox.stage import Stage, signals_interrupt, write_exports
 from controller.settings import PREFIX
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
 
 __all__ = ["run_demo"]
 
 _TOPIC = "mst3k.playout"
 _GRANTS = {"mst3k": "mst3k-grant", "mst3k_eu": "mst3k-eu-grant"}
 _MESSAGES = ("scte35", "video")
+_BROKEN = "mst3k"  # whose password is changed
 _READY_TIMEOUT = 30  # seconds, as kubectl waits if not told otherwise; two are enough
 _FIRED_TIMEOUT = 10
+_STALLED_TIMEOUT = 20  # a changed password is found by the next validation
 _WIDE = 109  # columns that `kubectl get` of both kinds at once takes
 _TICK = 1.0
 
 _SETTINGS = {
-    # A newcomer who breaks a grant shall not have to wait an hour for the next validation.
-    f"{PREFIX}VALIDATE_INTERVAL": "5s",
+    # A newcomer who sees a grant broken shall not have to wait an hour for the next validation.
+    f"{PREFIX}VALIDATE_INTERVAL": "2s",
     f"{PREFIX}LIVE_CHECK_INTERVAL": "5s",
     f"{PREFIX}SECRET_CHECK_INTERVAL": "5s",
     f"{PREFIX}LOG_FORMAT": "text",  # it is read for errors
@@ -91,7 +96,7 @@ def _raise_curtain(script: Script, stack: ExitStack) -> _Demo:
     script.output(
         f"Kubernetes at {plane.server}\nTwitch     at {stage.twitch}\nPubNub     at {stage.pubnub}"
     )
-    return _Demo(script, stage, operator)
+    return _Demo(script, stage, operator, variables)
 
 
 class _Demo:
@@ -101,14 +106,21 @@ class _Demo:
         script: Tells them.
         stage: Where they happen.
         operator: Whom they are about.
+        variables: The environment of the commands.
     """
 
-    def __init__(self, script: Script, stage: Stage, operator: Operator) -> None:
+    def __init__(
+        self, script: Script, stage: Stage, operator: Operator, variables: Mapping[str, str]
+    ) -> None:
         self._script = script
         self._stage = stage
         self._plane = stage.plane
         self._operator = operator
+        self._variables = variables
+        self._control = f"{stage.twitch}/_sandbox"
         self._examples = examples_folder()
+        self._redirect_uri = free_redirect_uri()
+        self._password_changed: float | None = None
 
     def play(self) -> None:
         """All steps, up to what came of them."""
@@ -118,6 +130,8 @@ class _Demo:
         self._declare()
         self._publish()
         self._show()
+        self._change_password()
+        self._consent_anew()
 
     def judge(self) -> int:
         """Check the outcome, and tell it; returns the exit code."""
@@ -126,6 +140,8 @@ class _Demo:
             commercials=read_commercials(self._stage.twitch),
             log=self._operator.read_log(),
             now=time.time(),
+            broken=_BROKEN,
+            broken_at=self._password_changed,
         )
         checks = check_outcome(facts)
         self._script.step("Is that what had to come of it?")
@@ -140,7 +156,9 @@ class _Demo:
 
     def stay(self) -> None:
         """Tell what else to try, and show the state, until an interrupt."""
-        self._script.say(_hints(self._stage, self._operator.log))
+        aliases = kubectl_alias(self._plane) + own_alias()
+        told = hints(self._stage, self._operator.log, aliases, _TOPIC, self._redirect_uri)
+        self._script.say(told)
         try:
             if self._script.console.is_terminal:
                 self._show_live()
@@ -158,17 +176,17 @@ class _Demo:
 
     def _sign_up(self) -> dict[tuple[str, str], str]:
         """Returns the values for the Secrets, by name and key."""
-        control = f"{self._stage.twitch}/_sandbox"
         self._script.step("Twitch gets an application, and two broadcasters who consent to it")
-        self._post(f"{control}/apps", '{"client_id": "demo", "client_secret": "hush"}')
+        app = {"client_id": "demo", "client_secret": "hush", "redirect_uris": [self._redirect_uri]}
+        self._post("apps", json.dumps(app))
         values = {
             ("twitch-app", "client-id"): "demo",
             ("twitch-app", "client-secret"): "hush",
             ("playout-pubnub", "subscribe-key"): self._stage.subscribe_key,
         }
         for login, secret in _GRANTS.items():
-            self._post(f"{control}/broadcasters", f'{{"login": "{login}"}}')
-            tokens = self._post(f"{control}/broadcasters/{login}/consent", '{"client_id": "demo"}')
+            self._post("broadcasters", f'{{"login": "{login}"}}')
+            tokens = self._post(f"broadcasters/{login}/consent", '{"client_id": "demo"}')
             values[secret, "refresh-token"] = tokens.json()["refresh_token"]
         return values
 
@@ -188,7 +206,7 @@ class _Demo:
         self._script.step("Two channels and two rules are applied, and become Ready")
         channels, rules = (self._examples / name for name in ("channels.yaml", "rules.yaml"))
         self._kubectl("apply", "-f", short_path(channels), "-f", short_path(rules))
-        if not self._wait("--for=condition=Ready", "tch,trule", timeout=_READY_TIMEOUT):
+        if not self._wait("condition=Ready", "tch,trule", "--all", timeout=_READY_TIMEOUT):
             told = self._plane.run_kubectl("get", "tch,trule", "-o", "wide").stdout
             msg = f"not all became Ready within {_READY_TIMEOUT} s; kubectl get tells:\n{told}"
             raise DemoError(msg)
@@ -205,16 +223,44 @@ class _Demo:
 
     def _show(self) -> None:
         self._script.step("What fired, when, and when it may again")
-        self._wait("--for=jsonpath={.status.counts.fired}=1", "trule", timeout=_FIRED_TIMEOUT)
+        fired = "jsonpath={.status.counts.fired}=1"
+        self._wait(fired, "trule", "--all", timeout=_FIRED_TIMEOUT)
         kinds = ["twitchchannels,triggerrules"]
         if self._script.console.is_terminal and self._script.console.width < _WIDE:
             kinds = kinds[0].split(",")
         for kind in kinds:
             self._kubectl("get", kind)
-        url = f"{self._stage.twitch}/_sandbox/commercials"
-        self._script.curl(url)
+        self._script.curl(f"{self._control}/commercials")
         ran = [f"{it['login']}: {it['requested']} s" for it in read_commercials(self._stage.twitch)]
         self._script.output(", ".join(ran) or "none")
+
+    def _change_password(self) -> None:
+        channel = f"tch/{_BROKEN}"
+        self._script.step(f"The broadcaster {_BROKEN} changes the password, and all grants die")
+        self._password_changed = time.time()
+        self._script.output(self._post(f"broadcasters/{_BROKEN}/password").text)
+        if not self._wait("condition=Stalled", channel, timeout=_STALLED_TIMEOUT):
+            msg = f"the channel {_BROKEN} was not Stalled within {_STALLED_TIMEOUT} s"
+            raise DemoError(msg)
+        self._kubectl("get", channel)
+        message = 'jsonpath={.status.conditions[?(@.type=="Ready")].message}'
+        self._kubectl("get", channel, "-o", message)
+
+    def _consent_anew(self) -> None:
+        self._script.step("The broadcaster consents anew, and the channel is Ready again")
+        self._post(f"broadcasters/{_BROKEN}/sign-in")
+        command = ["authorize", _BROKEN, "--no-browser"]
+        redirect = ["--redirect-uri", self._redirect_uri]
+        self._script.command(
+            f"twitch-operator {shlex.join(command)} \\\n    {shlex.join(redirect)}"
+        )
+        folder = self._plane.folder
+        asked, told = play_consent([*command, *redirect], folder, self._variables)
+        self._script.output(asked)
+        self._script.say("(Here the demo does what a browser would do with that address.)", "dim")
+        self._script.output(told)
+        self._wait("condition=Ready", "tch,trule", "--all", timeout=_READY_TIMEOUT)
+        self._kubectl("get", f"tch/{_BROKEN}")
 
     # Staying up
 
@@ -237,7 +283,8 @@ class _Demo:
 
     # Helpers
 
-    def _post(self, url: str, body: str) -> httpx.Response:
+    def _post(self, order: str, body: str = "{}") -> httpx.Response:
+        url = f"{self._control}/{order}"
         self._script.curl(url, shlex.quote(body))
         return post(url, body)
 
@@ -245,9 +292,9 @@ class _Demo:
         self._script.command(shlex.join(["kubectl", *arguments]))
         self._script.output(self._plane.run_kubectl(*arguments, check=True).stdout)
 
-    def _wait(self, condition: str, kinds: str, *, timeout: int) -> bool:
+    def _wait(self, for_what: str, *what: str, timeout: int) -> bool:
         """Run `kubectl wait`, in slices, so that an operator that has ended is noticed."""
-        command = ("wait", condition, kinds, "--all")
+        command = ("wait", f"--for={for_what}", *what)
         self._script.command(shlex.join(["kubectl", *command]))
         deadline = time.monotonic() + timeout
         while True:
@@ -256,41 +303,3 @@ class _Demo:
             if done.returncode == 0 or time.monotonic() > deadline:
                 self._script.output(done.stdout + done.stderr)
                 return done.returncode == 0
-
-
-def _hints(stage: Stage, log: Path) -> str:
-    twitch, pubnub = f"{stage.twitch}/_sandbox", f"{stage.pubnub}/_sandbox"
-    return f"""
-All of it stays up until Ctrl-C. To try, in another terminal:
-
-export KUBECONFIG={stage.plane.kubeconfig}
-{kubectl_alias(stage.plane)}
-# Look around.
-kubectl get tch -o wide
-kubectl describe trule mst3k-eu-ad-assets
-tail -f {log}
-
-# Publish a message of your own. CoolingDown: Twitch takes one every 8 minutes.
-curl {stage.publish_url(_TOPIC)} -d '
-{{"msg_type": "video", "action": "started", "common": {{"unique_id": "mine-1"}},
- "data": {{"asset_id": "Ad_Mine", "rescue_reason": "na", "duration_sec": 60}}}}'
-
-# Break a grant: the broadcaster changes the password.
-curl -X POST {twitch}/broadcasters/mst3k/password
-kubectl wait --for=condition=Stalled tch/mst3k && kubectl describe tch mst3k
-
-# Heal it: a new consent, and its refresh token into the Secret.
-TOKEN=$(curl -s {twitch}/broadcasters/mst3k/consent \\
-    -d '{{"client_id": "demo"}}' | sed 's/.*"refresh_token": "//; s/".*//')
-kubectl patch secret mst3k-grant \\
-    -p '{{"stringData": {{"refresh-token": "'$TOKEN'"}}}}'
-
-# Order faults: PubNub refuses the keys three times, from the next poll on.
-curl {pubnub}/faults \\
-    -d '{{"path": "/v2/subscribe/*", "status": 403, "times": 3}}'
-curl -X POST {pubnub}/drop-polls
-
-# What else they can be told.
-curl {twitch}
-curl {pubnub}
-"""

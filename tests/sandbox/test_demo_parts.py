@@ -5,22 +5,37 @@ from __future__ import annotations
 import copy
 import io
 import json
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 from rich.console import Console
 
+from controller.sandbox.demo.cast import DemoError
+from controller.sandbox.demo.consent import free_redirect_uri, play_consent
 from controller.sandbox.demo.examples import examples_folder, fill_secrets, stamp
 from controller.sandbox.demo.outcome import Facts, check_outcome
 from controller.sandbox.demo.script import Script
 from controller.sandbox.demo.table import tables
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 NOW = 1_790_000_010.0  # 2026-09-21T14:13:30Z
 
 
-def ready(status: str = "True") -> list[dict[str, str]]:
-    return [{"type": "Ready", "status": status, "reason": "Because", "message": "some reason"}]
+BROKEN_AT = 1_790_000_003.5  # 2026-09-21T14:13:23.5Z
+HEALED_AT = "2026-09-21T14:13:27Z"
+
+
+def ready(
+    status: str = "True", authorized: str = "True", since: str = HEALED_AT
+) -> list[dict[str, str]]:
+    return [
+        {"type": "Ready", "status": status, "reason": "Because", "message": "some reason"},
+        {"type": "Authorized", "status": authorized, "lastTransitionTime": since},
+    ]
 
 
 def channel(name: str) -> dict[str, Any]:
@@ -58,6 +73,8 @@ def facts() -> Facts:
         commercials=[{"login": login, "requested": 125} for login in ("mst3k", "mst3k_eu")],
         log="2026-09-21 14:13:20,000 INFO    controller: all ERRORs are forgiven\n",
         now=NOW,
+        broken="mst3k",
+        broken_at=BROKEN_AT,
     )
 
 
@@ -67,18 +84,18 @@ def failed(found: Facts) -> list[str]:
 
 def test_a_demo_that_went_well_passes_every_check() -> None:
     assert failed(facts()) == []
-    assert len(check_outcome(facts())) == 8
+    assert len(check_outcome(facts())) == 9
 
 
 def test_a_second_commercial_is_found_out() -> None:
     found = facts()
-    found = Facts(found.resources, [*found.commercials, found.commercials[0]], found.log, NOW)
+    found = replace(found, commercials=[*found.commercials, found.commercials[0]])
     assert failed(found) == ["Twitch was asked for 2 commercials on mst3k: 125 s, 125 s"]
 
 
 def test_a_commercial_that_never_reached_twitch_is_found_out() -> None:
     found = facts()
-    found = Facts(found.resources, found.commercials[:1], found.log, NOW)
+    found = replace(found, commercials=found.commercials[:1])
     assert failed(found) == ["Twitch was asked for no commercials on mst3k_eu"]
 
 
@@ -106,6 +123,16 @@ def test_a_commercial_that_never_reached_twitch_is_found_out() -> None:
             ready("False"),
             "2 TwitchChannels and 2 TriggerRules, not Ready: TwitchChannel mst3k: some reason",
         ),
+        (
+            ("conditions",),
+            ready(since="2026-09-21T14:13:20Z"),
+            "TwitchChannel mst3k: nothing ended its grant",
+        ),
+        (
+            ("conditions",),
+            ready(authorized="False"),
+            "TwitchChannel mst3k: its grant ended, and there is no other",
+        ),
     ],
 )
 def test_a_status_that_tells_something_else_is_found_out(
@@ -132,8 +159,8 @@ def test_a_rule_that_did_not_fire_is_quoted() -> None:
 def test_resources_without_a_status_fail_the_checks_and_break_nothing() -> None:
     found = facts()
     bare = [{**each, "status": {}} for each in found.resources]
-    assert len(failed(Facts(bare, found.commercials, found.log, NOW))) == 5
-    assert len(failed(Facts([], [], "", NOW))) == 1
+    assert len(failed(replace(found, resources=bare))) == 6
+    assert len(failed(replace(found, resources=[], commercials=[], log=""))) == 1
 
 
 @pytest.mark.parametrize(
@@ -141,7 +168,7 @@ def test_resources_without_a_status_fail_the_checks_and_break_nothing() -> None:
 )
 def test_an_error_in_the_log_is_quoted(line: str) -> None:
     found = facts()
-    assert failed(Facts(found.resources, found.commercials, f"fine\n{line}\n", NOW)) == [
+    assert failed(replace(found, log=f"fine\n{line}\n")) == [
         f"the operator's log has errors, the first: {line}"
     ]
 
@@ -220,3 +247,14 @@ def test_the_tables_draw_resources_that_have_no_status_yet() -> None:
     console.print(tables([{**each, "status": {}} for each in facts().resources], NOW))
     assert "mst3k-eu" in written.getvalue()
     assert "assets" in written.getvalue()
+
+
+def test_a_command_that_asks_for_no_consent_is_told_with_what_it_printed(tmp_path: Path) -> None:
+    variables = {"KUBECONFIG": str(tmp_path / "none")}
+    with pytest.raises(DemoError, match=r"asked for no consent:\n.*none"):
+        play_consent(["authorize", "mst3k", "--no-browser"], tmp_path, variables)
+
+
+def test_each_demo_has_a_redirect_uri_of_its_own() -> None:
+    assert free_redirect_uri().startswith("http://localhost:")
+    assert free_redirect_uri().endswith("/auth/twitch/callback")

@@ -41,12 +41,16 @@ class Facts:
         commercials: What Twitch was asked to run, as simulated Twitch gives it.
         log: The operator's.
         now: Seconds since the epoch.
+        broken: Login of the broadcaster whose password was changed.
+        broken_at: When, in seconds since the epoch; None: it was not.
     """
 
     resources: Sequence[Resource]
     commercials: Sequence[Mapping[str, Any]]
     log: str
     now: float
+    broken: str
+    broken_at: float | None
 
 
 def check_outcome(facts: Facts) -> list[Check]:
@@ -58,6 +62,7 @@ def check_outcome(facts: Facts) -> list[Check]:
         *(_at_twitch(each, facts.commercials) for each in channels),
         *(_channel(each, facts.now) for each in channels),
         *(_rule(each) for each in rules),
+        *(_healed(each, facts.broken_at) for each in channels if _login(each) == facts.broken),
         _log(facts.log),
     ]
 
@@ -86,7 +91,7 @@ def _all_ready(channels: Sequence[Resource], rules: Sequence[Resource]) -> Check
 
 
 def _at_twitch(channel: Resource, commercials: Sequence[Mapping[str, Any]]) -> Check:
-    login = channel["spec"]["login"]
+    login = _login(channel)
     lengths = [each["requested"] for each in commercials if each["login"] == login]
     ran = ", ".join(f"{length} s" for length in lengths)
     count = f"{len(lengths) or 'no'} commercial{'s' if len(lengths) != 1 else ''}"
@@ -121,6 +126,23 @@ def _rule(rule: Resource) -> Check:
     holds = verdicts == ["Fired"] and status.get("counts", {}).get("fired") == 1
     found = "; ".join(told) or "nothing decided"
     return Check(holds, f"TriggerRule {rule['metadata']['name']}: {found}")
+
+
+def _healed(channel: Resource, broken_at: float | None) -> Check:
+    """The conditions tell when the grant was there again, to the second."""
+    text = f"TwitchChannel {channel['metadata']['name']}: "
+    authorized = condition(channel, "Authorized")
+    since = epoch(authorized.get("lastTransitionTime"))
+    if broken_at is None or since is None or since < int(broken_at):
+        return Check(False, text + "nothing ended its grant")
+    if authorized["status"] != "True":
+        return Check(False, f"{text}its grant ended, and there is no other")
+    return Check(True, f"{text}consented anew {since - broken_at:.0f} s after its grant had ended")
+
+
+def _login(channel: Resource) -> str:
+    login: str = channel["spec"]["login"]
+    return login
 
 
 def _log(log: str) -> Check:

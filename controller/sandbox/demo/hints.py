@@ -1,0 +1,67 @@
+"""What to try once the demo has been seen: commands for another terminal."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from controller.sandbox.stage import Stage
+
+__all__ = ["hints", "own_alias"]
+
+_OWN = "twitch-operator"
+
+
+def own_alias() -> str:
+    """A line for a shell that does not find this program, as in a checkout; empty where it does."""
+    script = Path(sys.executable).parent / _OWN
+    return "" if shutil.which(_OWN) or not script.exists() else f"alias {_OWN}={script}\n"
+
+
+def hints(stage: Stage, log: Path, aliases: str, topic: str, redirect_uri: str) -> str:
+    """The commands, for a POSIX shell.
+
+    Args:
+        stage: Where it happens; its folder has the file `env`.
+        log: The operator's.
+        aliases: Lines by which the shell finds kubectl and this program.
+        topic: Of the playout messages.
+        redirect_uri: As the application registered it.
+    """
+    twitch, pubnub = f"{stage.twitch}/_sandbox", f"{stage.pubnub}/_sandbox"
+    return f"""
+All of it stays up until Ctrl-C. To try, in another terminal:
+
+. {stage.plane.folder / "env"}
+{aliases}
+# Look around.
+kubectl get tch -o wide
+kubectl describe trule mst3k-eu-ad-assets
+tail -f {log}
+
+# Publish a message of your own. CoolingDown: Twitch takes one every 8 minutes.
+curl {stage.publish_url(topic)} -d '
+{{"msg_type": "video", "action": "started", "common": {{"unique_id": "mine-1"}},
+ "data": {{"asset_id": "Ad_Mine", "rescue_reason": "na", "duration_sec": 60}}}}'
+
+# Break a grant: the broadcaster disconnects the application.
+curl {twitch}/broadcasters/mst3k/disconnect \\
+    -d '{{"client_id": "demo"}}'
+kubectl wait --for=condition=Stalled tch/mst3k && kubectl describe tch mst3k
+
+# Heal it: a new consent. At the browser sits mst3k, who agrees to whoever asks.
+twitch-operator authorize mst3k \\
+    --redirect-uri {redirect_uri}
+
+# Order faults: PubNub refuses the keys three times, from the next poll on.
+curl {pubnub}/faults \\
+    -d '{{"path": "/v2/subscribe/*", "status": 403, "times": 3}}'
+curl -X POST {pubnub}/drop-polls
+
+# What else they can be told.
+curl {twitch}
+curl {pubnub}
+"""
