@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from controller.clients.http import json_of, text_of
+from controller.clients.http import json_of, shown, text_of
 from controller.errors import RateLimited, TransientError
 from controller.events import Answer, AnswerKind
 from controller.sensitive import Sensitive
@@ -156,7 +156,7 @@ class Helix:
             return Answer(AnswerKind.NOT_SENT, f"Twitch was not reached: {type(error).__name__}")
         except (httpx.HTTPError, TimeoutError) as error:
             return Answer(AnswerKind.NO_ANSWER, f"Twitch did not answer: {type(error).__name__}")
-        return _commercial_answer(response)
+        return _commercial_answer(response, credential.access)
 
     async def _get(
         self, path: str, credential: Credential, query: list[tuple[str, str]]
@@ -169,7 +169,7 @@ class Helix:
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, TimeoutError) as error:
             msg = f"Twitch did not answer GET {path}: {type(error).__name__}"
             raise TransientError(msg) from error
-        text = text_of(response)
+        text = text_of(response, credential.access)
         told = f"Twitch answered GET {path} with {response.status_code}" + (text and f": {text}")
         if response.status_code == 401:
             raise Unauthorized(told)
@@ -185,11 +185,11 @@ class Helix:
         return data if isinstance(data, list) else []
 
 
-def _commercial_answer(response: httpx.Response) -> Answer:
-    status, text = response.status_code, text_of(response)
+def _commercial_answer(response: httpx.Response, access: Sensitive) -> Answer:
+    status, text = response.status_code, text_of(response, access)
     lower = text.lower()
     if response.is_success:
-        return _accepted(response)
+        return _accepted(response, access)
     told = f"Twitch answered {status}: {text}" if text else f"Twitch answered {status}"
     if status == 429 and response.headers.get("Ratelimit-Remaining") == "0":
         return Answer(AnswerKind.RATE_LIMITED, told, retry_after=_until_reset(response))
@@ -205,7 +205,7 @@ def _commercial_answer(response: httpx.Response) -> Answer:
     return Answer(AnswerKind.REFUSED, told)
 
 
-def _accepted(response: httpx.Response) -> Answer:
+def _accepted(response: httpx.Response, access: Sensitive) -> Answer:
     # A 2xx is acceptance whatever its body holds: the cooldown burns, and a repeat would be wrong.
     try:
         entry = json_of(response)["data"][0]
@@ -216,7 +216,7 @@ def _accepted(response: httpx.Response) -> Answer:
     message, retry_after = entry.get("message"), entry.get("retry_after")
     return Answer(
         AnswerKind.ACCEPTED,
-        message[:300] if isinstance(message, str) else "",
+        shown(message, access) if isinstance(message, str) else "",
         retry_after=_number(retry_after),
     )
 

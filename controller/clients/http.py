@@ -5,15 +5,17 @@ from __future__ import annotations
 import importlib.metadata
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, quote_plus
 
 import httpx
 
 if TYPE_CHECKING:
     import ssl
 
+    from controller.sensitive import Sensitive
     from controller.settings import Settings
 
-__all__ = ["json_of", "new_http_client", "text_of"]
+__all__ = ["json_of", "message_of", "new_http_client", "shown", "text_of"]
 
 _MAX_TEXT = 300
 
@@ -58,11 +60,29 @@ def json_of(response: httpx.Response) -> Any:  # noqa: ANN401 - JSON
         raise ValueError(msg) from None
 
 
-def text_of(response: httpx.Response) -> str:
-    """The `message` of Twitch's error body, shortened; never the body itself."""
+def text_of(response: httpx.Response, *sent: Sensitive | None) -> str:
+    """The `message` of Twitch's error body, shortened; never the body, nor what was `sent`."""
+    return shown(message_of(response), *sent)
+
+
+def message_of(response: httpx.Response) -> str:
+    """The whole `message` of Twitch's error body, for nobody's eyes: it may quote what was sent."""
     try:
         body = json_of(response)
     except ValueError:
         return ""
     message = body.get("message") if isinstance(body, dict) else None
-    return message[:_MAX_TEXT] if isinstance(message, str) else ""
+    return message if isinstance(message, str) else ""
+
+
+def shown(text: str, *sent: Sensitive | None) -> str:
+    """A text of Twitch's for other eyes: shortened, with `***` for each credential that was sent.
+
+    A credential is found as it is, and as it stands in a URL or a form.
+    """
+    spellings: set[str] = set()
+    for value in (credential.reveal() for credential in sent if credential):
+        spellings |= {value, quote(value), quote(value, safe=""), quote_plus(value)}
+    for spelling in sorted(spellings, key=len, reverse=True):  # one may be a part of another
+        text = text.replace(spelling, "***")
+    return text[:_MAX_TEXT]  # cut last: the credentials must be whole to be found

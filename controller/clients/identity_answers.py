@@ -8,9 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
-from urllib.parse import quote, quote_plus
 
-from controller.clients.http import json_of
+from controller.clients.http import json_of, message_of, shown
 from controller.errors import (
     ClientRejected,
     CodeRefused,
@@ -23,8 +22,6 @@ from controller.errors import (
 from controller.sensitive import Sensitive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     import httpx
 
 __all__ = [
@@ -45,7 +42,6 @@ _LIFETIME = 3600.0
 _LONGEST_LIFETIME = 366 * 86_400.0
 _DEVICE_LIFETIME = 1800.0
 _DEVICE_INTERVAL = 5.0
-_MAX_TEXT = 300
 _ABOUT_CLIENT = ("invalid client", "client secret", "client id", "client does not exist")
 
 
@@ -115,10 +111,10 @@ class DeviceWait(Enum):
 
 def refusal(response: httpx.Response, *sent: Sensitive | None) -> OperatorError:
     """The error that an answer other than 200 stands for; `sent` is never quoted in it."""
-    status, message = response.status_code, _message(response)
+    status, message = response.status_code, message_of(response)
     told = f"Twitch answered {status}"
     if message:
-        told += f": {_without(message, sent)[:_MAX_TEXT]}"  # cut last: it must find them whole
+        told += f": {shown(message, *sent)}"
     if status == 429:
         return RateLimited(told, retry_after=_retry_after(response))
     if status >= 500 or not is_twitch(response):
@@ -142,7 +138,7 @@ def refusal_of_code(
     error = refusal(response, code, secret)
     if isinstance(error, RateLimited) or response.status_code >= 500 or not is_twitch(response):
         return error
-    text = _message(response).lower()
+    text = message_of(response).lower()
     if "redirect" in text:
         return RedirectRefused(str(error))
     if "code" in text or isinstance(error, GrantRevoked):
@@ -174,32 +170,12 @@ def parse_device_wait(response: httpx.Response) -> DeviceWait | None:
     """Why there are no tokens for a device code; None: the answer says something else."""
     if response.status_code != 400 or not is_twitch(response):
         return None
-    text = _message(response).lower()
+    text = message_of(response).lower()
     for wait in DeviceWait:
         if wait.value in text:
             return wait
     # "invalid device code": used, or run out
     return DeviceWait.EXPIRED if "device code" in text or "device_code" in text else None
-
-
-def _message(response: httpx.Response) -> str:
-    """The `message` of Twitch's error body, for nobody's eyes: it may quote what was sent."""
-    try:
-        body = json_of(response)
-    except ValueError:
-        return ""
-    message = body.get("message") if isinstance(body, dict) else None
-    return message if isinstance(message, str) else ""
-
-
-def _without(text: str, credentials: Iterable[Sensitive | None]) -> str:
-    """The text with `***` for each credential, as it is or as it stands in a URL or a form."""
-    spellings = set()
-    for value in (credential.reveal() for credential in credentials if credential):
-        spellings |= {value, quote(value), quote(value, safe=""), quote_plus(value)}
-    for spelling in sorted(spellings, key=len, reverse=True):  # one may be a part of another
-        text = text.replace(spelling, "***")
-    return text
 
 
 def is_twitch(response: httpx.Response) -> bool:

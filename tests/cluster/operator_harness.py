@@ -38,6 +38,7 @@ ROOT = Path(__file__).parents[2]
 CRDS = ROOT / "crds"
 CLIENT_ID = "an-application"
 SCOPES = ("channel:edit:commercial", "channel:read:ads")
+_CREDENTIAL_FIELDS = ("client_secret", "code", "device_code", "refresh_token", "token")
 _SETTINGS = {
     "SECRET_CHECK_INTERVAL": "1s",
     "MISSING_SECRET_CHECK_INTERVAL": "1s",
@@ -160,13 +161,17 @@ class Site:
 
     def credentials(self) -> set[str]:
         """Every credential that was in use: what Twitch gave and got, and PubNub's key."""
+        twitch = self.twitch
         used = {self.client_secret, self.subscribe_key}
-        used |= self.twitch.grants._by_access.keys() | self.twitch.grants._by_refresh.keys()
-        for call in self.twitch.journal:
+        used |= twitch.grants._by_access.keys() | twitch.grants._by_refresh.keys()
+        used |= twitch.logins._codes.keys() | twitch.logins._devices.keys()
+        used |= {each.stream_key for each in twitch.channels.all()}
+        used |= {app.secret for app in twitch.grants.apps() if app.secret}
+        for call in twitch.journal:
             form = call.form()
-            found = (call.token("bearer", "oauth"), form.get("refresh_token"))
-            used.update(each for each in (*found, form.get("client_secret")) if each)
-        return used
+            used |= {form.get(name, "") for name in _CREDENTIAL_FIELDS}
+            used.add(call.token("bearer", "oauth"))
+        return used - {""}
 
 
 @dataclass(frozen=True)

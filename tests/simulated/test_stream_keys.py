@@ -114,8 +114,7 @@ async def kube(control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> 
 def crds(control_plane: ControlPlane) -> None:
     apply = ("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
     control_plane.run_kubectl(*apply, check=True)
-    name = "crd/twitchchannels.twitch-operator.dev"
-    control_plane.run_kubectl("wait", "--for=condition=Established", name, check=True)
+    control_plane.until_established("crd/twitchchannels.twitch-operator.dev")
 
 
 @pytest.fixture
