@@ -160,9 +160,7 @@ async def open_stage() -> AsyncIterator[Stage]:
         say("starting a control plane and the simulators")
         with await asyncio.to_thread(controlplane.start, audit_log=log) as plane:
             await asyncio.to_thread(plane.run_kubectl, "apply", "-f", str(_CRDS), check=True)
-            await asyncio.to_thread(
-                plane.run_kubectl, "wait", "--for=condition=Established", "crd", "--all", check=True
-            )
+            await asyncio.to_thread(plane.until_established, "crd", "--all")
             async with (
                 connect(plane.kubeconfig) as cluster,
                 running(

@@ -70,7 +70,7 @@ def install_crds(plane: ControlPlane) -> str:
     stream = "---\n".join(crd_manifests().values())
     applied = plane.run_kubectl("apply", "--server-side", "-f", "-", input=stream, check=True)
     names = [f"crd/{kind.plural}.{GROUP}" for kind in KINDS]
-    plane.run_kubectl("wait", "--for=condition=Established", *names, check=True)
+    plane.until_established(*names)
     return applied.stdout
 
 

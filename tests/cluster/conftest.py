@@ -23,7 +23,7 @@ def cluster(control_plane: ControlPlane) -> ControlPlane:
         "apply", "--server-side", "--force-conflicts", "-f", str(CRDS), check=True
     )
     names = [f"crd/{kind}.twitch-operator.dev" for kind in ("twitchchannels", "triggerrules")]
-    control_plane.run_kubectl("wait", "--for=condition=Established", *names, check=True)
+    control_plane.until_established(*names)
     return control_plane
 
 

@@ -46,7 +46,7 @@ def crds(control_plane: ControlPlane) -> None:
         "apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"), check=True
     )
     names = [f"crd/{kind.plural}.{GROUP}" for kind in KINDS]
-    control_plane.run_kubectl("wait", "--for=condition=Established", *names, check=True)
+    control_plane.until_established(*names)
 
 
 def resource(kind: str, name: str, **parts: object) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["ControlPlane", "start", "use_existing"]
+
+_ESTABLISHED = "--for=condition=Established"
+_ESTABLISHED_TIMEOUT = 30.0
 
 
 @dataclass
@@ -69,6 +73,23 @@ class ControlPlane:
                 "and deleted namespaces stay Terminating"
             )
         return text
+
+    def until_established(self, *crds: str) -> None:
+        """Wait until custom resources are served.
+
+        Args:
+            crds: Such as `"crd/twitchchannels.twitch-operator.dev"`, or `"crd", "--all"`.
+
+        Raises:
+            ControlPlaneError: They are not, after half a minute; the message has what kubectl said.
+        """
+        deadline = time.monotonic() + _ESTABLISHED_TIMEOUT
+        # A CRD that was made just now has `conditions: null`, which kubectl takes for an error.
+        while (done := self.run_kubectl("wait", _ESTABLISHED, *crds, timeout=60)).returncode != 0:
+            if time.monotonic() > deadline:
+                msg = f"the CRDs are not served: {done.stderr.strip()}"
+                raise ControlPlaneError(msg)
+            time.sleep(0.1)
 
     def run_kubectl(
         self,
