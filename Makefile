@@ -55,6 +55,11 @@ sandbox: .venv/.installed ## run a control plane and simulated Twitch and PubNub
 test: .venv/.installed ## run all tests (ARGS=… for pytest, WORKERS=0: one process)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
+.PHONY: soak
+soak: .venv/.installed ## the long tests: 200 kills in the middle of refreshes, 1,000 tokens that expire at once
+	@TWITCH_OPERATOR_TEST_KILLS=200 TWITCH_OPERATOR_TEST_CHANNELS=1000 $(BIN)/python -m pytest -s \
+		tests/cluster/test_grant_kills.py tests/cluster/test_grant_many.py $(ARGS)
+
 .PHONY: lint
 lint: .venv/.installed ## check format, lint, types and the direction of imports
 	@$(BIN)/ruff format --check $(SOURCES)
