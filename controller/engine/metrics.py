@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from controller.events import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["Metrics"]
 
@@ -16,86 +21,53 @@ RESULTS = ("matched", "fired", "skipped", "failed")
 _TOLD = ("posted", "repeated")
 _UNTOLD = ("overflow", "expired", "forbidden", "gone", "refused")
 
+M = TypeVar("M", Counter, Gauge)
+
 
 class Metrics:
     """All series of one operator; they are exact where the counts of a status are best effort."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.events = Counter(
-            "twitch_operator_feed_events",
-            "Messages of the feeds that are events.",
-            registry=self.registry,
+        counter, gauge = partial(self._make, Counter), partial(self._make, Gauge)
+        self.events = counter("feed_events", "Messages of the feeds that are events.")
+        self.malformed = counter(
+            "feed_malformed_messages", "Messages of the feeds that are no events, and were dropped."
         )
-        self.malformed = Counter(
-            "twitch_operator_feed_malformed_messages",
-            "Messages of the feeds that are no events, and were dropped.",
-            registry=self.registry,
-        )
-        self.rule_events = Counter(
-            "twitch_operator_rule_events",
+        self.rule_events = counter(
+            "rule_events",
             "Events of a rule by what became of them.",
             ["namespace", "rule", "result"],
-            registry=self.registry,
         )
-        self.decisions = Counter(
-            "twitch_operator_decisions",
-            "Decisions by verdict.",
-            ["verdict"],
-            registry=self.registry,
-        )
+        self.decisions = counter("decisions", "Decisions by verdict.", ["verdict"])
         self.cue_to_call = Histogram(
             "twitch_operator_cue_to_call_seconds",
             "From the receipt of an event to the call to Twitch.",
             buckets=_BUCKETS,
             registry=self.registry,
         )
-        self.credential_expiration = Gauge(
-            "twitch_operator_credential_expiration_timestamp_seconds",
+        self.credential_expiration = gauge(
+            "credential_expiration_timestamp_seconds",
             "When a channel's access token expires.",
             ["namespace", "channel"],
-            registry=self.registry,
         )
-        self.token_refreshes = Counter(
-            "twitch_operator_token_refreshes",
-            "Refresh tokens that were exchanged, by result.",
-            ["result"],
-            registry=self.registry,
+        self.token_refreshes = counter(
+            "token_refreshes", "Refresh tokens that were exchanged, by result.", ["result"]
         )
-        self.token_validations = Counter(
-            "twitch_operator_token_validations",
-            "Validations of access tokens, by result.",
-            ["result"],
-            registry=self.registry,
+        self.token_validations = counter(
+            "token_validations", "Validations of access tokens, by result.", ["result"]
         )
-        self.last_poll = Gauge(
-            "twitch_operator_feed_last_poll_timestamp_seconds",
+        self.last_poll = gauge(
+            "feed_last_poll_timestamp_seconds",
             "When the feed that is longest without a completed poll completed one.",
-            registry=self.registry,
         )
-        self.status_writes = Counter(
-            "twitch_operator_status_writes",
-            "Writes of a status by result.",
-            ["kind", "result"],
-            registry=self.registry,
+        self.status_writes = counter(
+            "status_writes", "Writes of a status by result.", ["kind", "result"]
         )
-        self.kubernetes_events = Counter(
-            "twitch_operator_kubernetes_events",
-            f"Kubernetes Events by what became of them: {' or '.join(_TOLD)}, else dropped.",
-            ["result"],
-            registry=self.registry,
-        )
-        self.loop_lag = Gauge(
-            "twitch_operator_loop_lag_seconds",
-            "How late the event loop ran what was due.",
-            registry=self.registry,
-        )
-        build = Gauge(
-            "twitch_operator_build_info",
-            "Always 1; the labels tell the build.",
-            ["version", "python"],
-            registry=self.registry,
-        )
+        told = f"Kubernetes Events by what became of them: {' or '.join(_TOLD)}, else dropped."
+        self.kubernetes_events = counter("kubernetes_events", told, ["result"])
+        self.loop_lag = gauge("loop_lag_seconds", "How late the event loop ran what was due.")
+        build = gauge("build_info", "Always 1; the labels tell the build.", ["version", "python"])
         version = importlib.metadata.version("twitch-operator")
         build.labels(version, platform.python_version()).set(1)
         for verdict in Verdict:
@@ -106,6 +78,9 @@ class Metrics:
             self.token_validations.labels(result)
         for result in (*_TOLD, *_UNTOLD):
             self.kubernetes_events.labels(result)
+
+    def _make(self, kind: type[M], name: str, text: str, labels: Sequence[str] = ()) -> M:
+        return kind(f"twitch_operator_{name}", text, labels, registry=self.registry)
 
     def add_rule(self, namespace: str, rule: str) -> None:
         """Begin the series of a rule at zero."""
