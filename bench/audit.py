@@ -54,6 +54,8 @@ class AuditLog:
                 entry = json.loads(line)
                 if entry["verb"] not in _WRITES or entry["user"]["username"].startswith("system:"):
                     continue
+                if "dryRun=" in entry["requestURI"]:
+                    continue  # a rehearsal writes nothing
                 target = entry.get("objectRef") or {}
                 if target.get("namespace", namespace) != namespace:
                     continue
