@@ -5,26 +5,28 @@ refresh tokens of confidential clients always (or never), leaves out `scope`, `e
 `interval` where it may, tells scopes as a text or a list, words and cases its messages in its own
 way, quotes in them what it was sent, adds fields, sends chunks, and hangs up after each answer.
 What it holds to is the state: codes and one-time tokens are good once, and dead grants stay dead.
+Calls for a commercial can be spoiled to order: see `other_ads`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
+import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from aiohttp import web
 
-from tests.other_identity import CALLBACK, Grant, OtherIdentity, Refused, Tokens
+from tests.other_ads import Commercial, CommercialCall, OtherAds, own
+from tests.other_identity import CALLBACK, Grant, Refused, Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 __all__ = ["CALLBACK", "Commercial", "OtherTwitch", "TokenCall", "Tokens"]
 
-_COOLDOWN = 480.0  # seconds
 _CREDENTIALS = ("refresh_token", "code", "device_code", "token", "client_secret")
 
 
@@ -38,23 +40,12 @@ class TokenCall:
     status: int
 
 
-@dataclass(frozen=True)
-class Commercial:
-    """One that ran: for whom, the seconds asked for, and when (since the epoch)."""
-
-    login: str
-    length: int
-    time: float
-
-
-class OtherTwitch(OtherIdentity):
+class OtherTwitch(OtherAds):
     """Identity and Helix on a free port of loopback; an async context manager."""
 
     def __init__(self, *, rotates: bool = True, null_scopes: bool = False) -> None:
         super().__init__(rotates=rotates, null_scopes=null_scopes)
         self.token_calls: list[TokenCall] = []
-        self.commercials: list[Commercial] = []
-        self._ads_told = 0
         self._runner: web.AppRunner | None = None
         self._url = ""
 
@@ -73,10 +64,10 @@ class OtherTwitch(OtherIdentity):
             ("GET", "/streams", self._streams),
             ("GET", "/streams/key", self._stream_key),
             ("GET", "/channels/ads", self._ads),
-            ("POST", "/channels/commercial", self._commercial),
         ):
             app.router.add_route(method, f"/api{path}", partial(self._helix, act))
-        self._runner = web.AppRunner(app, access_log=None)
+        app.router.add_post("/api/channels/commercial", self._spoiled_commercial)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.05)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         self._url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
@@ -140,9 +131,13 @@ class OtherTwitch(OtherIdentity):
         limits["ratelimit-reset"] = str(int(self.clock()) + 1)
         try:
             grant, _ = self.living(request.headers.get("Authorization", ""), "bearer")
+            until = self.limited_until(grant.user.login)
+            if self.clock() < until:
+                limits |= {"ratelimit-remaining": "0", "ratelimit-reset": str(math.ceil(until))}
+                raise Refused(429, "Slow down")
             if request.headers.get("Client-Id") != grant.app.client_id:
                 raise Refused(401, "Client-Id: another application's")
-            body = await request.json() if request.can_read_body else {}
+            body = await request.json() if request.body_exists else {}
             return _answer(200, {"pagination": {}, "data": act(request, grant, body)}, limits)
         except Refused as no:
             told = {"message": no.message, "status": no.status, "error": "No"}
@@ -170,39 +165,44 @@ class OtherTwitch(OtherIdentity):
     def _stream_key(
         self, request: web.Request, grant: Grant, _body: object
     ) -> list[dict[str, Any]]:
-        _own(grant, request.query.get("broadcaster_id"), "channel:read:stream_key")
+        own(grant, request.query.get("broadcaster_id"), "channel:read:stream_key")
         return [{"stream_key": f"live_{grant.user.id}_{grant.user.stream_key}"}]
 
     def _ads(self, request: web.Request, grant: Grant, _body: object) -> list[dict[str, Any]]:
-        _own(grant, request.query.get("broadcaster_id"), "channel:read:ads")
-        last, self._ads_told = grant.user.last_ad, self._ads_told + 1
-        moment = datetime.fromtimestamp(last, UTC).isoformat()  # with +00:00, and microseconds
-        forms = (moment, int(last), str(int(last))) if last else ("", 0, "0")
-        told = {"preroll_free_time": 0, "last_ad_at": forms[self._ads_told % 3], "duration": "60"}
-        return [told | {"next_ad_at": "", "snooze_refresh_at": "", "snooze_count": "3"}]
+        own(grant, request.query.get("broadcaster_id"), "channel:read:ads")
+        return [self.ad_schedule(grant)]
 
     def _commercial(
         self, _request: web.Request, grant: Grant, body: dict[str, Any]
     ) -> list[dict[str, Any]]:
-        user, length, now = grant.user, body.get("length"), self.clock()
-        _own(grant, body.get("broadcaster_id"), "channel:edit:commercial")
-        if type(length) is not int or length < 1:
-            raise Refused(400, "Missing Required Parameter: length")
-        if not user.live:
-            raise Refused(400, "TO START A COMMERCIAL, THE BROADCASTER MUST BE STREAMING LIVE.")
-        if now < user.last_ad + max(_COOLDOWN, min(length, 180)):
-            raise Refused(429, "Too soon after the one before")
-        if user.type:  # the others get the same answer, and no ad
-            user.last_ad = now
-            self.commercials.append(Commercial(user.login, length, now))
-        return [{"retry_after": _COOLDOWN, "length": length, "message": ""}]
+        own(grant, body.get("broadcaster_id"), "channel:edit:commercial")
+        return [self.start(grant, body.get("length"))]
 
-
-def _own(grant: Grant, broadcaster_id: object, scope: str) -> None:
-    if scope not in grant.scopes:
-        raise Refused(401, f"missing scope: {scope}")
-    if broadcaster_id != grant.user.id:
-        raise Refused(401, "broadcaster_id: not the user of this token")
+    async def _spoiled_commercial(self, request: web.Request) -> web.Response:
+        """A call for a commercial, with the outcome that was ordered for it."""
+        try:
+            grant, _ = self.living(request.headers.get("Authorization", ""), "bearer")
+        except Refused:
+            return await self._helix(self._commercial, request)
+        body, login = await request.json(), grant.user.login
+        call = CommercialCall(self.clock(), login, body.get("length"))
+        self.commercial_calls.append(call)
+        outcome = self.next_outcome(login)
+        if outcome == "slow":
+            await asyncio.sleep(self.slowness)
+        refused = self.refused(outcome)
+        acts = outcome != "lost" and (refused is None or outcome == "error-ran")
+        answer = await self._helix(self._commercial, request) if acts else web.Response()
+        if outcome == "slow-ran":
+            await asyncio.sleep(self.slowness)
+        if outcome in {"lost", "lost-ran"} and request.transport is not None:
+            request.transport.abort()
+            return answer  # reaches nobody
+        if refused is not None:
+            told = {"message": refused.message, "status": refused.status}
+            answer = _answer(refused.status, told, {"ratelimit-remaining": "7"})
+        call.status = answer.status
+        return answer
 
 
 def _answer(

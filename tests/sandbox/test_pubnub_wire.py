@@ -200,6 +200,39 @@ async def test_history_that_is_switched_off_says_so(
     assert "not enabled" in v3.json()["error_message"]
 
 
+async def test_history_is_switched_off_and_on_by_order(
+    pubnub: PubNubSimulator, http: httpx.AsyncClient
+) -> None:
+    pubnub.access.put(KeySet(subscribe_key="other", auth_key="x"))
+    pubnub.publish("a", 1)
+    v3 = f"/v3/history/sub-key/{SUBSCRIBE_KEY}/channel/a"
+    assert (await http.delete("/_sandbox/history?key=other")).status_code == 204
+    assert pubnub.access.find("other") == KeySet(subscribe_key="other", auth_key="x", history=False)
+    assert (await http.get(v3)).status_code == 200
+    await http.delete("/_sandbox/history")
+    assert (await http.get(v3)).status_code == 403
+    await http.post("/_sandbox/history")
+    assert len((await http.get(v3)).json()["channels"]["a"]) == 1
+
+
+async def test_history_is_read_back_page_by_page_with_the_kinds_of_messages(
+    pubnub: PubNubSimulator, http: httpx.AsyncClient
+) -> None:
+    tokens = [pubnub.publish("a", n, kind=4 if n == 1 else 0) for n in range(5)]
+    pubnub.publish("a", "signal", kind=1)
+    v3 = f"/v3/history/sub-key/{SUBSCRIBE_KEY}/channel/a"
+    page: dict[str, str | int] = {
+        "max": 2,
+        "start": tokens[4],
+        "end": tokens[1],
+        "include_message_type": "true",
+    }
+    answer = (await http.get(v3, params=page)).json()["channels"]["a"]
+    assert [each["message"] for each in answer] == [2, 3]
+    answer = (await http.get(v3, params=page | {"start": tokens[2]})).json()["channels"]["a"]
+    assert answer == [{"message": 1, "timetoken": str(tokens[1]), "message_type": 4}]
+
+
 async def test_a_call_without_the_auth_key_is_forbidden(
     pubnub: PubNubSimulator, http: httpx.AsyncClient
 ) -> None:

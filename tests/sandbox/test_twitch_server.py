@@ -93,7 +93,7 @@ async def test_it_remembers_the_last_calls_and_counts_all() -> None:
         assert [call.query for call in twitch.calls()] == ["id=2", "id=3", "id=4"]
         assert twitch.journal.count == 5
         assert [one.ran for one in twitch.commercials] == [32, 33, 34]
-        assert twitch.channels.commercial_count == 5
+        assert twitch.ads.count == 5
 
 
 async def test_a_call_keeps_what_was_sent() -> None:

@@ -42,7 +42,8 @@ kubectl get tch -o wide
 kubectl describe trule mst3k-eu-ad-assets
 tail -f {log}
 
-# Publish a message of your own. CoolingDown: Twitch takes one every 8 minutes.
+# Publish a message of your own. SameBreak: the break of before is still on air.
+# After it, CoolingDown: Twitch takes one every 8 minutes.
 curl {stage.publish_url(topic)} -d '
 {{"msg_type": "video", "action": "started", "common": {{"unique_id": "mine-1"}},
  "data": {{"asset_id": "Ad_Mine", "rescue_reason": "na", "duration_sec": 60}}}}'

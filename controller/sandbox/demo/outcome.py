@@ -19,6 +19,7 @@ COOLDOWN = 480
 """Seconds from one commercial to the next."""
 
 _TOLERANCE = 5  # seconds: instants in a status are whole ones, and a call takes its time
+_RAN = (["Fired"], ["Confirmed"])  # accepted; ten seconds later, Twitch's last_ad_at tells of it
 _LOG_ERROR = re.compile(r" (ERROR|CRITICAL) |^Traceback ")
 
 Resource = dict[str, Any]
@@ -107,7 +108,7 @@ def _channel(channel: Resource, now: float) -> Check:
     if began is None or until is None:
         return Check(False, text + (", ".join(results) or "nothing ran"))
     holds = (
-        results == ["Fired"]
+        results in _RAN
         and ran.get("lastLengthSeconds") == LENGTH
         and abs(until - began - COOLDOWN) <= _TOLERANCE
         and until > now
@@ -123,7 +124,7 @@ def _rule(rule: Resource) -> Check:
         for each in status.get("recentDecisions", ())
     ]
     verdicts = [each["verdict"] for each in status.get("recentDecisions", ())]
-    holds = verdicts == ["Fired"] and status.get("counts", {}).get("fired") == 1
+    holds = verdicts in _RAN and status.get("counts", {}).get("fired") == 1
     found = "; ".join(told) or "nothing decided"
     return Check(holds, f"TriggerRule {rule['metadata']['name']}: {found}")
 

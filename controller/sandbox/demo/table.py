@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["tables"]
 
-_STYLES = {"True": "green", "False": "red", "Fired": "green", "Failed": "red", "Unknown": "yellow"}
+_GOOD, _BAD = ("True", "Fired", "Confirmed"), ("False", "Failed")
+_STYLES = dict.fromkeys(_GOOD, "green") | dict.fromkeys(_BAD, "red") | {"Unknown": "yellow"}
+_CHANNEL = ("CHANNEL", "READY", "LIVE", "LAST-RUN", "LENGTH", "CONFIRMED", "NEXT-OK", "REASON")
+_RULE = ("RULE", "READY", "FEED", "LAST-CUE", "VERDICT", "FIRED", "SKIPPED")
 
 Resource = dict[str, Any]
 
@@ -29,8 +32,7 @@ def tables(resources: Sequence[Resource], now: float | None) -> Group:
         now: Seconds since the epoch: instants are shown as distances from it. None: as the time
             of day in UTC, which does not change by itself.
     """
-    channels = _table("CHANNEL", "READY", "LIVE", "LAST-RUN", "LENGTH", "NEXT-OK", "REASON")
-    rules = _table("RULE", "READY", "FEED", "LAST-CUE", "VERDICT", "FIRED", "SKIPPED")
+    channels, rules = _table(*_CHANNEL), _table(*_RULE)
     for each in resources:
         if each["kind"] == "TwitchChannel":
             channels.add_row(*_channel(each, now))
@@ -55,6 +57,7 @@ def _channel(channel: Resource, now: float | None) -> list[Text]:
         _status(channel, "Live"),
         _when(ran.get("lastStartTime"), now),
         Text(f"{length} s" if length else ""),
+        _when(ran.get("lastConfirmedTime"), now),
         _when(ran.get("nextEligibleTime"), now),
         Text(condition(channel, "Ready").get("reason", "")),
     ]

@@ -51,6 +51,11 @@ class Access:
         keys = self.find(subscribe_key) or KeySet(subscribe_key=subscribe_key)
         self.put(keys.model_copy(update={"denied": denied}))
 
+    def persist(self, subscribe_key: str, *, history: bool) -> None:
+        """Switch message persistence of a subscribe key on or off."""
+        keys = self.find(subscribe_key) or KeySet(subscribe_key=subscribe_key)
+        self.put(keys.model_copy(update={"history": history}))
+
     @staticmethod
     def admits(keys: KeySet, auth_key: str | None) -> bool:
         """Say whether a call that brings this auth key is let through."""

@@ -26,6 +26,8 @@ _ENDPOINTS = {
     "GET /_sandbox/faults": "the faults still to come; POST adds one or a list; DELETE clears them",
     "PUT /_sandbox/keys": "add or replace a key set: subscribe_key, publish_key, auth_key, denied, "
     "history",
+    "DELETE /_sandbox/history": "switch message persistence off: history is refused; POST switches "
+    "it on again; ?key= names the subscribe key",
     "POST /_sandbox/drop-polls": "close the connections of all open long polls",
     "POST /_sandbox/silence": "accept requests and never answer; DELETE answers again",
     "POST /_sandbox/refuse": 'refuse connections for a while: {"seconds": 5}',
@@ -61,6 +63,8 @@ class Control:
                 web.post(CONTROL_PATH + "/faults", self._add_faults),
                 web.delete(CONTROL_PATH + "/faults", self._clear_faults),
                 web.put(CONTROL_PATH + "/keys", self._put_keys),
+                web.post(CONTROL_PATH + "/history", self._history),
+                web.delete(CONTROL_PATH + "/history", self._history),
                 web.post(CONTROL_PATH + "/drop-polls", self._drop_polls),
                 web.post(CONTROL_PATH + "/silence", self._silence),
                 web.delete(CONTROL_PATH + "/silence", self._speak),
@@ -113,6 +117,14 @@ class Control:
             raise _bad_request(error) from None
         self._simulator.access.put(keys)
         return web.json_response(keys.model_dump())
+
+    async def _history(self, request: web.Request) -> web.Response:
+        on = request.method == "POST"
+        if "key" in request.query:
+            self._simulator.persist(request.query["key"], history=on)
+        else:
+            self._simulator.persist(history=on)
+        return web.Response(status=204)
 
     async def _drop_polls(self, _request: web.Request) -> web.Response:
         return web.json_response({"dropped": self._simulator.drop_polls()})

@@ -173,7 +173,8 @@ class Network:
         part = _slice(request, "max", limit=100 if len(channels) == 1 else 25)
         key = keys.subscribe_key
         found = {each: self._store.history(key, each, part) for each in channels}
-        return _answer(wire.history_v3(found))
+        with_types = request.query.get("include_message_type") == "true"
+        return _answer(wire.history_v3(found, with_types=with_types))
 
     def _admit(self, request: web.Request, channels: list[str]) -> KeySet:
         keys = self._access.find(request.match_info["key"])

@@ -165,6 +165,10 @@ class PubNubSimulator:
         """Take a `deny` back."""
         self.access.deny(subscribe_key, denied=False)
 
+    def persist(self, subscribe_key: str = SUBSCRIBE_KEY, *, history: bool = True) -> None:
+        """Switch message persistence on, or (`history=False`) off: history is refused then."""
+        self.access.persist(subscribe_key, history=history)
+
     def drop_polls(self) -> int:
         """Close the connections of all open long polls; return how many there were."""
         return self._polls.drop()

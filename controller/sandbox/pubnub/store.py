@@ -76,6 +76,9 @@ class Slice:
         return -math.inf if end is None else end - 1, math.inf if start is None else start - 1
 
 
+_STORED = (0, 4)  # messages and files: signals and the like are not kept
+
+
 class _Channel:
     def __init__(self, buffer_size: int, history_size: int) -> None:
         self.buffer: deque[Message] = deque(maxlen=buffer_size)
@@ -125,7 +128,7 @@ class Store:
             place = _Channel(self._buffer_size, self._history_size)
             self._channels[subscribe_key, channel] = place
         place.buffer.append(message)
-        if draft.stored and draft.kind == 0:
+        if draft.stored and draft.kind in _STORED:
             place.history.append(message)
         return message
 

@@ -96,12 +96,15 @@ def history_v2(messages: list[Message], *, with_timetokens: bool) -> list[Any]:
     return [items, *ends]
 
 
-def history_v3(channels: dict[str, list[Message]]) -> dict[str, Any]:
+def history_v3(channels: dict[str, list[Message]], *, with_types: bool) -> dict[str, Any]:
     """Answer a v3 history call; channels without messages are left out."""
+
+    def item(message: Message) -> dict[str, Any]:
+        told = {"message": message.draft.payload, "timetoken": str(message.timetoken)}
+        return told | ({"message_type": message.draft.kind or None} if with_types else {})
+
     found = {
-        channel: [
-            {"message": each.draft.payload, "timetoken": str(each.timetoken)} for each in messages
-        ]
+        channel: [item(each) for each in messages]
         for channel, messages in channels.items()
         if messages
     }

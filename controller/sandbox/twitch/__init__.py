@@ -6,18 +6,19 @@
         tokens = twitch.consent("mst3k", "client")
         ...  # a client calls twitch.identity_url and twitch.helix_url
 
-`wire` reads and writes; `state`, `grants`, `logins`, `limits`, `faults` and `journal` are state
-machines without I/O, held together by `world`; `identity`, `helix` and `control` answer calls from
-them, and `server` alone knows of sockets.
+`wire` reads and writes; `state`, `ads`, `grants`, `logins`, `limits`, `faults` and `journal` are
+state machines without I/O, held together by `world`; `identity`, `helix` and `control` answer calls
+from them, and `server` alone knows of sockets.
 """
 
 from __future__ import annotations
 
+from controller.sandbox.twitch.ads import Commercial
 from controller.sandbox.twitch.faults import Fault
 from controller.sandbox.twitch.grants import Tokens
 from controller.sandbox.twitch.options import Options
 from controller.sandbox.twitch.server import TwitchSimulator
-from controller.sandbox.twitch.state import Broadcaster, Commercial
+from controller.sandbox.twitch.state import Broadcaster
 from controller.sandbox.twitch.wire import Call, Refusal
 
 __all__ = [

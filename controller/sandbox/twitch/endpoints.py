@@ -9,15 +9,24 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import Field
-
-from controller.sandbox.twitch.control import ROOT, Ask, Body, Endpoint
+from controller.sandbox.twitch.bodies import (
+    AdBody,
+    AnyClientBody,
+    AppBody,
+    BroadcasterBody,
+    ClientBody,
+    ConsentBody,
+    LiveBody,
+    LoginBody,
+    PointsBody,
+    ScheduleBody,
+    TypeBody,
+)
+from controller.sandbox.twitch.control import ROOT, Ask, Endpoint
 from controller.sandbox.twitch.faults import Fault
 from controller.sandbox.twitch.journal import show
-from controller.sandbox.twitch.options import Options
-from controller.sandbox.twitch.state import BroadcasterType  # noqa: TC001 - read by pydantic
+from controller.sandbox.twitch.options import AdHabits, Options
 from controller.sandbox.twitch.wire import Refusal
-from controller.sandbox.twitch.world import DEFAULT_REDIRECT_URI, DEFAULT_SCOPES
 
 if TYPE_CHECKING:
     from controller.sandbox.twitch.state import Broadcaster
@@ -29,58 +38,6 @@ _SHOWN = 100
 
 Json = dict[str, Any]
 T = TypeVar("T")
-
-
-class _App(Body):
-    client_id: str = Field(min_length=1)
-    client_secret: str | None = Field(None, min_length=1, description="null: a public client.")
-    one_time_refresh_tokens: bool = True
-    redirect_uris: tuple[str, ...] = (DEFAULT_REDIRECT_URI,)
-
-
-class _Broadcaster(Body):
-    login: str = Field(min_length=1)
-    broadcaster_id: str | None = Field(None, min_length=1, description="null: a free one.")
-    display_name: str | None = None
-    broadcaster_type: BroadcasterType = "partner"
-    live: bool = True
-
-
-class _Consent(Body):
-    client_id: str
-    scopes: tuple[str, ...] = DEFAULT_SCOPES
-
-
-class _Client(Body):
-    client_id: str
-
-
-class _AnyClient(Body):
-    client_id: str | None = Field(None, description="null: of every app.")
-
-
-class _Live(Body):
-    live: bool = True
-
-
-class _Login(Body):
-    login: str = Field(min_length=1)
-
-
-class _Type(Body):
-    broadcaster_type: BroadcasterType
-
-
-class _Ad(Body):
-    login: str
-    length: int = Field(30, description="Seconds.")
-
-
-class _Schedule(Body):
-    next_ad_at: float | None = Field(description="Seconds since the epoch; null: no plan.")
-    duration: int = Field(60, description="Seconds.")
-    snooze_count: int = 3
-    snooze_refresh_at: float | None = None
 
 
 def _index(ask: Ask[None]) -> Json:
@@ -106,7 +63,7 @@ def _forget_requests(ask: Ask[None]) -> Json:
 def _commercials(ask: Ask[None]) -> Json:
     login = ask.call.value("login")
     found = [one for one in ask.twitch.commercials if login in ("", one.login)]
-    total = ask.twitch.channels.commercial_count
+    total = ask.twitch.ads.count
     return {"total": total, "commercials": [asdict(one) for one in _last(found, ask.call)]}
 
 
@@ -161,7 +118,7 @@ def _apps(ask: Ask[None]) -> list[Json]:
     ]
 
 
-def _add_app(ask: Ask[_App]) -> Json:
+def _add_app(ask: Ask[AppBody]) -> Json:
     ask.twitch.add_app(**ask.body.model_dump())
     return {"client_id": ask.body.client_id}
 
@@ -171,6 +128,9 @@ def _new_secret(ask: Ask[None]) -> Json:
 
 
 def _broadcasters(ask: Ask[None]) -> list[Json]:
+    now = ask.twitch.clock()
+    for user in ask.twitch.channels.all():
+        ask.twitch.ads.catch_up(user, now)
     return [_broadcaster(user) for user in ask.twitch.channels.all()]
 
 
@@ -183,14 +143,16 @@ def _broadcaster(user: Broadcaster) -> Json:
         "live": user.live_since is not None,
         "last_ad_at": user.last_ad,
         "next_ad_at": user.next_ad,
+        "starts": user.starts,
+        "ad_habits": user.ad_habits,
     }
 
 
-def _add_broadcaster(ask: Ask[_Broadcaster]) -> Json:
+def _add_broadcaster(ask: Ask[BroadcasterBody]) -> Json:
     return _broadcaster(ask.twitch.add_broadcaster(**ask.body.model_dump()))
 
 
-def _consent(ask: Ask[_Consent]) -> Json:
+def _consent(ask: Ask[ConsentBody]) -> Json:
     return asdict(ask.twitch.consent(ask.name, ask.body.client_id, ask.body.scopes))
 
 
@@ -198,26 +160,26 @@ def _change_password(ask: Ask[None]) -> Json:
     return {"grants_ended": ask.twitch.change_password(ask.name)}
 
 
-def _disconnect(ask: Ask[_Client]) -> Json:
+def _disconnect(ask: Ask[ClientBody]) -> Json:
     return {"grants_ended": ask.twitch.disconnect(ask.name, ask.body.client_id)}
 
 
-def _expire(ask: Ask[_AnyClient]) -> Json:
+def _expire(ask: Ask[AnyClientBody]) -> Json:
     ended = ask.twitch.expire_access_tokens(ask.name, ask.body.client_id)
     return {"access_tokens_ended": ended}
 
 
-def _set_live(ask: Ask[_Live]) -> Json:
+def _set_live(ask: Ask[LiveBody]) -> Json:
     ask.twitch.set_live(ask.name, ask.body.live)
     return _broadcaster(ask.twitch.channels.named(ask.name))
 
 
-def _set_type(ask: Ask[_Type]) -> Json:
+def _set_type(ask: Ask[TypeBody]) -> Json:
     ask.twitch.set_type(ask.name, ask.body.broadcaster_type)
     return _broadcaster(ask.twitch.channels.named(ask.name))
 
 
-def _rename(ask: Ask[_Login]) -> Json:
+def _rename(ask: Ask[LoginBody]) -> Json:
     ask.twitch.rename(ask.name, ask.body.login)
     return _broadcaster(ask.twitch.channels.named(ask.body.login))
 
@@ -226,9 +188,19 @@ def _new_stream_key(ask: Ask[None]) -> Json:
     return {"stream_key": ask.twitch.reset_stream_key(ask.name)}
 
 
-def _schedule(ask: Ask[_Schedule]) -> Json:
+def _schedule(ask: Ask[ScheduleBody]) -> Json:
     ask.twitch.schedule_ad(ask.name, **ask.body.model_dump())
     return _broadcaster(ask.twitch.channels.named(ask.name))
+
+
+def _set_ad_habits(ask: Ask[AdHabits]) -> Json:
+    ask.twitch.set_ad_habits(ask.name, ask.body)
+    return _broadcaster(ask.twitch.channels.named(ask.name))
+
+
+def _exhaust(ask: Ask[PointsBody]) -> Json:
+    until = ask.twitch.exhaust_points(ask.name, ask.body.seconds, ask.body.client_id)
+    return {"reset": until}
 
 
 def _sign_in(ask: Ask[None]) -> Json:
@@ -241,7 +213,7 @@ def _sign_out(ask: Ask[None]) -> Json:
     return {"signed_in": None}
 
 
-def _approve_device(ask: Ask[_Login]) -> Json:
+def _approve_device(ask: Ask[LoginBody]) -> Json:
     ask.twitch.approve_device(ask.name, ask.body.login)
     return {"login": ask.body.login}
 
@@ -251,7 +223,7 @@ def _deny_device(ask: Ask[None]) -> Json:
     return {"login": None}
 
 
-def _start_ad(ask: Ask[_Ad]) -> Json:
+def _start_ad(ask: Ask[AdBody]) -> Json:
     return asdict(ask.twitch.start_ad(ask.body.login, ask.body.length))
 
 
@@ -260,6 +232,7 @@ _REQUESTS = (
     "path, login and limit (the latest, default 100) choose."
 )
 _COMMERCIALS = "Commercials, oldest first; the query parameters login and limit choose."
+_HABITS = "Let its commercials go otherwise than the options say; {}: as they say."
 _ONE = f"{ROOT}/broadcasters/{{login}}"
 
 ENDPOINTS = (
@@ -274,22 +247,26 @@ ENDPOINTS = (
     Endpoint("GET", f"{ROOT}/options", "How the simulator behaves.", _options),
     Endpoint("POST", f"{ROOT}/options", "Change the options given.", _set_options, Options),
     Endpoint("GET", f"{ROOT}/apps", "The registered apps.", _apps),
-    Endpoint("POST", f"{ROOT}/apps", "Register an app.", _add_app, _App),
+    Endpoint("POST", f"{ROOT}/apps", "Register an app.", _add_app, AppBody),
     Endpoint("POST", f"{ROOT}/apps/{{client_id}}/secret", "Regenerate its secret.", _new_secret),
     Endpoint("GET", f"{ROOT}/broadcasters", "The broadcasters.", _broadcasters),
-    Endpoint("POST", f"{ROOT}/broadcasters", "Add one.", _add_broadcaster, _Broadcaster),
-    Endpoint("POST", f"{_ONE}/consent", "Agree to an app: new tokens.", _consent, _Consent),
+    Endpoint("POST", f"{ROOT}/broadcasters", "Add one.", _add_broadcaster, BroadcasterBody),
+    Endpoint("POST", f"{_ONE}/consent", "Agree to an app: new tokens.", _consent, ConsentBody),
     Endpoint("POST", f"{_ONE}/password", "Change the password: grants die.", _change_password),
-    Endpoint("POST", f"{_ONE}/disconnect", "Disconnect an app.", _disconnect, _Client),
-    Endpoint("POST", f"{_ONE}/expire", "End access tokens early.", _expire, _AnyClient),
-    Endpoint("POST", f"{_ONE}/live", "Begin or end the stream.", _set_live, _Live),
-    Endpoint("POST", f"{_ONE}/type", "Make it partner, affiliate or neither.", _set_type, _Type),
-    Endpoint("POST", f"{_ONE}/rename", "Give it another login.", _rename, _Login),
+    Endpoint("POST", f"{_ONE}/disconnect", "Disconnect an app.", _disconnect, ClientBody),
+    Endpoint("POST", f"{_ONE}/expire", "End access tokens early.", _expire, AnyClientBody),
+    Endpoint("POST", f"{_ONE}/live", "Begin or end the stream.", _set_live, LiveBody),
+    Endpoint("POST", f"{_ONE}/type", "Make it partner, affiliate or neither.", _set_type, TypeBody),
+    Endpoint("POST", f"{_ONE}/rename", "Give it another login.", _rename, LoginBody),
     Endpoint("POST", f"{_ONE}/stream-key", "Reset its stream key.", _new_stream_key),
-    Endpoint("POST", f"{_ONE}/schedule", "Plan the next ad.", _schedule, _Schedule),
+    Endpoint("POST", f"{_ONE}/schedule", "Plan the next ad: it will run.", _schedule, ScheduleBody),
+    Endpoint("POST", f"{_ONE}/ad-habits", _HABITS, _set_ad_habits, AdHabits),
+    Endpoint("POST", f"{_ONE}/points", "Use up its Helix points.", _exhaust, PointsBody),
     Endpoint("POST", f"{_ONE}/sign-in", "Sit at the browser, and agree.", _sign_in),
     Endpoint("POST", f"{ROOT}/sign-out", "Nobody sits at the browser.", _sign_out),
-    Endpoint("POST", f"{ROOT}/devices/{{code}}", "Type a device's code.", _approve_device, _Login),
+    Endpoint(
+        "POST", f"{ROOT}/devices/{{code}}", "Type a device's code.", _approve_device, LoginBody
+    ),
     Endpoint("POST", f"{ROOT}/devices/{{code}}/deny", "Say no to that device.", _deny_device),
-    Endpoint("POST", f"{ROOT}/ads", "Run an ad that no client asked for.", _start_ad, _Ad),
+    Endpoint("POST", f"{ROOT}/ads", "Run an ad by hand.", _start_ad, AdBody),
 )

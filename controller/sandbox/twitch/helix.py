@@ -142,7 +142,7 @@ def _start_commercial(twitch: Twitch, call: Call, access: Access, now: float) ->
     broadcaster = twitch.channels.by_id(broadcaster_id)
     if broadcaster is None:
         raise Refusal(404, "")
-    retry_after = twitch.channels.request_commercial(broadcaster, length, now)
+    retry_after = twitch.ads.request(broadcaster, length, now)
     data = {"length": length, "message": _STARTING, "retry_after": math.ceil(retry_after)}
     return {"data": [data]}
 
@@ -163,6 +163,7 @@ def _ads(twitch: Twitch, call: Call, access: Access, now: float) -> dict[str, An
     broadcaster = twitch.channels.by_id(broadcaster_id)
     if broadcaster is None:
         raise Refusal(404, "")
+    twitch.ads.catch_up(broadcaster, now)
     live = broadcaster.live_since is not None
     rfc3339 = twitch.options.ad_times == "rfc3339"
 

@@ -14,6 +14,7 @@ _REFILL_SECONDS = 60.0
 class _Bucket:
     points: float
     time: float
+    closed_until: float = 0.0
 
 
 class RateLimiter:
@@ -37,15 +38,24 @@ class RateLimiter:
         bucket = self._buckets.get(key)
         if bucket is None:
             bucket = self._buckets[key] = _Bucket(limit, now)
+        if now < bucket.closed_until:
+            return False, _headers(limit, 0, bucket.closed_until)
         rate = limit / _REFILL_SECONDS
         bucket.points = min(limit, bucket.points + max(0.0, now - bucket.time) * rate)
         bucket.time = now
         allowed = bucket.points >= 1
         if allowed:
             bucket.points -= 1
-        headers = {
-            "Ratelimit-Limit": str(limit),
-            "Ratelimit-Remaining": str(int(bucket.points)),
-            "Ratelimit-Reset": str(math.ceil(now + (limit - bucket.points) / rate)),
-        }
-        return allowed, headers
+        return allowed, _headers(limit, bucket.points, now + (limit - bucket.points) / rate)
+
+    def exhaust(self, key: tuple[str, str], until: float) -> None:
+        """Refuse all calls until then; the bucket is full afterwards."""
+        self._buckets[key] = _Bucket(math.inf, until, until)
+
+
+def _headers(limit: int, points: float, reset: float) -> dict[str, str]:
+    return {
+        "Ratelimit-Limit": str(limit),
+        "Ratelimit-Remaining": str(int(points)),
+        "Ratelimit-Reset": str(math.ceil(reset)),
+    }

@@ -6,11 +6,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Options"]
+__all__ = ["AdHabits", "Options"]
 
 
-class Options(BaseModel):
-    """Settings of the simulator; each may be changed while it runs."""
+class AdHabits(BaseModel):
+    """How commercials go; of all broadcasters, or of one."""
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
@@ -26,6 +26,22 @@ class Options(BaseModel):
     standard_lengths_only: bool = Field(
         False, description="Refuse lengths other than 30, 60, 90, 120, 150, 180."
     )
+    refuse_ineligible: bool = Field(
+        False,
+        description="Who is neither affiliate nor partner gets 400. False: a perfect answer, and "
+        "nothing runs.",
+    )
+    ad_lag: float | None = Field(
+        0,
+        ge=0,
+        description="Seconds until GET /channels/ads tells of an ad; null: what a client asks for "
+        "is accepted, cools down, and does not run.",
+    )
+
+
+class Options(AdHabits):
+    """Settings of the simulator; each may be changed while it runs."""
+
     ad_times: Literal["unix", "rfc3339"] = Field(
         "unix", description='Form of times in GET /channels/ads; for none: 0, or "" in rfc3339.'
     )

@@ -1,4 +1,4 @@
-"""Broadcasters, their streams and their commercials: a state machine without I/O or clock.
+"""Broadcasters and their streams: a state machine without I/O or clock.
 
 Instants are seconds since the epoch, lengths whole seconds.
 """
@@ -7,21 +7,15 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Any, Literal, get_args
 
 from controller.sandbox.twitch.wire import Refusal
 
-if TYPE_CHECKING:
-    from controller.sandbox.twitch.options import Options
-
-__all__ = ["Broadcaster", "BroadcasterType", "Channels", "Commercial"]
+__all__ = ["Broadcaster", "BroadcasterType", "Channels"]
 
 BroadcasterType = Literal["", "affiliate", "partner"]
 
-LONGEST_AD = 180
-STANDARD_LENGTHS = frozenset(range(30, LONGEST_AD + 1, 30))
 PREROLL_FREE_PER_AD_SECOND = 20  # 30 s of ads buy 10 minutes without pre-rolls
 _FIRST_ID = 700_000_000
 
@@ -40,12 +34,16 @@ class Broadcaster:
         live_since: When the stream began; None while off air.
         stream_id: Of the running stream.
         eligible: From when on Twitch takes the next commercial.
-        last_ad: When the last ad began; None before the first.
+        last_ad: When the last ad began that is told of; None before the first.
         last_ad_length: How long that one ran.
         next_ad: When the ads manager plans the next one; None for no plan.
         next_ad_length: How long that one would run.
         snooze_count: How often it may still be put off.
         snooze_refresh: When one more snooze is given; None where none is due.
+        preroll_free: What is told of the time without pre-rolls; None: what the last ad earned.
+        untold: Ads that are not told of yet: when they will be, when they began, how long they ran.
+        ad_habits: What differs from the options, by the names of `AdHabits`.
+        starts: Commercials that ran because a client asked for them.
     """
 
     id: str
@@ -63,51 +61,28 @@ class Broadcaster:
     next_ad_length: int = 0
     snooze_count: int = 3
     snooze_refresh: float | None = None
+    preroll_free: int | None = None
+    untold: list[tuple[float, float, int]] = field(default_factory=list)
+    ad_habits: dict[str, Any] = field(default_factory=dict)
+    starts: int = 0
 
     def preroll_free_time(self, now: float) -> int:
         """Seconds for which new viewers still see no pre-roll."""
+        if self.preroll_free is not None:
+            return self.preroll_free
         if self.last_ad is None:
             return 0
         end = self.last_ad + PREROLL_FREE_PER_AD_SECOND * self.last_ad_length
         return max(0, int(end - now))
 
 
-@dataclass(frozen=True, slots=True)
-class Commercial:
-    """A commercial that Twitch took, or ran by itself.
-
-    Attributes:
-        login: Of the broadcaster, at that time.
-        broadcaster_id: The same one's user id.
-        requested: Length asked for.
-        ran: Length that ran: at most 180, and 0 where nothing ran despite the 200.
-        start: When it began.
-        source: `api`, or `twitch` for an ad that was started by hand in the simulator.
-    """
-
-    login: str
-    broadcaster_id: str
-    requested: int
-    ran: int
-    start: float
-    source: Literal["api", "twitch"]
-
-
 class Channels:
-    """All broadcasters.
+    """All broadcasters."""
 
-    Args:
-        options: How long the cooldown is, and the like; read at each call.
-        keep: So many commercials are remembered.
-    """
-
-    def __init__(self, options: Options, keep: int) -> None:
-        self._options = options
+    def __init__(self) -> None:
         self._by_id: dict[str, Broadcaster] = {}
         self._by_login: dict[str, Broadcaster] = {}
         self._streams = 0
-        self.commercials: deque[Commercial] = deque(maxlen=keep)
-        self.commercial_count = 0
 
     def all(self) -> list[Broadcaster]:
         """Every broadcaster, in the order they came."""
@@ -199,72 +174,6 @@ class Channels:
             self._streams += 1
             broadcaster.live_since = now
             broadcaster.stream_id = str(40_000_000_000 + self._streams)
-
-    def request_commercial(self, broadcaster: Broadcaster, length: int, now: float) -> float:
-        """Start a commercial the way POST /channels/commercial does.
-
-        Args:
-            broadcaster: On whose channel.
-            length: Seconds asked for; more than 180 runs 180.
-            now: Seconds since the epoch.
-
-        Returns:
-            Seconds until the next one may be asked for.
-
-        Raises:
-            Refusal: 400 for an unusable length or a channel off air; the option's status within
-                the cooldown.
-        """
-        if length < 1 or (self._options.standard_lengths_only and length not in STANDARD_LENGTHS):
-            raise Refusal(400, 'Missing required parameter "length"')
-        if broadcaster.live_since is None:
-            raise Refusal(400, "To start a commercial, the broadcaster must be streaming live.")
-        if broadcaster.type == "":
-            # Twitch answers these as if all were well; nothing runs, so nothing cools down.
-            self._record(broadcaster, length, 0, now, "api")
-            return self._options.cooldown
-        if now < broadcaster.eligible:
-            message = f'channel for id "{broadcaster.id}" has recently ran a commercial'
-            raise Refusal(self._options.cooldown_status, message)
-        return self._run(broadcaster, length, now, "api")
-
-    def run_ad(self, broadcaster: Broadcaster, length: int, now: float) -> Commercial:
-        """Run an ad that nobody asked for, cooldown or not, as the ads manager does.
-
-        Raises:
-            Refusal: 400, the channel is off air or the length is none.
-        """
-        if broadcaster.live_since is None:
-            raise Refusal(400, f"{broadcaster.login} is off air: set it live first")
-        if length < 1:
-            raise Refusal(400, "length must be at least 1 second")
-        self._run(broadcaster, length, now, "twitch")
-        return self.commercials[-1]
-
-    def _run(
-        self, broadcaster: Broadcaster, length: int, now: float, source: Literal["api", "twitch"]
-    ) -> float:
-        ran = min(length, LONGEST_AD)
-        cooldown = self._options.cooldown
-        if cooldown and self._options.cooldown_covers_ad:
-            cooldown = max(cooldown, ran)
-        broadcaster.last_ad, broadcaster.last_ad_length = now, ran
-        broadcaster.eligible = now + cooldown
-        self._record(broadcaster, length, ran, now, source)
-        return cooldown
-
-    def _record(
-        self,
-        broadcaster: Broadcaster,
-        requested: int,
-        ran: int,
-        now: float,
-        source: Literal["api", "twitch"],
-    ) -> None:
-        self.commercial_count += 1
-        self.commercials.append(
-            Commercial(broadcaster.login, broadcaster.id, requested, ran, now, source)
-        )
 
     def _check_free(self, login: str) -> None:
         if login.lower() in self._by_login:

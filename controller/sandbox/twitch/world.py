@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from controller.sandbox.twitch.ads import Ads, Commercial
 from controller.sandbox.twitch.faults import Fault, FaultPlan
 from controller.sandbox.twitch.grants import App, Grants, Tokens
 from controller.sandbox.twitch.journal import Journal
 from controller.sandbox.twitch.limits import RateLimiter
 from controller.sandbox.twitch.logins import Logins
-from controller.sandbox.twitch.options import Options
-from controller.sandbox.twitch.state import Broadcaster, BroadcasterType, Channels, Commercial
+from controller.sandbox.twitch.options import AdHabits, Options
+from controller.sandbox.twitch.state import Broadcaster, BroadcasterType, Channels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -47,7 +48,8 @@ class Twitch:
     ) -> None:
         self.options = options or Options()
         self.clock = clock
-        self.channels = Channels(self.options, keep)
+        self.channels = Channels()
+        self.ads = Ads(self.options, keep)
         self.grants = Grants(self.options)
         self.logins = Logins(self.grants)
         self.limits = RateLimiter()
@@ -109,7 +111,9 @@ class Twitch:
 
     def set_live(self, login: str, live: bool = True) -> None:
         """Begin the broadcaster's stream, or end it."""
-        self.channels.set_live(self.channels.named(login), self.clock(), live=live)
+        broadcaster, now = self.channels.named(login), self.clock()
+        self.ads.catch_up(broadcaster, now)
+        self.channels.set_live(broadcaster, now, live=live)
 
     def set_type(self, login: str, broadcaster_type: BroadcasterType) -> None:
         """Make the broadcaster "partner", "affiliate" or neither ("")."""
@@ -170,10 +174,10 @@ class Twitch:
     # Ads
 
     def start_ad(self, login: str, length: int) -> Commercial:
-        """Run an ad that is not the client's, as the ads manager or the broadcaster would."""
-        return self.channels.run_ad(self.channels.named(login), length, self.clock())
+        """Run an ad by hand, as the broadcaster can: it moves the cooldown and `last_ad_at`."""
+        return self.ads.run_by_hand(self.channels.named(login), length, self.clock())
 
-    def schedule_ad(
+    def schedule_ad(  # noqa: PLR0913 - what the ads manager tells
         self,
         login: str,
         next_ad_at: float | None,
@@ -181,17 +185,57 @@ class Twitch:
         duration: int = 60,
         snooze_count: int = 3,
         snooze_refresh_at: float | None = None,
+        preroll_free_time: int | None = None,
     ) -> None:
-        """Say what GET /channels/ads forecasts; None: nothing planned. The plan never runs."""
+        """Plan the next ad, as the ads manager does: when its time comes it runs by itself.
+
+        It runs cooldown or not, and moves the cooldown; off air, the plan lapses.
+
+        Args:
+            login: On whose channel.
+            next_ad_at: Seconds since the epoch; None: nothing planned.
+            duration: Seconds that it runs.
+            snooze_count: What GET /channels/ads tells of that.
+            snooze_refresh_at: The same; None: none due.
+            preroll_free_time: The same, in seconds; None: what the last ad earned.
+        """
         broadcaster = self.channels.named(login)
+        self.ads.catch_up(broadcaster, self.clock())
         broadcaster.next_ad = next_ad_at
         broadcaster.next_ad_length = duration if next_ad_at is not None else 0
         broadcaster.snooze_count, broadcaster.snooze_refresh = snooze_count, snooze_refresh_at
+        broadcaster.preroll_free = preroll_free_time
+
+    def set_ad_habits(self, login: str, habits: AdHabits) -> None:
+        """Let commercials of one broadcaster go otherwise: what is set counts, not the options.
+
+        Without anything set, the options count again.
+        """
+        self.channels.named(login).ad_habits = habits.model_dump(exclude_unset=True)
+
+    def exhaust_points(self, login: str, seconds: float, client_id: str | None = None) -> float:
+        """Refuse the broadcaster's Helix calls, of one app or of all, as if no point was left.
+
+        Returns:
+            When that ends; it is told as Ratelimit-Reset.
+        """
+        broadcaster, until = self.channels.named(login), self.clock() + seconds
+        apps = [self.grants.named_app(client_id)] if client_id else self.grants.apps()
+        for app in apps:
+            self.limits.exhaust((app.client_id, broadcaster.id), until)
+        return until
+
+    def starts(self, login: str) -> int:
+        """How many commercials ran on the channel because a client asked for them."""
+        return self.channels.named(login).starts
 
     @property
     def commercials(self) -> list[Commercial]:
         """The commercials that Twitch took or ran, oldest first."""
-        return list(self.channels.commercials)
+        now = self.clock()
+        for broadcaster in self.channels.all():
+            self.ads.catch_up(broadcaster, now)
+        return sorted(self.ads.commercials, key=lambda one: one.start)
 
     # Faults and calls
 
