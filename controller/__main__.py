@@ -6,17 +6,24 @@ import argparse
 import importlib.metadata
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-from controller.durations import parse_duration
+from controller.commands.parsers.grants import add_authorize, add_revoke
+from controller.commands.parsers.operation import (
+    add_explain,
+    add_fire,
+    add_pause,
+    add_resume,
+    add_timeline,
+)
+from controller.commands.parsers.recorded import add_as_run, add_backtest
 from controller.errors import OperatorError
 from controller.settings import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    # argparse has no public name for what add_subparsers returns.
-    Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
+    from controller.commands.parsers.common import Commands
 
 __all__ = ["kubectl_main", "main"]
 
@@ -56,19 +63,30 @@ def _parser() -> argparse.ArgumentParser:
     crds.add_argument("--output-dir", type=Path, help="write one file for each kind into DIR")
     crds.set_defaults(command=_crds)
 
-    _add_authorize(commands)
-    _add_revoke(commands)
+    _add_shared(commands)
+    add_backtest(commands)
+    add_as_run(commands)
     _add_demo(commands)
     _add_sandbox(commands)
     return parser
 
 
 def _kubectl_parser() -> argparse.ArgumentParser:
-    text = "What the broadcasters of TwitchChannels consent to: begun, and ended."
+    text = "What is asked and done about TwitchChannels and TriggerRules, day by day."
     parser, commands = _new_parser("kubectl twitch", text)
-    _add_authorize(commands)
-    _add_revoke(commands)
+    _add_shared(commands)
     return parser
+
+
+def _add_shared(commands: Commands) -> None:
+    """What both programs have."""
+    add_authorize(commands)
+    add_revoke(commands)
+    add_explain(commands)
+    add_timeline(commands)
+    add_fire(commands)
+    add_pause(commands)
+    add_resume(commands)
 
 
 def _new_parser(prog: str, description: str) -> tuple[argparse.ArgumentParser, Commands]:
@@ -80,66 +98,6 @@ def _new_parser(prog: str, description: str) -> tuple[argparse.ArgumentParser, C
     version = importlib.metadata.version("twitch-operator")
     parser.add_argument("--version", action="version", version=f"%(prog)s {version}")
     return parser, parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-
-
-def _add_authorize(commands: Commands) -> None:
-    authorize = commands.add_parser(
-        "authorize",
-        help="let the broadcaster of a channel consent, in a browser",
-        description=(
-            "Opens Twitch's consent page, hands what comes of it to the operator through the"
-            " Secret that spec.authorization names, and waits until the channel is Ready. For a"
-            " deviceCode it shows the code to type. Exit code: 0 authorized, 1 not, 130"
-            " interrupted."
-        ),
-        epilog="example: %(prog)s mst3k -n playout",
-    )
-    _add_channel(authorize, wait="for the consent, and then for the operator", timeout="5m")
-    authorize.add_argument(
-        "--no-browser", action="store_true", help="only print the address of the consent page"
-    )
-    authorize.add_argument(
-        "--redirect-uri",
-        metavar="URI",
-        help="as the application registered it, for a channel with a refreshToken (default: "
-        "http://localhost:3000/auth/twitch/callback)",
-    )
-    authorize.set_defaults(command=_authorize)
-
-
-def _add_revoke(commands: Commands) -> None:
-    revoke = commands.add_parser(
-        "revoke",
-        help="end the grant of a channel at Twitch",
-        description=(
-            "Asks the operator to revoke the channel's grant at Twitch, and waits until it has. No"
-            " commercial runs on the channel until its broadcaster consents anew. Exit code: 0"
-            " revoked, 1 not, 130 interrupted."
-        ),
-        epilog="example: %(prog)s mst3k -n playout",
-    )
-    _add_channel(revoke, wait="for the operator", timeout="1m")
-    revoke.set_defaults(command=_revoke)
-
-
-def _add_channel(parser: argparse.ArgumentParser, *, wait: str, timeout: str) -> None:
-    parser.add_argument("name", metavar="NAME", help="of the TwitchChannel")
-    parser.add_argument("-n", "--namespace", help="of the channel (default: the context's)")
-    parser.add_argument("--context", help="context of the kubeconfig (default: the current one)")
-    parser.add_argument(
-        "--timeout",
-        type=_duration,
-        default=timeout,
-        metavar="DURATION",
-        help=f"how long to wait {wait} (default: {timeout})",
-    )
-
-
-def _duration(text: str) -> float:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _add_demo(commands: Commands) -> None:
@@ -181,26 +139,6 @@ def _crds(arguments: argparse.Namespace) -> int:
     from controller.commands.crds import write_crds  # noqa: PLC0415
 
     return write_crds(arguments.output_dir)
-
-
-def _authorize(arguments: argparse.Namespace) -> int:
-    from controller.commands.authorize import Wishes, authorize  # noqa: PLC0415
-
-    wishes = Wishes(
-        name=arguments.name,
-        namespace=arguments.namespace,
-        context=arguments.context,
-        use_browser=not arguments.no_browser,
-        redirect_uri=arguments.redirect_uri,
-        timeout=arguments.timeout,
-    )
-    return authorize(wishes)
-
-
-def _revoke(arguments: argparse.Namespace) -> int:
-    from controller.commands.revoke import revoke  # noqa: PLC0415
-
-    return revoke(arguments.name, arguments.namespace, arguments.context, arguments.timeout)
 
 
 def _demo(arguments: argparse.Namespace) -> int:

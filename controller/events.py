@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Answer", "AnswerKind", "Decision", "Event", "Verdict"]
+__all__ = ["AdSchedule", "Answer", "AnswerKind", "Decision", "Event", "Verdict"]
 
 
 class Verdict(StrEnum):
@@ -21,14 +21,29 @@ class Verdict(StrEnum):
     FIRED = "Fired"
     DRY_RUN = "DryRun"
     DUPLICATE = "Duplicate"
+    SAME_BREAK = "SameBreak"
     EXPIRED = "Expired"
     COOLING_DOWN = "CoolingDown"
+    WAITING = "Waiting"
+    CANCELLED = "Cancelled"
+    TOO_SHORT = "TooShort"
+    QUIET_HOURS = "QuietHours"
+    BUDGET_SPENT = "BudgetSpent"
     CHANNEL_NOT_READY = "ChannelNotReady"
     NOT_LIVE = "NotLive"
     NOT_ELIGIBLE = "NotEligible"
+    PAUSED = "Paused"
     SUSPENDED = "Suspended"
+    OUTRANKED = "Outranked"
     UNKNOWN = "Unknown"
     FAILED = "Failed"
+    CONFIRMED = "Confirmed"
+    UNCONFIRMED = "Unconfirmed"
+
+    @property
+    def started(self) -> bool:
+        """Whether Twitch accepted a commercial."""
+        return self in (Verdict.FIRED, Verdict.CONFIRMED, Verdict.UNCONFIRMED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +75,7 @@ class Decision:
         verdict: One word.
         detail: A sentence for the reader of the status; holds no credential.
         latency: Seconds from receipt to the call (or to the verdict where none was made).
+        channel: Name of the channel that it is about; None: no channel was found.
     """
 
     event_id: str
@@ -67,6 +83,7 @@ class Decision:
     verdict: Verdict
     detail: str
     latency: float
+    channel: str | None = None
 
 
 class AnswerKind(StrEnum):
@@ -75,10 +92,17 @@ class AnswerKind(StrEnum):
     ACCEPTED = "Accepted"
     COOLDOWN = "Cooldown"
     NOT_LIVE = "NotLive"
+    NOT_ELIGIBLE = "NotEligible"
+    LENGTH_REFUSED = "LengthRefused"
     UNAUTHORIZED = "Unauthorized"
     SCOPE_MISSING = "ScopeMissing"
     RATE_LIMITED = "RateLimited"
     REFUSED = "Refused"
+    """For a reason that is none of the others: it would be refused again."""
+    UNAVAILABLE = "Unavailable"
+    """Twitch cannot at present (503), and did nothing as far as is known."""
+    ERROR = "Error"
+    """Twitch failed (500, 502, 504 and the like), perhaps after it acted."""
     NOT_SENT = "NotSent"
     """The connection failed before the request left: nothing can have run."""
     NO_ANSWER = "NoAnswer"
@@ -93,8 +117,29 @@ class Answer:
         kind: What it means.
         message: Twitch's own words, shortened.
         retry_after: Seconds from now until the next call makes sense; None where nobody said.
+        length: Seconds of the commercial as an accepting answer tells it; None where it does not.
     """
 
     kind: AnswerKind
     message: str
     retry_after: float | None = None
+    length: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AdSchedule:
+    """What Twitch tells of a channel's ads; None: nothing.
+
+    Attributes:
+        last_ad: When the last ad began; a fact.
+        next_ad: When Twitch's Ads Manager means to run the next; a forecast, minutes off.
+        duration: Seconds of that next ad.
+        snooze_count: How often that may still be put off.
+        preroll_free: Seconds for which new viewers get no ad at their start.
+    """
+
+    last_ad: float | None = None
+    next_ad: float | None = None
+    duration: int | None = None
+    snooze_count: int | None = None
+    preroll_free: int | None = None

@@ -66,6 +66,9 @@ class Settings(BaseModel):
     live_check_interval: Seconds = Field(
         60, description="Between two looks whether it is live, and eligible."
     )
+    ads_check_interval: Seconds = Field(
+        60, description="Between two looks at the ads of a live channel."
+    )
     resync_interval: Seconds = Field(
         300, description="Between two lists of all resources, which find a missed deletion."
     )
@@ -79,6 +82,10 @@ class Settings(BaseModel):
     feed_stale_after: Seconds = Field(
         150, description="A feed whose last completed poll is older counts as not connected."
     )
+    as_run_log: Literal["stdout", "none"] = Field(
+        "stdout", description="Where the lines of the as-run log go, beside the files."
+    )
+    as_run_dir: str = Field("", description="Folder for the as-run log's daily files; empty: none.")
     log_format: Literal["text", "json"] = Field("text", description="Form of the log lines.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least level that is logged."

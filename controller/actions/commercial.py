@@ -1,4 +1,4 @@
-"""Drives an arbiter's run: does the steps that it asks for, at Twitch.
+"""Drives the starts of an arbiter: does the steps that they ask for, at Twitch.
 
 Between the cue and the call stands nothing but the arbiter's own deciding.
 """
@@ -11,19 +11,23 @@ from typing import TYPE_CHECKING, Protocol
 
 from controller.clients.helix import Unauthorized
 from controller.errors import TransientError
-from controller.events import Answer, AnswerKind, Verdict
+from controller.events import Answer, AnswerKind
 from controller.policies.grant_facts import READ_ADS_SCOPE
+from controller.rules.memory import COOLDOWN
 from controller.rules.steps import Call, ReadLastAd, Refresh, Reply, Ruling, Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from controller.clients.helix import Credential, Helix
     from controller.rules.arbiter import Arbiter
-    from controller.rules.steps import Cue, Step
+    from controller.rules.starts import Start
+    from controller.rules.steps import Step
     from controller.sensitive import Sensitive
 
 __all__ = ["CommercialAction", "Signer"]
+
+_FAR = 3600.0  # asyncio's timers take no infinity
 
 
 class Signer(Protocol):
@@ -43,53 +47,99 @@ class Signer(Protocol):
 
 
 class CommercialAction:
-    """Runs cues of one channel, one after the other.
+    """Drives one start.
+
+    Args:
+        helix: Twitch.
+        signer: Signs the calls.
+        broadcaster_id: Of the channel; asked at each call.
+        on_waiting: Called with what to tell of the cue while it waits.
 
     Attributes:
-        called_at: When the first call of the last run left, on the monotonic clock; None: none did.
+        called_at: When the first call left, on the monotonic clock; None: none did.
     """
 
-    def __init__(self, helix: Helix, signer: Signer) -> None:
+    def __init__(
+        self,
+        helix: Helix,
+        signer: Signer,
+        broadcaster_id: Callable[[], str],
+        on_waiting: Callable[[Ruling], None],
+    ) -> None:
         self._helix = helix
         self._signer = signer
-        self._broadcaster_id = ""
+        self._broadcaster_id = broadcaster_id
+        self._on_waiting = on_waiting
+        self._told: Ruling | None = None
+        self._changed = asyncio.Event()
+        self._rehearsal = False
+        self._run: Generator[Step, Reply, Ruling] | None = None
+        self._step: Step | None = None
         self.called_at: float | None = None
 
-    async def run(
-        self, arbiter: Arbiter, cue: Cue, broadcaster_id: str, wanted: Callable[[], bool]
-    ) -> Ruling:
-        """Decide about a cue, and call where it comes to that.
+    def wake(self) -> None:
+        """Something about the channel changed: let the start judge anew."""
+        self._changed.set()
+
+    def begin(self, arbiter: Arbiter, start: Start, now: float) -> Ruling | None:
+        """Take a first look.
 
         Args:
-            arbiter: Of the channel.
-            cue: The cue.
-            broadcaster_id: Of the channel.
-            wanted: Asked before each call; a cue may wait while its rule is suspended or deleted.
+            arbiter: Of the channel; one that rehearses makes no call.
+            start: What it took.
+            now: The present time.
+
+        Returns:
+            The ruling, if there is nothing to do; else `finish` goes on.
         """
-        self.called_at = None
-        self._broadcaster_id = broadcaster_id
-        run = arbiter.run(cue, time.time())
+        self._rehearsal = start.cue.dry_run
+        self._run = arbiter.run(start, now)
         try:
-            step = next(run)
+            self._step = next(self._run)
+        except StopIteration as end:
+            ruling: Ruling = end.value
+            return ruling
+        return None
+
+    async def finish(self) -> Ruling:
+        """Do what is to be done, to the end."""
+        run, step = self._run, self._step
+        if run is None or step is None:
+            msg = "there is something to finish once begin has said so"
+            raise RuntimeError(msg)
+        try:
             while True:
-                if isinstance(step, Call) and not wanted():
-                    told = "the rule was suspended or deleted while the cue waited"
-                    return Ruling(Verdict.SUSPENDED, told)
                 step = run.send(await self._do(step))
         except StopIteration as end:
             ruling: Ruling = end.value
             return ruling
+        finally:
+            run.close()
 
     async def _do(self, step: Step) -> Reply:
-        if isinstance(step, Call):
-            return await self._call(step.length)
         if isinstance(step, Wait):
-            await asyncio.sleep(max(0.0, step.until - time.time()))
+            await self._wait(step)
+        elif self._rehearsal:
+            return _rehearse(step)
+        elif isinstance(step, Call):
+            return await self._call(step.length)
         elif isinstance(step, ReadLastAd):
             return await self._read_last_ad()
         elif isinstance(step, Refresh):
             return await self._refresh()
         return Reply(time.time())
+
+    async def _wait(self, step: Wait) -> None:
+        if step.told is not None and step.told != self._told:
+            self._told = step.told
+            self._on_waiting(step.told)
+        pause = min(max(0.0, step.until - time.time()), _FAR)
+        try:
+            async with asyncio.timeout(pause):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+        self._changed.clear()
 
     async def _call(self, length: int) -> Reply:
         credential = self._signer.credential()
@@ -98,7 +148,7 @@ class CommercialAction:
             return Reply(time.time(), answer=Answer(AnswerKind.UNAUTHORIZED, told))
         if self.called_at is None:
             self.called_at = time.monotonic()
-        answer = await self._helix.start_commercial(credential, self._broadcaster_id, length)
+        answer = await self._helix.start_commercial(credential, self._broadcaster_id(), length)
         return Reply(time.time(), answer=answer)
 
     async def _read_last_ad(self) -> Reply:
@@ -106,13 +156,21 @@ class CommercialAction:
         if credential is None or not self._signer.may(READ_ADS_SCOPE):
             return Reply(time.time())
         try:
-            last = await self._helix.last_ad_at(credential, self._broadcaster_id)
+            schedule = await self._helix.ad_schedule(credential, self._broadcaster_id())
         except (Unauthorized, TransientError):
             # "Cannot be read" is an answer of its own: the arbiter knows what follows from it.
             return Reply(time.time())
-        return Reply(time.time(), last_ad_known=True, last_ad=last)
+        return Reply(time.time(), last_ad_known=True, last_ad=schedule.last_ad)
 
     async def _refresh(self) -> Reply:
         credential = self._signer.credential()
         renewed = await self._signer.renew(credential.access if credential is not None else None)
         return Reply(time.time(), refreshed=renewed)
+
+
+def _rehearse(step: Step) -> Reply:
+    """What Twitch would say as a rule: a rehearsal calls nothing."""
+    if isinstance(step, Call):
+        answer = Answer(AnswerKind.ACCEPTED, "", COOLDOWN, step.length)
+        return Reply(time.time(), answer=answer)
+    return Reply(time.time())

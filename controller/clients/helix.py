@@ -7,21 +7,19 @@ code follows what was seen and says so.
 from __future__ import annotations
 
 import asyncio
-import math
 from dataclasses import dataclass
-from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from controller.clients.http import json_of, shown, text_of
+from controller.clients.helix_answers import answer_of, pause_of, schedule_of
+from controller.clients.http import json_of, text_of
 from controller.errors import RateLimited, TransientError
-from controller.events import Answer, AnswerKind
+from controller.events import AdSchedule, Answer, AnswerKind
 from controller.sensitive import Sensitive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from controller.settings import Settings
 
@@ -104,15 +102,19 @@ class Helix:
         streams = await self._get("/streams", credential, query)
         return {str(s.get("user_id")) for s in _objects(streams) if s.get("type") == "live"}
 
-    async def last_ad_at(self, credential: Credential, broadcaster_id: str) -> float | None:
-        """When the last ad began; None: none that Twitch tells of.
+    async def ad_schedule(self, credential: Credential, broadcaster_id: str) -> AdSchedule:
+        """What Twitch tells of the channel's ads: the last one, and the next that it means to run.
 
         Needs the scope channel:read:ads.
+
+        Raises:
+            Unauthorized: The token is refused, lacks the scope, or is another broadcaster's.
+            TransientError: Anything that may pass.
         """
         data = await self._get("/channels/ads", credential, [("broadcaster_id", broadcaster_id)])
         for entry in _objects(data):
-            return _instant(entry.get("last_ad_at"))
-        return None
+            return schedule_of(entry)
+        return AdSchedule()
 
     async def stream_key(self, credential: Credential, broadcaster_id: str) -> Sensitive:
         """What the broadcaster's encoder streams with.
@@ -146,17 +148,22 @@ class Helix:
         self, credential: Credential, broadcaster_id: str, length: int
     ) -> Answer:
         body = {"broadcaster_id": broadcaster_id, "length": length}
+        sending = _Sending()
         try:
             # httpx bounds each phase; a peer that drips its answer is bounded here.
             async with asyncio.timeout(self._timeout):
                 response = await self._http.post(
-                    self._commercials, headers=credential.headers(), json=body
+                    self._commercials,
+                    headers=credential.headers(),
+                    json=body,
+                    extensions={"trace": sending.trace},
                 )
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            return Answer(AnswerKind.NOT_SENT, f"Twitch was not reached: {type(error).__name__}")
-        except (httpx.HTTPError, TimeoutError) as error:
-            return Answer(AnswerKind.NO_ANSWER, f"Twitch did not answer: {type(error).__name__}")
-        return _commercial_answer(response, credential.access)
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, TimeoutError) as error:
+            name = type(error).__name__
+            if sending.begun:
+                return Answer(AnswerKind.NO_ANSWER, f"Twitch did not answer: {name}")
+            return Answer(AnswerKind.NOT_SENT, f"Twitch was not reached: {name}")
+        return answer_of(response, credential.access)
 
     async def _get(
         self, path: str, credential: Credential, query: list[tuple[str, str]]
@@ -174,9 +181,9 @@ class Helix:
         if response.status_code == 401:
             raise Unauthorized(told)
         if response.status_code == 429:
-            raise RateLimited(told, retry_after=_until_reset(response))
+            raise RateLimited(told, retry_after=pause_of(response))
         if response.status_code != 200:
-            raise TransientError(told)
+            raise TransientError(told, retry_after=pause_of(response))
         try:
             data = json_of(response)["data"]
         except (ValueError, KeyError, TypeError) as error:
@@ -185,76 +192,18 @@ class Helix:
         return data if isinstance(data, list) else []
 
 
-def _commercial_answer(response: httpx.Response, access: Sensitive) -> Answer:
-    status, text = response.status_code, text_of(response, access)
-    lower = text.lower()
-    if response.is_success:
-        return _accepted(response, access)
-    told = f"Twitch answered {status}: {text}" if text else f"Twitch answered {status}"
-    if status == 429 and response.headers.get("Ratelimit-Remaining") == "0":
-        return Answer(AnswerKind.RATE_LIMITED, told, retry_after=_until_reset(response))
-    if status == 429 or (status == 400 and "recently ran" in lower):
-        return Answer(AnswerKind.COOLDOWN, told)
-    if status == 400 and "streaming live" in lower:
-        return Answer(AnswerKind.NOT_LIVE, told)
-    if status == 401:
-        scope = "missing scope" in lower
-        return Answer(AnswerKind.SCOPE_MISSING if scope else AnswerKind.UNAUTHORIZED, told)
-    if status >= 500:
-        return Answer(AnswerKind.NO_ANSWER, told)
-    return Answer(AnswerKind.REFUSED, told)
+class _Sending:
+    """Whether a request has begun to leave: what fails before that cannot have been acted on."""
 
+    def __init__(self) -> None:
+        self.begun = False
 
-def _accepted(response: httpx.Response, access: Sensitive) -> Answer:
-    # A 2xx is acceptance whatever its body holds: the cooldown burns, and a repeat would be wrong.
-    try:
-        entry = json_of(response)["data"][0]
-    except (ValueError, KeyError, IndexError, TypeError):
-        entry = {}
-    if not isinstance(entry, dict):
-        entry = {}
-    message, retry_after = entry.get("message"), entry.get("retry_after")
-    return Answer(
-        AnswerKind.ACCEPTED,
-        shown(message, access) if isinstance(message, str) else "",
-        retry_after=_number(retry_after),
-    )
-
-
-def _number(value: object) -> float | None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if number and 0 <= value <= 86_400 else None  # type: ignore[arg-type,operator]
-
-
-def _until_reset(response: httpx.Response) -> float | None:
-    # Both moments are Twitch's own, so that this machine's clock does not matter.
-    try:
-        reset = float(response.headers["Ratelimit-Reset"])
-        date = parsedate_to_datetime(response.headers["Date"])
-    except (KeyError, ValueError):
-        return None
-    return max(0.0, reset - date.timestamp())
+    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Called by the transport at each step of a request."""
+        if event.endswith("send_request_headers.started"):
+            # A proxy is asked for a tunnel by a request of its own, which goes no further.
+            self.begun = info["request"].method != b"CONNECT"
 
 
 def _objects(data: Iterable[Any]) -> list[dict[str, Any]]:
     return [entry for entry in data if isinstance(entry, dict)]
-
-
-def _instant(value: object) -> float | None:
-    """Unix seconds (0: none), or RFC 3339, as it was documented before."""
-    if isinstance(value, str):
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            return _positive(value)
-        return moment.timestamp() if moment.tzinfo else None
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return _positive(value) if number else None  # type: ignore[arg-type]
-
-
-def _positive(value: float | str) -> float | None:
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if 0 < number < math.inf else None

@@ -39,6 +39,7 @@ _TIMEOUT = 10.0
 _PAGE = 500
 _LOG_IN_INTERVAL = 10.0
 _DRY_RUN = [("dryRun", "All")]
+_IDENTITY = "authentication.k8s.io/v1"
 _VERBS = {"GET": "get", "PATCH": "patch", "POST": "create", "PUT": "update"}
 
 
@@ -173,17 +174,30 @@ class Kube:
         plural: str,
         namespace: str,
         name: str,
-        annotations: Mapping[str, str],
+        annotations: Mapping[str, str | None],
         *,
         rehearse: bool = False,
     ) -> None:
         """Set annotations of a resource, or only find out whether they could be set.
+
+        Args:
+            plural: Its kind, as in URLs.
+            namespace: Its namespace.
+            name: Its name.
+            annotations: Name → value; None: the annotation is removed.
+            rehearse: Only find out.
 
         Raises:
             KubeNotFound: There is none of that name.
         """
         changes = {"metadata": {"annotations": dict(annotations)}}
         await self._merge(f"{_path(plural, namespace)}/{name}", changes, rehearse=rehearse)
+
+    async def who_am_i(self) -> str:
+        """Name of the user as whom the API server sees these calls."""
+        asked = {"apiVersion": _IDENTITY, "kind": "SelfSubjectReview"}
+        told = await self._call("POST", f"/apis/{_IDENTITY}/selfsubjectreviews", body=asked)
+        return str(told["status"]["userInfo"]["username"])
 
     async def create_event(self, namespace: str, event: Mapping[str, Any]) -> None:
         """Post an Event of events.k8s.io/v1.

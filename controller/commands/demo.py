@@ -45,7 +45,7 @@ _BROKEN = "mst3k"  # whose password is changed
 _READY_TIMEOUT = 30  # seconds, as kubectl waits if not told otherwise; two are enough
 _FIRED_TIMEOUT = 10
 _STALLED_TIMEOUT = 20  # a changed password is found by the next validation
-_WIDE = 109  # columns that `kubectl get` of both kinds at once takes
+_WIDE = 120  # columns that `kubectl get` of both kinds at once takes
 _TICK = 1.0
 
 _SETTINGS = {

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from controller.clients.http import new_http_client
 from controller.clients.kube import Kube
 from controller.clients.kubeconfig import load_configuration
+from controller.engine.as_run import set_up_as_run_logging
 from controller.engine.core import Engine
 from controller.engine.metrics import Metrics
 from controller.engine.probes import serve_probes
@@ -45,6 +46,7 @@ def run_operator(context: str | None) -> int:
     """
     settings = Settings.from_environment(os.environ)
     set_up_logging(settings.log_level, settings.log_format)
+    set_up_as_run_logging(settings.as_run_log)
     for name in Settings.unknown(os.environ):
         logger.warning("%s: no such setting; it has no effect", name)
     # The watch's thread gives way to a cue within half a millisecond.

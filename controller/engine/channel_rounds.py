@@ -113,14 +113,14 @@ class ChannelRounds:
         """
         requested = channel.resource.requested_at
         if channel.spec is None:
-            channel.tried.set()
+            channel.tried = True
             channel.concluded = True
             channel.handled = requested
             self._tell(channel)
             return None
         try:
             again = await channel.keeper.reconcile(channel.spec)
-            channel.tried.set()  # a failure that may pass is no answer: young cues wait on
+            channel.tried = True  # a failure that may pass is no answer: young cues wait on
             channel.handled = requested
             key_again = await self._keep_stream_key(channel, channel.spec)
             return min((at for at in (again, key_again) if at is not None), default=None)

@@ -14,23 +14,28 @@ from typing import TYPE_CHECKING, Any
 
 from controller.clients.helix import Helix
 from controller.clients.identity import Identity
-from controller.engine import pubnub_keys
+from controller.engine.ads import AdsWatch
+from controller.engine.as_run import AsRunLog
+from controller.engine.by_hand import ByHand
 from controller.engine.channel_rounds import ChannelRounds
 from controller.engine.dispatch import Dispatcher
 from controller.engine.feeds import FeedPool
+from controller.engine.garbage import Garbage
 from controller.engine.live import LiveWatch
 from controller.engine.recorder import Recorder
 from controller.engine.resource import CHANNEL, RULE, Key, Kind, Resource
 from controller.engine.rivals import Rivals
+from controller.engine.rule_rounds import RuleRounds
 from controller.engine.rules import Rule
 from controller.engine.secrets import SecretStore
 from controller.engine.statuses import Reporter, StatusWriter
 from controller.engine.sync import Sync
+from controller.engine.targets import Targets
 from controller.engine.traffic import Traffic
 from controller.engine.workqueue import WorkQueue
-from controller.errors import OperatorError
 from controller.events import Verdict
-from controller.policies.problems import Blocked
+from controller.rules.as_run import Station, break_entry, foreign_entry
+from controller.rules.steps import Ruling
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -41,7 +46,8 @@ if TYPE_CHECKING:
     from controller.engine.channels import Channel
     from controller.engine.metrics import Metrics
     from controller.events import Decision
-    from controller.feeds.health import FeedHealth
+    from controller.rules.ads import AdsNews
+    from controller.rules.steps import CueRecord
     from controller.settings import Settings
 
 __all__ = ["Engine"]
@@ -49,12 +55,14 @@ __all__ = ["Engine"]
 logger = logging.getLogger(__name__)
 
 _WORKERS = 32
-_SETTLE = 1.0  # a channel that is applied together with its rule may come a moment later
-_PATIENCE = 120.0  # after which a status is written even if a first round has not ended
+_GATHER = 0.2  # channels that change together have their selecting rules looked at once
 _FLUSH = 5.0
 _HOUSEKEEPING = 1.0
 _DELETED = 10_000  # UIDs of the last deletions that were told
 _URGENT = frozenset({Verdict.FIRED, Verdict.FAILED, Verdict.UNKNOWN})
+_GONE = Ruling(Verdict.SUSPENDED, "the rule was deleted while the cue waited")
+_SUSPENDED = Ruling(Verdict.SUSPENDED, "the rule was suspended while the cue waited")
+_REHEARSES = Ruling(Verdict.SUSPENDED, "the rule became a DryRun while the cue waited")
 
 
 class Engine:
@@ -78,21 +86,45 @@ class Engine:
         self._helix = Helix(http, settings, self._traffic.note)
         self._channels: dict[Key, Channel] = {}
         self._rules: dict[Key, Rule] = {}
-        self._rules_of: dict[Key, set[Key]] = {}
-        self._filed: dict[Key, Key] = {}
+        self._targets = Targets(self._channels)
+        self._selectors_due: set[str] = set()
         self._deleted: OrderedDict[str, None] = OrderedDict()
         self._rivals = Rivals(self._channels.get, self._told)
         self._sync = Sync(kube, settings, self._uids, self._found, self._gone)
         self._secrets = SecretStore(kube, settings, self._ask_again)
         self._queue: WorkQueue[Key] = WorkQueue(self._reconcile, _WORKERS)
-        dispatcher = Dispatcher(self._rules.get, self._channel_of, self._decided, metrics)
-        self._feeds = FeedPool(settings, metrics, dispatcher.event, self._refresh_rule)
+        dispatcher = Dispatcher(self._rules.get, self._targets.for_event, self._decided, metrics)
+        self._rule_rounds = RuleRounds(
+            self._rules.get,
+            secrets=self._secrets,
+            feeds=lambda: self._feeds,
+            targets=self._targets,
+            mark=lambda key: self._statuses.mark(key, urgent=True),
+        )
+        self._feeds = FeedPool(
+            settings,
+            metrics,
+            dispatcher.event,
+            on_health=self._rule_rounds.refresh,
+            on_gap=lambda gap: metrics.feed_gaps.labels(
+                "Recovered" if gap.problem is None else "Lost"
+            ).inc(),
+        )
+        self._by_hand = ByHand(self._answered)
+        self._as_run = AsRunLog(settings.as_run_dir, metrics)
         self._live = LiveWatch(
             self._helix,
             self._channels.values,
             self._told,
             self._refused,
             settings.live_check_interval,
+        )
+        self._ads = AdsWatch(
+            self._helix,
+            self._channels.values,
+            self._saw_ads,
+            self._refused,
+            settings.ads_check_interval,
         )
         self._rounds = ChannelRounds(
             settings,
@@ -117,6 +149,7 @@ class Engine:
             announce=self._recorder.announce,
         )
         self._beat = time.monotonic()
+        self._garbage = Garbage()
 
     # What is told to the engine
 
@@ -173,6 +206,8 @@ class Engine:
                 self._statuses.run(),
                 self._recorder.run(),
                 self._live.run(),
+                self._ads.run(),
+                self._as_run.run(),
                 self._sync.run(),
                 self._keep_house(),
             ):
@@ -181,12 +216,9 @@ class Engine:
     async def drain(self) -> None:
         """Take no new cues, and wait for the answers to the calls under way."""
         await self._feeds.close()
-        drains = [channel.drain() for channel in self._channels.values() if channel.busy]
-        try:
-            async with asyncio.timeout(2 * self._settings.call_timeout):
-                await asyncio.gather(*drains)
-        except TimeoutError:
-            logger.warning("calls were still under way at the end")
+        within = 2 * self._settings.call_timeout
+        busy = [channel.airtime for channel in self._channels.values() if channel.airtime.busy]
+        await asyncio.gather(*(airtime.drain(within) for airtime in busy))
         for channel in self._channels.values():
             channel.stop()
 
@@ -202,6 +234,8 @@ class Engine:
 
     async def flush(self) -> None:
         """Write the statuses and Events that wait; the writers of `run` must have ended."""
+        self._tell_as_run(at_once=True)
+        await self._as_run.flush()
         await self._statuses.flush(_FLUSH)
         await self._recorder.flush(_FLUSH)
 
@@ -216,9 +250,22 @@ class Engine:
             await asyncio.sleep(_HOUSEKEEPING)
             self._beat = time.monotonic()
             self._metrics.loop_lag.set(max(0.0, self._beat - due))
+            self._rule_rounds.look_at_silence(time.time())
+            self._tell_as_run()
+            self._garbage.look()
             if not self._feeds.check():
                 msg = "a feed's loop has ended"
                 raise RuntimeError(msg)
+
+    def _tell_as_run(self, *, at_once: bool = False) -> None:
+        """Write down the breaks that are over."""
+        for channel in self._channels.values():
+            if channel.airtime.idle:
+                continue
+            station = _station(channel)
+            for brk in channel.airtime.ended(at_once=at_once):
+                if not brk.recalled or self._as_run.remembers:
+                    self._as_run.write(break_entry(station, brk))
 
     def _queue_resync(self, _key: Key) -> None:
         self._sync.ask()
@@ -233,7 +280,7 @@ class Engine:
         held = self._holdings(resource.key.kind).get(resource.key)
         if held is not None and held.resource.uid == resource.uid:
             known = held.resource
-            if resource.generation < known.generation:
+            if resource.generation < known.generation or resource.version < known.version:
                 return  # a list that began before the watch told of a change
             if known.asks == resource.asks:
                 return
@@ -245,15 +292,36 @@ class Engine:
         else:
             if held is not None:
                 self._remove(resource.key, held.resource.uid)
-            if resource.key.kind == CHANNEL:
-                self._channels[resource.key] = channel = self._rounds.new_channel(resource)
-                self._rivals.settle(channel)
-            else:
-                self._rules[resource.key] = Rule(resource, self._started, self._surroundings)
-                self._metrics.add_rule(resource.key.namespace, resource.key.name)
+            self._take_in(resource)
         if resource.key.kind == RULE:
-            self._file(self._rules[resource.key])
+            self._rule_changed(self._rules[resource.key])
+        else:
+            self._channel_changed(self._channels[resource.key])
         self._queue.add(resource.key)
+
+    def _take_in(self, resource: Resource) -> None:
+        """A resource that was not there before."""
+        key = resource.key
+        if key.kind == CHANNEL:
+            self._channels[key] = channel = self._rounds.new_channel(resource)
+            self._rivals.settle(channel)
+        else:
+            self._rules[key] = Rule(resource, self._started, self._rule_rounds.surroundings)
+            self._metrics.add_rule(key.namespace, key.name)
+
+    def _channel_changed(self, channel: Channel) -> None:
+        self._targets.add_channel(channel.resource)
+        self._look_at_selectors(channel.resource.key.namespace)
+        self._by_hand.look(channel)
+
+    def _rule_changed(self, rule: Rule) -> None:
+        before = self._targets.of(rule)
+        self._targets.add_rule(rule)
+        self._rule_rounds.expect(rule)
+        if rule.suspended or rule.rehearses:
+            why = _SUSPENDED if rule.suspended else _REHEARSES
+            for channel in before:
+                channel.airtime.withdraw(rule.resource.key.name, why)
 
     def _remove(self, key: Key, uid: str) -> None:
         holdings = self._holdings(key.kind)
@@ -266,37 +334,24 @@ class Engine:
         self._secrets.release(key)
         if key.kind == CHANNEL:
             held.stop()
+            self._targets.remove_channel(key)
             self._metrics.remove_channel(key.namespace, key.name)
             self._rivals.settle(held)
-            self._refresh_rules_of(key)
+            self._refresh_rules_of(held)
         else:
+            for channel in self._targets.of(held):
+                channel.airtime.withdraw(key.name, _GONE)
             self._feeds.drop(key)
-            self._unfile(key)
+            self._targets.remove_rule(key)
+            self._rule_rounds.forget(key)
             self._metrics.remove_rule(key.namespace, key.name)
-
-    def _file(self, rule: Rule) -> None:
-        """Note which channel a rule is for."""
-        key = rule.resource.key
-        self._unfile(key)
-        if rule.spec is not None:
-            channel = Key(CHANNEL, key.namespace, rule.spec.channel_ref.name)
-            self._filed[key] = channel
-            self._rules_of.setdefault(channel, set()).add(key)
-
-    def _unfile(self, key: Key) -> None:
-        channel = self._filed.pop(key, None)
-        if channel is not None:
-            rules = self._rules_of[channel]
-            rules.discard(key)
-            if not rules:
-                del self._rules_of[channel]
 
     async def _reconcile(self, key: Key) -> float | None:
         channel, rule = self._channels.get(key), self._rules.get(key)
         try:
             if channel is not None:
                 return await self._rounds.run(channel)
-            return await self._reconcile_rule(rule) if rule is not None else None
+            return await self._rule_rounds.run(rule) if rule is not None else None
         finally:
             if key not in self._holdings(key.kind):
                 self._secrets.release(key)  # deleted during the round
@@ -314,82 +369,74 @@ class Engine:
         channel.concluded = True
         channel.settle()
         self._statuses.mark(channel.resource.key, urgent=True)
-        self._refresh_rules_of(channel.resource.key)
+        self._refresh_rules_of(channel)
+
+    def _saw_ads(self, channel: Channel, news: AdsNews) -> None:
+        """Twitch told of the channel's ads."""
+        channel.settle()
+        self._statuses.mark(channel.resource.key, urgent=bool(news.settled or news.foreign))
+        if news.foreign is not None:
+            self._as_run.write(foreign_entry(_station(channel), news.foreign))
+        for record in news.settled:
+            self._confirmed(channel, record)
+
+    def _confirmed(self, channel: Channel, record: CueRecord) -> None:
+        key = channel.resource.key
+        self._metrics.decisions.labels(record.result.value).inc()
+        logger.info("%s: cue %s: %s", key, record.cue_id, record.result)
+        rule = self._rules.get(Key(RULE, key.namespace, record.rule))
+        if rule is not None and rule.confirm(record.cue_id, key.name, record.result):
+            self._statuses.mark(rule.resource.key, urgent=True)
+
+    def _answered(self, channel: Channel, ruling: Ruling, called: bool) -> None:
+        """A request by hand was answered."""
+        logger.info("%s: by hand: %s: %s", channel.resource.key, ruling.verdict, ruling.detail)
+        self._statuses.mark(channel.resource.key, urgent=True)
+        if called:
+            self._was_called(channel, ruling.verdict)
 
     # Rules
 
-    async def _reconcile_rule(self, rule: Rule) -> float | None:
-        key = rule.resource.key
-        if rule.spec is None or not rule.usable:
-            self._feeds.drop(key)
-            self._refresh_rule(key)
-            return None
-        name = rule.spec.feed.pubnub.secret_ref.name
-        self._secrets.release(key, but={(key.namespace, name)})
-        try:
-            secret = await self._secrets.get(key.namespace, name, key)
-        except OperatorError as error:
-            if rule.keys is None:
-                rule.feed_blocked = Blocked("TransientError", str(error), human=False)
-            self._refresh_rule(key)
-            raise
-        rule.keys, rule.feed_blocked = pubnub_keys.read(secret, name)
-        if self._rules.get(key) is not rule:
-            return None
-        self._feeds.use(rule)
-        self._refresh_rule(key)
-        if rule.concluded:
-            return None
-        now = time.time()
-        return rule.seen_at + (_SETTLE if now < rule.seen_at + _SETTLE else _PATIENCE)
+    def _refresh_rules_of(self, channel: Channel) -> None:
+        for key in self._targets.naming(channel.resource.key):
+            self._rule_rounds.refresh(key)
+        # These may be for thousands of channels, which change together.
+        self._look_at_selectors(channel.resource.key.namespace)
 
-    def _refresh_rules_of(self, channel: Key) -> None:
-        for key in self._rules_of.get(channel, ()):
-            self._refresh_rule(key)
+    def _look_at_selectors(self, namespace: str) -> None:
+        """A channel or its labels changed: soon, look at the rules that go by labels."""
+        if not self._targets.selecting(namespace):
+            return
+        if not self._selectors_due:
+            asyncio.get_running_loop().call_later(_GATHER, self._refresh_selectors)
+        self._selectors_due.add(namespace)
 
-    def _refresh_rule(self, key: Key) -> None:
-        """Something that a rule's status tells may have changed."""
-        rule = self._rules.get(key)
-        if rule is not None:
-            rule.concluded = rule.concluded or self._has_concluded(rule)
-            self._statuses.mark(key, urgent=True)
+    def _refresh_selectors(self) -> None:
+        due, self._selectors_due = self._selectors_due, set()
+        for namespace in due:
+            for key in self._targets.selecting(namespace):
+                self._rule_rounds.refresh(key)
 
-    def _has_concluded(self, rule: Rule) -> bool:
-        """Whether a first status would not be followed by another one at once."""
-        waited = time.time() - rule.seen_at
-        if not rule.usable or rule.feed_blocked is not None or waited >= _PATIENCE:
-            return True
-        health = self._feeds.health(rule.resource.key)
-        if health is None or health.connected is None:
-            return False
-        channel = self._channel_of(rule)
-        return channel.concluded if channel is not None else waited >= _SETTLE
-
-    def _surroundings(self, rule: Rule) -> tuple[Channel | None, FeedHealth | None]:
-        return self._channel_of(rule), self._feeds.health(rule.resource.key)
-
-    def _channel_of(self, rule: Rule) -> Channel | None:
-        if rule.spec is None:
-            return None
-        name = rule.spec.channel_ref.name
-        return self._channels.get(Key(CHANNEL, rule.resource.key.namespace, name))
-
-    def _decided(self, rule: Rule, decision: Decision, called: bool) -> None:
+    def _decided(
+        self, rule: Rule, channel: Channel | None, decision: Decision, called: bool
+    ) -> None:
         """A decision was made: it is written, and what Twitch said concerns the whole channel."""
-        key = rule.resource.key
-        if self._rules.get(key) is not rule:
-            return
-        self._statuses.mark(key, urgent=decision.verdict in _URGENT)
-        channel = self._channel_of(rule)
-        if channel is None or not called:
-            return
-        self._statuses.mark(channel.resource.key, urgent=True)
-        for other in self._rules_of.get(channel.resource.key, ()):
-            self._statuses.mark(other, urgent=False)
-        if decision.verdict is Verdict.FAILED:
+        self._statuses.mark(rule.resource.key, urgent=decision.verdict in _URGENT)
+        if channel is not None and called:
+            self._statuses.mark(channel.resource.key, urgent=True)
+            self._was_called(channel, decision.verdict)
+
+    def _was_called(self, channel: Channel, verdict: Verdict) -> None:
+        """Twitch was asked for a commercial: what follows from its answer, whoever asked."""
+        for key in self._targets.rules_of(channel.resource):
+            self._statuses.mark(key, urgent=False)
+        if verdict is Verdict.FIRED:
+            fired = channel.airtime.arbiter.memory.last_fired
+            self._ads.expect(channel, fired.started if fired is not None else time.time())
+        if verdict is Verdict.FAILED:
             channel.keeper.recheck()
             self._queue.add(channel.resource.key)
-        if decision.verdict is Verdict.NOT_LIVE:
+        if verdict is Verdict.NOT_LIVE:
             self._live.ask(channel)
 
     # Statuses
@@ -399,3 +446,9 @@ class Engine:
         if channel is not None:
             return channel
         return self._rules.get(key)
+
+
+def _station(channel: Channel) -> Station:
+    key, user = channel.resource.key, channel.keeper.user
+    broadcaster_id = user.id if user is not None else ""
+    return Station(channel.resource.uid, key.namespace, key.name, broadcaster_id)

@@ -1,4 +1,4 @@
-"""The way of an event: the rules that it may match, their decisions, the channel's arbiter.
+"""The way of an event: the rules that it may match, their decisions, the channels' arbiters.
 
 Nothing here waits for anything, but to give others a turn: no API server, no disk, no lock.
 """
@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 
 from controller.engine.rules import result_of
 from controller.events import Decision, Event, Verdict
+from controller.rules.deciding import begins
 from controller.rules.expressions import lazy_cel_view
+from controller.rules.payloads import Refusal
 from controller.rules.steps import Ruling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
     from controller.engine.channels import Channel
     from controller.engine.metrics import Metrics
@@ -37,74 +39,136 @@ class Dispatcher:
 
     Args:
         rule: Finds a rule.
-        channel: Finds a rule's channel.
-        decided: Called with the rule, the decision and whether a call was made.
+        targets: Finds the channels that a rule and an event are for.
+        decided: Called with the rule, the channel, the decision and whether a call was made.
         metrics: Counts.
     """
 
     def __init__(
         self,
         rule: Callable[[Key], Rule | None],
-        channel: Callable[[Rule], Channel | None],
-        decided: Callable[[Rule, Decision, bool], None],
+        targets: Callable[[Rule, Event], Sequence[Channel]],
+        decided: Callable[[Rule, Channel | None, Decision, bool], None],
         metrics: Metrics,
     ) -> None:
         self._rule = rule
-        self._channel = channel
+        self._targets = targets
         self._on_decided = decided
         self._metrics = metrics
 
-    async def event(self, keys: list[Key], event: Event) -> None:
-        """Meet an event with the rules that it may match."""
+    async def event(self, keys: Iterable[Key], cancels: Iterable[Key], event: Event) -> None:
+        """Meet an event with the rules that it may match.
+
+        Args:
+            keys: Of rules whose `match` may hold.
+            cancels: Of rules whose `cancelOn` may hold.
+            event: The event.
+        """
+        off = {key for key in cancels if self._cancelled(key, event)}
         view, now = lazy_cel_view(event.payload), time.time()
         began = time.perf_counter()
+        matching: list[Rule] = []
         for key in keys:
             if time.perf_counter() - began > _TURN:
                 await asyncio.sleep(0)
                 began = time.perf_counter()
             rule = self._rule(key)
-            if rule is None or rule.compiled is None:
+            if rule is None or rule.compiled is None or key in off:
                 continue
             try:
                 result = rule.compiled.match(event.payload, view)
                 if result.matched:
-                    self._match(rule, event, now)
+                    matching.append(rule)
                 elif logger.isEnabledFor(logging.DEBUG):
                     told = rule.compiled.explain(event.payload, result)
                     logger.debug("%s: event %s does not match: %s", key, event.id, told)
             except Exception:
                 # A fault of ours in one rule must not take the event from the others.
                 logger.exception("%s: event %s was not handled", key, event.id)
+        for rule in sorted(matching, key=lambda rule: -rule.priority):
+            try:
+                self._match(rule, event, now)
+            except Exception:
+                logger.exception("%s: event %s was not handled", rule.resource.key, event.id)
+
+    def _cancelled(self, key: Key, event: Event) -> bool:
+        """Whether the event is an off cue for a rule; if so it takes effect."""
+        rule = self._rule(key)
+        if rule is None or rule.compiled is None or rule.suspended:
+            return False
+        try:
+            if not rule.compiled.cancelled_by(event.payload):
+                return False
+            at = rule.compiled.event_time(event.payload, event.published)
+            at = event.published if isinstance(at, Refusal) else at
+            at = begins(at, event.published, time.time())
+            for channel in self._targets(rule, event):
+                if channel.airtime.cancel(at):
+                    logger.info("%s: off cue %s on %s", key, event.id, channel.resource.key)
+        except Exception:
+            logger.exception("%s: off cue %s was not handled", key, event.id)
+        return True
 
     def _match(self, rule: Rule, event: Event, now: float) -> None:
         matched = rule.decide(event, now)
         if matched is None:
             return
-        done = partial(self._decided, rule, event, matched)
-        channel = self._channel(rule)
         if isinstance(matched.outcome, Ruling):
-            done(matched.outcome, None)
-        elif channel is None:
-            done(Ruling(Verdict.CHANNEL_NOT_READY, "there is no such TwitchChannel"), None)
-        else:
-            channel.submit(matched.outcome, done, partial(self._wanted, rule))
+            self._decided(rule, None, event, matched, matched.outcome, None)
+            return
+        channels = self._targets(rule, event)
+        if not channels:
+            ruling = Ruling(Verdict.CHANNEL_NOT_READY, rule.no_channel(event))
+            self._decided(rule, None, event, matched, ruling, None)
+        for channel in channels:
+            channel.airtime.submit(
+                matched.outcome,
+                partial(self._decided, rule, channel, event, matched),
+                partial(self._waits, rule, channel, event, matched),
+            )
 
-    def _wanted(self, rule: Rule) -> bool:
-        return self._rule(rule.resource.key) is rule and not rule.suspended
+    def _waits(
+        self, rule: Rule, channel: Channel, event: Event, matched: Matched, ruling: Ruling
+    ) -> None:
+        if self._rule(rule.resource.key) is rule:
+            self._note(rule, channel, event, matched, ruling, None)
 
-    def _decided(
-        self, rule: Rule, event: Event, matched: Matched, ruling: Ruling, called_at: float | None
+    def _decided(  # noqa: PLR0913, PLR0917 - what a decision consists of
+        self,
+        rule: Rule,
+        channel: Channel | None,
+        event: Event,
+        matched: Matched,
+        ruling: Ruling,
+        called_at: float | None,
     ) -> None:
         key = rule.resource.key
         if self._rule(key) is not rule:
             return  # deleted meanwhile: there is nobody to tell
-        latency = (time.monotonic() if called_at is None else called_at) - event.received
-        decision = Decision(matched.cue_id, time.time(), ruling.verdict, ruling.detail, latency)
-        rule.record(decision, matched.time)
+        latency = self._note(rule, channel, event, matched, ruling, called_at)
         self._metrics.decisions.labels(ruling.verdict.value).inc()
         for result in ("matched", result_of(ruling.verdict)):
-            self._metrics.rule_events.labels(key.namespace, key.name, result).inc()
+            self._metrics.rule_events.inc(key.namespace, key.name, result)
         if called_at is not None:
             self._metrics.cue_to_call.observe(latency)
-        logger.info("%s: cue %s: %s: %s", key, matched.cue_id, ruling.verdict, ruling.detail)
-        self._on_decided(rule, decision, called_at is not None)
+
+    def _note(  # noqa: PLR0913, PLR0917 - what a decision consists of
+        self,
+        rule: Rule,
+        channel: Channel | None,
+        event: Event,
+        matched: Matched,
+        ruling: Ruling,
+        called_at: float | None,
+    ) -> float:
+        """Keep a decision for the status; returns its latency in seconds."""
+        latency = (time.monotonic() if called_at is None else called_at) - event.received
+        name = channel.resource.key.name if channel is not None else None
+        decision = Decision(
+            matched.cue_id, time.time(), ruling.verdict, ruling.detail, latency, name
+        )
+        rule.record(decision, event, matched.time)
+        key, verdict = rule.resource.key, ruling.verdict
+        logger.info("%s: cue %s: %s: %s", key, matched.cue_id, verdict, ruling.detail)
+        self._on_decided(rule, channel, decision, called_at is not None)
+        return latency

@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from controller.engine.topic_memory import TopicMemory
 from controller.feeds.health import FeedHealth
 from controller.feeds.pubnub import PubNubFeed
 from controller.rules.index import RuleIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Collection, Iterable
 
     from controller.engine.metrics import Metrics
     from controller.engine.resource import Key
     from controller.engine.rules import Rule
     from controller.events import Event
+    from controller.feeds.history import Gap
     from controller.feeds.pubnub import PubNubKeys
+    from controller.rules.compiled import CompiledRule
     from controller.settings import Settings
 
 __all__ = ["FeedPool"]
@@ -30,23 +34,70 @@ _TURN = 0.005  # seconds after which other tasks get a turn
 _TELL_EVERY = 10.0  # seconds between two log lines about malformed messages
 
 
+@dataclass(frozen=True, slots=True)
+class _Listening:
+    """What a rule listens to, and since when."""
+
+    topics: tuple[str, ...]
+    window: float
+    compiled: CompiledRule
+    since: float
+
+
 class _Feed:
     """A listener, its rules, and the task that meets events with rules."""
 
     def __init__(self, listener: PubNubFeed) -> None:
         self.listener = listener
         self.rules: RuleIndex[Key] = RuleIndex()
-        self.windows: dict[Key, tuple[tuple[str, ...], float]] = {}
+        self.cancels: RuleIndex[Key] = RuleIndex()
+        self.memory = TopicMemory()
+        self.listening: dict[Key, _Listening] = {}
         self.consumer: asyncio.Task[None] | None = None
         self.stale = False
+        self._windows: dict[str, dict[Key, float]] = {}
+        self._unsettled: set[str] = set()
 
-    def topics(self) -> dict[str, float]:
-        """Topic → the longest time into the past that a rule wants."""
+    def add(self, key: Key, listening: _Listening) -> None:
+        """Listen for a rule, or for what it is now."""
+        self.remove(key)
+        self.listening[key] = listening
+        self.rules.add(key, listening.topics, listening.compiled)
+        if listening.compiled.cancels:
+            self.cancels.add(key, listening.topics, listening.compiled, listening.compiled.cancels)
+        for topic in listening.topics:
+            self._windows.setdefault(topic, {})[key] = listening.window
+        self._unsettled.update(listening.topics)
+
+    def remove(self, key: Key) -> None:
+        """Listen for a rule no more."""
+        listening = self.listening.pop(key, None)
+        if listening is None:
+            return
+        self.rules.remove(key)
+        self.cancels.remove(key)
+        for topic in listening.topics:
+            self._windows[topic].pop(key, None)
+        self._unsettled.update(listening.topics)
+
+    def settle(self) -> None:
+        """Let the listener follow: the longest time into the past that a rule wants of a topic."""
         wanted: dict[str, float] = {}
-        for topics, window in self.windows.values():
-            for topic in topics:
-                wanted[topic] = max(window, wanted.get(topic, 0.0))
-        return wanted
+        gone = []
+        for topic in self._unsettled:
+            windows = self._windows[topic]
+            if windows:
+                wanted[topic] = max(windows.values())
+            else:
+                del self._windows[topic]
+                self.memory.forget(topic)
+                gone.append(topic)
+        self._unsettled.clear()
+        self.listener.change_topics(wanted, gone)
+
+    def rules_of(self, topics: Iterable[str]) -> dict[Key, None]:
+        """Return the rules that listen to any of these topics."""
+        return {key: None for topic in topics for key in self._windows.get(topic, ())}
 
 
 class FeedPool:
@@ -55,24 +106,30 @@ class FeedPool:
     Args:
         settings: Where PubNub is, and how patient to be.
         metrics: Counts what is heard.
-        on_event: Called with the key of each rule that an event may match, and the event.
+        on_event: Called with the keys of the rules that an event may match, of those for which it
+            may be an off cue, and the event.
         on_health: Called with the key of each rule whose feed changed its health.
+        on_gap: Called with each span of a topic that PubNub did not bring, whether its messages
+            were read from the history or may be lost.
     """
 
     def __init__(
         self,
         settings: Settings,
         metrics: Metrics,
-        on_event: Callable[[list[Key], Event], Awaitable[None]],
+        on_event: Callable[[list[Key], list[Key], Event], Awaitable[None]],
         on_health: Callable[[Key], None],
+        on_gap: Callable[[Gap], None] = lambda _: None,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
         self._on_event = on_event
         self._on_health = on_health
+        self._on_gap = on_gap
         self._feeds: dict[PubNubKeys, _Feed] = {}
         self._of_rule: dict[Key, PubNubKeys] = {}
         self._unsettled: dict[PubNubKeys, set[Key]] = {}
+        self._untold: dict[Key, None] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._closed = False
         self._dropped = 0
@@ -92,17 +149,20 @@ class FeedPool:
         if feed is None:
             feed = self._feeds[keys] = self._open(keys)
         self._of_rule[key] = keys
-        feed.rules.add(key, topics, rule.compiled)
-        feed.windows[key] = (topics, rule.window)
-        self._settle(keys, key)
+        before_this = feed.listening.get(key)
+        since = time.time()
+        if before_this is not None and before_this.topics == topics:
+            since = before_this.since
+        listening = _Listening(topics, rule.window, rule.compiled, since)
+        if listening != before_this:
+            feed.add(key, listening)
+            self._settle(keys, key)
 
     def drop(self, key: Key) -> None:
         """Stop listening for a rule."""
         keys = self._of_rule.pop(key, None)
         if keys is not None:
-            feed = self._feeds[keys]
-            feed.rules.remove(key)
-            del feed.windows[key]
+            self._feeds[keys].remove(key)
             self._settle(keys)
 
     def health(self, key: Key) -> FeedHealth | None:
@@ -114,11 +174,32 @@ class FeedPool:
         if feed.stale:
             limit = self._settings.feed_stale_after
             return FeedHealth(False, "FeedStale", f"no poll was completed for {limit:.0f} s")
-        refused = feed.listener.denied.intersection(feed.windows[key][0])
+        topics = feed.listening[key].topics
+        refused = feed.listener.denied_of(topics)
         if refused:
             told = f"PubNub refuses the topic {min(refused)} (403)"
             return FeedHealth(False, "AccessDenied", told)
-        return feed.listener.health_of(feed.windows[key][0])
+        return feed.listener.health_of(topics)
+
+    def silent_since(self, key: Key) -> float | None:
+        """When a rule's topics last brought an event, or since when they are listened to for it.
+
+        In seconds since the epoch; None: it listens to none.
+        """
+        keys = self._of_rule.get(key)
+        if keys is None:
+            return None
+        feed = self._feeds[keys]
+        listening = feed.listening[key]
+        return max(listening.since, feed.memory.heard(listening.topics))
+
+    def recent(self, key: Key) -> list[Event]:
+        """The last events on a rule's topics, oldest first, as far as they are kept."""
+        keys = self._of_rule.get(key)
+        if keys is None:
+            return []
+        feed = self._feeds[keys]
+        return feed.memory.recent(feed.listening[key].topics)
 
     def check(self) -> bool:
         """Look for feeds that fell silent; return whether all their loops run."""
@@ -126,11 +207,12 @@ class FeedPool:
             return True
         now, oldest = time.time(), None
         for feed in self._feeds.values():
+            feed.listener.forget_gaps(now)
             last = feed.listener.last_poll
             stale = last is not None and now - last > self._settings.feed_stale_after
             if stale != feed.stale:
                 feed.stale = stale
-                self._tell(feed)
+                self._tell_rules(feed.listening)
             oldest = min(last or 0.0, oldest or now)
         self._metrics.last_poll.set(oldest or 0.0)
         return all(
@@ -147,8 +229,9 @@ class FeedPool:
         listener = PubNubFeed(
             keys,
             self._settings,
-            on_health=lambda: self._tell(feed),
+            on_health=lambda topics: self._tell(feed, topics),
             on_malformed=self._malformed,
+            on_gap=self._found_gap,
         )
         feed = _Feed(listener)
         feed.consumer = asyncio.get_running_loop().create_task(self._consume(feed))
@@ -162,14 +245,33 @@ class FeedPool:
             logger.warning("%d messages were dropped; the last: %s", self._dropped, reason)
             self._told_at, self._dropped = now, 0
 
-    def _tell(self, feed: _Feed) -> None:
-        health = feed.listener.health
+    def _found_gap(self, gap: Gap) -> None:
+        if gap.problem is None:
+            count = len(gap.missed)
+            logger.info("topic %s: %d missed messages were read from the history", gap.topic, count)
+        self._on_gap(gap)
+
+    def _tell(self, feed: _Feed, topics: Collection[str]) -> None:
+        health = feed.listener.health_of(topics)
         logger.log(
             logging.INFO if health.connected else logging.WARNING,
             "feed: %s (%s)", health.message, health.reason,
         )  # fmt: skip
-        for key in list(feed.windows):
+        self._tell_rules(feed.rules_of(topics))
+
+    def _tell_rules(self, keys: Iterable[Key]) -> None:
+        if not self._untold:
+            asyncio.get_running_loop().call_soon(self._tell_some)
+        self._untold.update(dict.fromkeys(keys))
+
+    def _tell_some(self) -> None:
+        """Tell as many as there is time for before others get a turn."""
+        until = time.perf_counter() + _TURN
+        while self._untold and time.perf_counter() < until:
+            key, _ = self._untold.popitem()
             self._on_health(key)
+        if self._untold:
+            asyncio.get_running_loop().call_soon(self._tell_some)
 
     async def _consume(self, feed: _Feed) -> None:
         began = time.perf_counter()
@@ -177,8 +279,10 @@ class FeedPool:
             event = await feed.listener.events.get()
             self._metrics.events.inc()
             try:
+                feed.memory.note(event)
                 found = feed.rules.candidates(event.topic, event.payload)
-                await self._on_event([key for key, _ in found], event)
+                off = feed.cancels.candidates(event.topic, event.payload)
+                await self._on_event([key for key, _ in found], [key for key, _ in off], event)
             except Exception:
                 # A fault of ours in one event must not end the feed of all rules.
                 logger.exception("event %s on %s was not handled", event.id, event.topic)
@@ -197,11 +301,10 @@ class FeedPool:
             feed = self._feeds.get(keys)
             if feed is None or self._closed:
                 continue
-            if feed.windows:
-                feed.listener.set_topics(feed.topics())
+            feed.settle()
+            if feed.listening:
                 # A listener that is connected already has no change to tell of.
-                for key in new & feed.windows.keys():
-                    self._on_health(key)
+                self._tell_rules(key for key in new if key in feed.listening)
                 continue
             del self._feeds[keys]
             task = asyncio.get_running_loop().create_task(self._shut(feed))

@@ -8,20 +8,58 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from controller.events import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from prometheus_client.core import Metric
 
 __all__ = ["Metrics"]
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 RESULTS = ("matched", "fired", "skipped", "failed")
+_PLACE = {result: place for place, result in enumerate(RESULTS)}
 _TOLD = ("posted", "repeated")
 _UNTOLD = ("overflow", "expired", "forbidden", "gone", "refused")
 
 M = TypeVar("M", Counter, Gauge)
+
+
+class RuleEvents(Collector):
+    """Events of each rule by what became of them; four series in 300 bytes, not in 3,000."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str], list[int]] = {}
+
+    def add(self, namespace: str, rule: str) -> None:
+        """Begin the series of a rule at zero."""
+        self._counts.setdefault((namespace, rule), [0] * len(RESULTS))
+
+    def remove(self, namespace: str, rule: str) -> None:
+        """End the series of a rule."""
+        self._counts.pop((namespace, rule), None)
+
+    def inc(self, namespace: str, rule: str, result: str) -> None:
+        """Count an event of a rule that is there."""
+        counts = self._counts.get((namespace, rule))
+        if counts is not None:
+            counts[_PLACE[result]] += 1
+
+    def collect(self) -> Iterator[Metric]:
+        """Tell Prometheus."""
+        family = CounterMetricFamily(
+            "twitch_operator_rule_events",
+            "Events of a rule by what became of them.",
+            labels=["namespace", "rule", "result"],
+        )
+        for key, counts in list(self._counts.items()):
+            for result, count in zip(RESULTS, counts, strict=True):
+                family.add_metric([*key, result], count)
+        yield family
 
 
 class Metrics:
@@ -34,11 +72,8 @@ class Metrics:
         self.malformed = counter(
             "feed_malformed_messages", "Messages of the feeds that are no events, and were dropped."
         )
-        self.rule_events = counter(
-            "rule_events",
-            "Events of a rule by what became of them.",
-            ["namespace", "rule", "result"],
-        )
+        self.rule_events = RuleEvents()
+        self.registry.register(self.rule_events)
         self.decisions = counter("decisions", "Decisions by verdict.", ["verdict"])
         self.cue_to_call = Histogram(
             "twitch_operator_cue_to_call_seconds",
@@ -66,6 +101,15 @@ class Metrics:
         )
         told = f"Kubernetes Events by what became of them: {' or '.join(_TOLD)}, else dropped."
         self.kubernetes_events = counter("kubernetes_events", told, ["result"])
+        self.feed_gaps = counter(
+            "feed_gaps",
+            "Times that messages of a topic were dropped before they were heard: Recovered from"
+            " the history, or Lost.",
+            ["result"],
+        )
+        self.as_run_lines = counter(
+            "as_run_lines", "Lines of the as-run log by what became of them.", ["result"]
+        )
         self.loop_lag = gauge("loop_lag_seconds", "How late the event loop ran what was due.")
         build = gauge("build_info", "Always 1; the labels tell the build.", ["version", "python"])
         version = importlib.metadata.version("twitch-operator")
@@ -76,6 +120,10 @@ class Metrics:
             self.token_refreshes.labels(result)
         for result in ("Succeeded", "Refused", "Failed"):
             self.token_validations.labels(result)
+        for result in ("Recovered", "Lost"):
+            self.feed_gaps.labels(result)
+        for result in ("written", "failed", "dropped"):
+            self.as_run_lines.labels(result)
         for result in (*_TOLD, *_UNTOLD):
             self.kubernetes_events.labels(result)
 
@@ -84,13 +132,11 @@ class Metrics:
 
     def add_rule(self, namespace: str, rule: str) -> None:
         """Begin the series of a rule at zero."""
-        for result in RESULTS:
-            self.rule_events.labels(namespace, rule, result)
+        self.rule_events.add(namespace, rule)
 
     def remove_rule(self, namespace: str, rule: str) -> None:
         """End the series of a rule."""
-        for result in RESULTS:
-            self.rule_events.remove(namespace, rule, result)
+        self.rule_events.remove(namespace, rule)
 
     def remove_channel(self, namespace: str, channel: str) -> None:
         """End the series of a channel."""

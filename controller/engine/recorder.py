@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from controller.backoff import backoff
 from controller.clients.kube import KubeConflict, KubeError, KubeNotFound, KubeUnavailable
 from controller.logs import redact
 from controller.policies.announcements import announcements
-from controller.policies.backoff import backoff
 from controller.resources.common import ObjectStatus
 from controller.resources.kind import GROUP, VERSION
 

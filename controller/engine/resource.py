@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+import json
+import zlib
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from controller.resources.common import parse_instant
-from controller.resources.kind import REQUESTED_AT, REVOKE_REQUESTED_AT
+from controller.resources.kind import (
+    FIRE_REQUESTED,
+    PAUSED,
+    REQUESTED_AT,
+    REVOKE_REQUESTED_AT,
+)
 from controller.resources.triggerrule import TRIGGER_RULE
 from controller.resources.twitchchannel import TWITCH_CHANNEL
 
@@ -23,6 +31,8 @@ RULE: Literal["TriggerRule"] = "TriggerRule"
 PLURALS: dict[Kind, str] = {CHANNEL: TWITCH_CHANNEL.plural, RULE: TRIGGER_RULE.plural}
 """The kinds as they stand in URLs."""
 
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
+
 
 class Key(NamedTuple):
     """Names a resource."""
@@ -35,7 +45,26 @@ class Key(NamedTuple):
         return f"{self.kind} {self.namespace}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
+class _Packed:
+    """A field that holds a JSON object as compressed text, for it is seldom looked at.
+
+    As objects, the specs and statuses of ten thousand channels and rules take 100 MiB.
+    """
+
+    def __set_name__(self, _owner: type, name: str) -> None:
+        self._slot = f"_{name}"
+
+    def __get__(self, instance: object | None, _owner: type) -> Mapping[str, Any]:
+        if instance is None:
+            raise AttributeError(self._slot)  # a dataclass asks for a default: there is none
+        return dict(json.loads(zlib.decompress(instance.__dict__[self._slot])))
+
+    def __set__(self, instance: object, value: Mapping[str, Any]) -> None:
+        text = json.dumps(value, separators=(",", ":"))
+        instance.__dict__[self._slot] = zlib.compress(text.encode(), level=1)
+
+
+@dataclass(frozen=True)
 class Resource:
     """One state of a resource.
 
@@ -45,9 +74,13 @@ class Resource:
         generation: Grows with each change of the spec.
         created: When it was made, in whole seconds, on the API server's clock.
         requested_at: Value of the annotation that asks for a reconciliation now.
-        spec: As stored.
-        status: As stored.
+        spec: As stored; unpacked anew at each look.
+        status: As stored; unpacked anew at each look.
         revoke_requested_at: Value of the annotation that asks to end the grant.
+        fire_requested: Value of the annotation that asks for a commercial.
+        paused: The annotation is there that holds its calls.
+        version: Grows with each change of anything; 0: not known.
+        labels: By which rules select channels; a change of them does not change the generation.
     """
 
     key: Key
@@ -55,14 +88,25 @@ class Resource:
     generation: int
     created: float
     requested_at: str | None
-    spec: Mapping[str, Any]
-    status: Mapping[str, Any]
+    spec: _Packed = _Packed()
+    status: _Packed = _Packed()
     revoke_requested_at: str | None = None
+    fire_requested: str | None = None
+    paused: bool = False
+    labels: Mapping[str, str] = field(default_factory=lambda: _NONE)
+    version: int = 0
 
     @property
-    def asks(self) -> tuple[int, str | None, str | None]:
+    def asks(self) -> tuple[object, ...]:
         """What its user wants: where this is the same, there is nothing new to do."""
-        return self.generation, self.requested_at, self.revoke_requested_at
+        return (
+            self.generation,
+            self.requested_at,
+            self.revoke_requested_at,
+            self.fire_requested,
+            self.paused,
+            self.labels,
+        )
 
     @classmethod
     def from_body(cls, kind: Kind, body: Mapping[str, Any]) -> Resource:
@@ -76,6 +120,15 @@ class Resource:
             created=parse_instant(meta["creationTimestamp"]),
             requested_at=annotations.get(REQUESTED_AT),
             revoke_requested_at=annotations.get(REVOKE_REQUESTED_AT),
-            spec=dict(body.get("spec") or {}),
-            status=dict(body.get("status") or {}),
+            fire_requested=annotations.get(FIRE_REQUESTED),
+            paused=annotations.get(PAUSED, "false") != "false",
+            labels=meta.get("labels") or _NONE,
+            version=_version(meta.get("resourceVersion")),
+            spec=body.get("spec") or {},
+            status=body.get("status") or {},
         )
+
+
+def _version(text: object) -> int:
+    """API servers hand out growing numbers, though clients may rely on it only of late."""
+    return int(text) if isinstance(text, str) and text.isdecimal() else 0

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from controller.engine.conditions import to_conditions
 from controller.errors import InvalidExpression
 from controller.events import Decision, Verdict
-from controller.policies.conditions import RuleFacts, rule_findings
 from controller.policies.problems import Blocked
+from controller.policies.rule_conditions import RuleFacts, rule_findings
 from controller.resources.common import InvalidSpec
 from controller.resources.triggerrule import (
     RECENT_DECISIONS,
     Counts,
+    NearestMiss,
     RecentDecision,
     TriggerRuleSpec,
     TriggerRuleStatus,
 )
 from controller.rules.compiled import compile_rule
 from controller.rules.deciding import RulePolicy, decide, is_old_news
+from controller.rules.misses import nearest_miss
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from controller.engine.channels import Channel
     from controller.engine.resource import Resource
@@ -33,17 +34,33 @@ if TYPE_CHECKING:
     from controller.feeds.pubnub import PubNubKeys
     from controller.rules.compiled import CompiledRule
     from controller.rules.deciding import Matched
+    from controller.rules.memory import Memory
 
-__all__ = ["Rule", "result_of"]
+__all__ = ["Rule", "Surroundings", "result_of"]
 
 _FAILED = {Verdict.FAILED, Verdict.UNKNOWN}
 
 
 def result_of(verdict: Verdict) -> str:
     """Which of the counts a verdict belongs to: fired, skipped or failed."""
-    if verdict is Verdict.FIRED:
+    if verdict.started:
         return "fired"
     return "failed" if verdict in _FAILED else "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a rule depends on beside its own resource.
+
+    Attributes:
+        channels: Those that it is for.
+        health: Of its feed; None: it listens to none.
+        silent_since: When its topics last brought anything; None: it listens to none.
+    """
+
+    channels: Sequence[Channel]
+    health: FeedHealth | None
+    silent_since: float | None
 
 
 class Rule:
@@ -52,7 +69,7 @@ class Rule:
     Args:
         resource: As the API server holds it.
         started: When this process began.
-        surroundings: Finds the rule's channel and the health of its feed.
+        surroundings: Finds what the rule depends on.
 
     Attributes:
         resource: As the API server holds it.
@@ -61,6 +78,8 @@ class Rule:
         keys: The feed's key set; None: not known (yet).
         feed_blocked: Why the key set cannot be read.
         concluded: There is something to tell.
+        delay: Seconds of the longest delay of its channels.
+        handled: The last request to reconcile that a round has answered.
         status: As last written, or as found.
     """
 
@@ -68,16 +87,18 @@ class Rule:
         self,
         resource: Resource,
         started: float,
-        surroundings: Callable[[Rule], tuple[Channel | None, FeedHealth | None]],
+        surroundings: Callable[[Rule], Surroundings],
     ) -> None:
         self._surroundings = surroundings
         self.status = TriggerRuleStatus.from_status(resource.status)
+        self.handled = self.status.last_handled_reconcile_at
         self.resource = resource
         self.spec: TriggerRuleSpec | None = None
         self.compiled: CompiledRule | None = None
         self.keys: PubNubKeys | None = None
         self.feed_blocked: Blocked | None = None
         self.concluded = False
+        self.delay = 0.0
         self.seen_at = time.time()
         self._started = started
         # On this machine's clock; the API server's may be ahead.
@@ -87,8 +108,10 @@ class Rule:
         self._problem: Blocked | None = None
         self._policy = RulePolicy(max_age=0, dry_run=True, suspended=True)
         self._counts = self.status.counts or Counts()
-        self._decisions = deque(self.status.recent_decisions, RECENT_DECISIONS)
-        self._told = frozenset(decision.event_id for decision in self._decisions)
+        self._decisions = list(self.status.recent_decisions)
+        self._told, self._untold = _settled(self._decisions)
+        self._skew: float | None = None
+        self._nearest_miss = self.status.nearest_miss
         self._last_event = self._told_until = self.status.last_event_time
         self._last_fired = self.status.last_fired_time
         self.update(resource)
@@ -99,8 +122,10 @@ class Rule:
         self.spec = self.compiled = None
         try:
             self.spec = spec = TriggerRuleSpec.from_spec(resource.spec)
-            self._policy = RulePolicy(spec.max_age, spec.mode == "DryRun", spec.suspend)
+            self._policy = RulePolicy.of(resource.key.name, spec)
             self.compiled = compile_rule(spec)
+            # Compiled they are twice as large; ten thousand rules need them but once.
+            self.spec = spec.model_copy(update={"match": (), "cancel_on": ()})
             self._problem = None
         except InvalidSpec as error:
             self._problem = Blocked("InvalidSpec", str(error), human=True)
@@ -124,50 +149,132 @@ class Rule:
         return self.spec.feed.pubnub.topics if self.spec is not None and usable else ()
 
     @property
+    def priority(self) -> int:
+        """Between rules that want the same channel at once."""
+        return self._policy.priority
+
+    @property
     def window(self) -> float:
         """Seconds of the past in which a cue may still fire."""
-        return self._policy.max_age
+        return self._policy.max_age + self.delay
 
     def decide(self, event: Event, now: float) -> Matched | None:
         """Decide about an event that matches; None: it was dealt with before."""
         if self.compiled is None:
             return None
         matched = decide(self.compiled, self._policy, event, now)
+        since = self._since.get(event.topic, self._created)
+        if event.published >= max(since, self._started) or matched.cue_id in self._untold:
+            return matched
         old = is_old_news(
             matched,
             event,
-            created=self._since.get(event.topic, self._created),
+            created=since,
             started=self._started,
-            decided=self._told,
+            decided=frozenset() if self._selects else self._told,  # another channel may wait
             last_event=self._told_until,
+            max_age=self.window,
+            now=now,
         )
         return None if old else matched
 
-    def record(self, decision: Decision, event_time: float) -> None:
-        """Keep a decision for the status."""
-        result = result_of(decision.verdict)
-        counts = self._counts
-        self._counts = counts.with_changes(
-            matched=counts.matched + 1, **{result: getattr(counts, result) + 1}
-        )
+    def no_channel(self, event: Event) -> str:
+        """Why an event is for no channel."""
+        spec = self.spec
+        if spec is None or spec.channel_ref is not None or self.compiled is None:
+            return "there is no such TwitchChannel"
+        wanted = self.compiled.wanted_labels(event.payload)
+        told = ", ".join(f"{label}={value or '(absent)'}" for label, value in wanted.items())
+        return "spec.channelSelector picks no TwitchChannel" + (f" for {told}" if told else "")
+
+    def record(self, decision: Decision, event: Event, event_time: float) -> None:
+        """Keep a decision for the status.
+
+        Args:
+            decision: One that is Waiting is replaced by what comes of it.
+            event: What it is about.
+            event_time: When that happened, by its own clock.
+        """
         # A clock of the playout system that is ahead must not hide what comes after.
         self._last_event = max(self._last_event or 0.0, min(event_time, decision.time))
-        if decision.verdict is Verdict.FIRED:
-            self._last_fired = decision.time
-        self._decisions.appendleft(
+        if self.spec is not None and self.spec.time_field:
+            self._skew = event_time - event.published
+        self._nearest_miss = None
+        if decision.verdict is not Verdict.WAITING:
+            self._count(decision)
+        ended = decision.verdict is not Verdict.DUPLICATE  # of one that waits: it waits on
+        self._decisions = [
             RecentDecision(
                 event_id=decision.event_id,
                 time=decision.time,
                 verdict=decision.verdict.value,
                 detail=decision.detail,
-                latency_milliseconds=round(decision.latency * 1000, 1),
-            )
+                latency_milliseconds=round(max(0.0, decision.latency) * 1000, 1),
+                channel=decision.channel if self._selects else None,
+            ),
+            *(
+                d
+                for d in self._decisions
+                if not (ended and _is_open(d) and self._is_about(d, decision))
+            ),
+        ][:RECENT_DECISIONS]
+
+    def _count(self, decision: Decision) -> None:
+        result, counts = result_of(decision.verdict), self._counts
+        self._counts = counts.with_changes(
+            matched=counts.matched + 1, **{result: getattr(counts, result) + 1}
         )
+        if decision.verdict is Verdict.FIRED:
+            self._last_fired = decision.time
+
+    def is_silent(self, now: float) -> bool:
+        """Whether its feed brought nothing for longer than it expects."""
+        expected = self.spec.expect_every if self.spec is not None else None
+        since = self._surroundings(self).silent_since
+        return expected is not None and since is not None and now - since > expected
+
+    @property
+    def _selects(self) -> bool:
+        return self.spec is not None and self.spec.channel_selector is not None
+
+    def _is_about(self, told: RecentDecision, decision: Decision) -> bool:
+        same_channel = not self._selects or told.channel == decision.channel
+        return same_channel and told.event_id == decision.event_id
+
+    def confirm(self, cue_id: str, channel: str, result: Verdict) -> bool:
+        """A commercial that a cue started was Confirmed, or was not; whether that is news here."""
+        for at, told in enumerate(self._decisions):
+            same_channel = not self._selects or told.channel == channel
+            called = told.verdict in (Verdict.FIRED, Verdict.UNKNOWN)
+            if told.event_id == cue_id and same_channel and called:
+                self._decisions[at] = told.with_changes(verdict=result.value)
+                return True
+        return False
+
+    def look_for_misses(self, events: Iterable[Event]) -> None:
+        """Find out which of these events came nearest to matching."""
+        if self.compiled is None:
+            return
+        miss = nearest_miss(self.compiled, events)
+        if miss is not None:
+            self._nearest_miss = NearestMiss(
+                event_id=miss.event_id,
+                time=miss.time,
+                topic=miss.topic,
+                passed=miss.passed,
+                tests=miss.tests,
+                detail=miss.detail,
+            )
 
     @property
     def suspended(self) -> bool:
         """Whether the user paused it."""
         return self.spec is not None and self.spec.suspend
+
+    @property
+    def rehearses(self) -> bool:
+        """Whether it decides and reports, and calls nothing."""
+        return self.spec is not None and self.spec.mode == "DryRun"
 
     @property
     def usable(self) -> bool:
@@ -184,32 +291,42 @@ class Rule:
         self.resource = replace(self.resource, status=body)
 
     def _new_status(self, now: float) -> TriggerRuleStatus:
-        channel, health = self._surroundings(self)
-        findings = rule_findings(
-            RuleFacts(
-                problem=self._problem,
-                suspended=self.spec is not None and self.spec.suspend,
-                feed_blocked=self.feed_blocked,
-                feed_connected=health.connected if health is not None else None,
-                feed_reason=health.reason if health is not None else "Connecting",
-                feed_message=self._feed_message(health),
-                channel=self.spec.channel_ref.name if self.spec is not None else "",
-                channel_ready=channel.ready if channel is not None else None,
-            )
-        )
-        commercials = channel.arbiter if channel is not None else None
+        around = self._surroundings(self)
+        findings = rule_findings(self._facts(around, now))
+        nearest = _soonest(around.channels)
         return TriggerRuleStatus(
             observed_generation=self.resource.generation,
-            last_handled_reconcile_at=self.resource.requested_at,
+            last_handled_reconcile_at=self.handled,
             conditions=to_conditions(
                 findings, self.status.conditions, self.resource.generation, now
             ),
             last_event_time=self._last_event,
             last_fired_time=self._last_fired,
-            retry_after_seconds=_whole(commercials.retry_after) if commercials else None,
-            next_eligible_time=commercials.next_eligible if commercials else None,
+            retry_after_seconds=_whole(nearest.retry_after) if nearest else None,
+            next_eligible_time=nearest.next_eligible if nearest else None,
             counts=self._counts,
             recent_decisions=tuple(self._decisions),
+            nearest_miss=self._nearest_miss,
+        )
+
+    def _facts(self, around: Surroundings, now: float) -> RuleFacts:
+        spec, health = self.spec, around.health
+        silent = around.silent_since if self.is_silent(now) else None
+        ready = (channel.ready for channel in around.channels)
+        one = next((finding for finding in ready if finding.status == "True"), None)
+        reference = spec.channel_ref if spec is not None else None
+        return RuleFacts(
+            problem=self._problem,
+            suspended=self.suspended,
+            feed_blocked=self.feed_blocked,
+            feed_connected=health.connected if health is not None else None,
+            feed_reason=health.reason if health is not None else "Connecting",
+            feed_message=self._feed_message(health),
+            channel=reference.name if reference is not None else None,
+            channel_ready=one or next((channel.ready for channel in around.channels), None),
+            selected=len(around.channels),
+            silent_since=silent,
+            skew=self._skew if spec is not None and spec.time_field else None,
         )
 
     def _feed_message(self, health: FeedHealth | None) -> str:
@@ -222,6 +339,27 @@ class Rule:
             f"{health.message}: check subscribe-key and auth-key in Secret {name}"
             " (spec.feed.pubnub.secretRef) and the topics' access"
         )
+
+
+def _is_open(decision: RecentDecision) -> bool:
+    return decision.verdict == Verdict.WAITING
+
+
+def _settled(decisions: Iterable[RecentDecision]) -> tuple[frozenset[str], frozenset[str]]:
+    """The cues that are done with, and those that a former process had not come to an end with.
+
+    That a cue came again says nothing of what became of it.
+    """
+    waiting = {d.event_id for d in decisions if _is_open(d)}
+    said = {d.event_id for d in decisions if d.verdict not in (Verdict.WAITING, Verdict.DUPLICATE)}
+    settled = frozenset(said - waiting)
+    return settled, frozenset(d.event_id for d in decisions) - settled
+
+
+def _soonest(channels: Sequence[Channel]) -> Memory | None:
+    """What the channel remembers that may run a commercial first."""
+    memories = (channel.airtime.arbiter.memory for channel in channels)
+    return min(memories, key=lambda memory: memory.next_eligible or 0.0, default=None)
 
 
 def _whole(seconds: float | None) -> int | None:

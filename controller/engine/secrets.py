@@ -58,7 +58,7 @@ class SecretStore:
         self._settings = settings
         self._on_change = on_change
         self._entries: dict[Name, _Entry] = {}
-        self._names: dict[Hashable, set[Name]] = {}
+        self._names: dict[Hashable, tuple[Name, ...]] = {}
 
     async def get(
         self, namespace: str, name: str, dependant: Hashable, *, fresh: bool = False
@@ -74,9 +74,12 @@ class SecretStore:
         Raises:
             KubeUnavailable: The API server is away and the Secret was not read before.
         """
-        entry = self._entries.setdefault((namespace, name), _Entry())
-        entry.dependants.add(dependant)
-        self._names.setdefault(dependant, set()).add((namespace, name))
+        entry = self._entries.get((namespace, name))
+        if entry is None:
+            entry = self._entries[namespace, name] = _Entry()
+        if dependant not in entry.dependants:
+            entry.dependants.add(dependant)
+            self._names[dependant] = (*self._names.get(dependant, ()), (namespace, name))
         if fresh or not entry.known:
             self._keep(entry, await self._read(namespace, name))
         return entry.secret
@@ -99,9 +102,11 @@ class SecretStore:
             dependant: Who does not need them any more.
             but: Namespace and name of those that it still needs.
         """
-        for name in self._names.pop(dependant, set()):
+        names = self._names.pop(dependant, ())
+        if kept := tuple(name for name in names if name in but):
+            self._names[dependant] = kept
+        for name in names:
             if name in but:
-                self._names.setdefault(dependant, set()).add(name)
                 continue
             entry = self._entries[name]
             entry.dependants.discard(dependant)

@@ -166,4 +166,8 @@ def _news(status: Mapping[str, Any]) -> dict[str, Any]:
         told["authorization"] = {
             name: value for name, value in authorization.items() if name != "lastValidationTime"
         }
+    if isinstance(schedule := told.get("adSchedule"), dict):
+        # The rest is a forecast, and counts down.
+        told["adSchedule"] = schedule.get("lastAdTime")
+    told.pop("nearestMiss", None)
     return told

@@ -12,8 +12,8 @@ import random
 import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from controller.backoff import backoff
 from controller.errors import OperatorError, TransientError
-from controller.policies.backoff import backoff
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
@@ -40,7 +40,7 @@ class WorkQueue(Generic[K]):
     ) -> None:
         self._work = work
         self._most = most
-        self._slots = asyncio.Semaphore(workers)
+        self._workers = workers
         self._due: dict[K, float] = {}
         self._heap: list[tuple[float, int, K]] = []
         self._order = 0
@@ -84,7 +84,8 @@ class WorkQueue(Generic[K]):
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _start_what_is_due(self) -> float | None:
-        while self._heap:
+        # What is due and has no worker yet stays in the heap: ten thousand tasks would cost more.
+        while self._heap and len(self._busy) < self._workers:
             at, _, key = self._heap[0]
             if self._due.get(key) != at:
                 heapq.heappop(self._heap)  # asked for anew, or forgotten
@@ -105,8 +106,9 @@ class WorkQueue(Generic[K]):
         return None
 
     async def _round(self, key: K) -> None:
-        async with self._slots:
-            again = await self._result(key)
+        again = await self._result(key)
+        if len(self._busy) == self._workers:
+            self._wake.set()  # for the next one that is due
         self._busy.discard(key)
         if key in self._forgotten:
             self._forgotten.discard(key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from controller.policies.backoff import backoff
+from controller.backoff import backoff
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

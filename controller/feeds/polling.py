@@ -7,6 +7,10 @@ it, and what is repeated is recognised by whoever takes the messages.
 A first request at position 0, which is answered at once, proves keys and connection and tells the
 network's own time. It is made again after each failure and each poll that was cut, because a silent
 connection looks the same healthy or dead.
+
+The network keeps messages for a while only. So the loop knows for each topic until when all of it
+was heard, and hands that on with each batch: whoever knows what the network keeps can tell what is
+missing.
 """
 
 from __future__ import annotations
@@ -15,62 +19,27 @@ import asyncio
 import logging
 import random
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from controller.backoff import backoff
 from controller.errors import TransientError
 from controller.feeds.denials import MOST_PAUSE as MOST_PAUSE_DENIED
 from controller.feeds.denials import Denials
+from controller.feeds.exchange import AccessDenied, Delivery
 from controller.feeds.health import FeedHealth
-from controller.policies.backoff import backoff
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-__all__ = ["AccessDenied", "Batch", "Poller", "Subscribe"]
+    from controller.feeds.exchange import Subscribe
+
+__all__ = ["Poller"]
 
 logger = logging.getLogger(__name__)
 
 _MOST_PAUSE = 5.0  # a longer one would cost cues that are still young
 _JOIN_TIMEOUT = 10.0  # for what is answered at once
-
-
-class AccessDenied(TransientError):
-    """The network refuses the keys or a topic; it may think otherwise later.
-
-    Args:
-        message: For the user.
-        topics: Those that it names; none: the keys as a whole.
-    """
-
-    def __init__(self, message: str, topics: frozenset[str] = frozenset()) -> None:
-        super().__init__(message)
-        self.topics = topics
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Answer to one poll.
-
-    Attributes:
-        position: From where the next poll goes on.
-        region: To be sent along with it.
-        messages: As they came over the wire.
-    """
-
-    position: int
-    region: str | None
-    messages: Sequence[Any]
-
-
-class Subscribe(Protocol):
-    """One request for the messages of topics after a position."""
-
-    def __call__(
-        self, topics: frozenset[str], position: int, region: str | None
-    ) -> Awaitable[Batch]:
-        """Raise a `TransientError` for whatever goes wrong."""
-        ...
+_CLOCKS = 30.0  # seconds that the network's clock may be off without being noticed
 
 
 class Poller:
@@ -78,31 +47,36 @@ class Poller:
 
     Args:
         subscribe: Makes one request.
-        hand_on: Takes the messages of a batch, and by how many seconds the network's clock is ahead
-            of this machine's; the position waits for it.
+        hand_on: Takes what came; the position waits for it.
         on_health: Called when the health changes.
         ticks: Units of a position in a second.
         cut_after: Seconds after which a poll without an answer is asked anew.
+        kept_for: Seconds for which the network keeps a message.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but the first three by name
         self,
         subscribe: Subscribe,
-        hand_on: Callable[[Sequence[Any], float], Awaitable[None]],
+        hand_on: Callable[[Delivery], Awaitable[None]],
         on_health: Callable[[], None],
+        *,
         ticks: int,
         cut_after: float,
+        kept_for: float,
     ) -> None:
         self._subscribe = subscribe
         self._hand_on = hand_on
         self._on_health = on_health
         self._ticks = ticks
         self._cut_after = cut_after
+        self._kept_for = kept_for
         self._windows: dict[str, float] = {}
         self._joined: frozenset[str] = frozenset()
         self._proven = False
         self._position = 0
         self._region: str | None = None
+        self._heard = 0
+        self._heard_of_new: dict[str, int] = {}
         self._ahead = 0.0
         self._denials = Denials()
         self._changed = asyncio.Event()
@@ -190,7 +164,8 @@ class Poller:
         self._changed.clear()
         topics = self._denials.admitted(self._windows, time.time())
         if not self._windows:
-            self._joined, self._position = topics, 0
+            self._joined, self._position, self._heard = topics, 0, 0
+            self._heard_of_new.clear()
             await self._changed.wait()
         elif not topics:
             await self._pause(self._denials.wait(time.time()) or 0.0)
@@ -212,9 +187,13 @@ class Poller:
         self._ahead = _ahead(batch.position / self._ticks, asked, time.time())
         new = topics - self._joined
         if new:
-            window = max(self._windows.get(topic, 0.0) for topic in new)
-            start = batch.position - int(window * self._ticks)
+            starts = {
+                topic: batch.position - int(self._windows.get(topic, 0.0) * self._ticks)
+                for topic in new
+            }
+            start = min(starts.values())
             self._position = min(self._position, start) if self._position else start
+            self._heard_of_new |= starts
         self._joined = topics
         self._proven = True
         if self._denials.clear(topics):
@@ -224,6 +203,8 @@ class Poller:
     async def _poll(self, topics: frozenset[str]) -> None:
         """One long poll; cut short when the topics change or it takes long."""
         loop = asyncio.get_running_loop()
+        asked = self._network_time()
+        await self._tell_of_dropped(topics, asked)
         request = self._subscribe(topics, self._position, self._region)
         poll = asyncio.ensure_future(request)
         changed = loop.create_task(self._changed.wait())
@@ -235,15 +216,43 @@ class Poller:
             )
             if poll.done():
                 batch = poll.result()
-                await self._hand_on(batch.messages, self._ahead)
+                await self._hand_on(self._delivery(topics, batch.messages, asked))
                 self._position, self._region = batch.position, batch.region
+                self._all_heard(max(batch.position, asked - self._in_ticks(_CLOCKS)))
                 self._answered()
             elif not changed.done():
+                # What there was when it was asked for would have been answered at once.
+                self._all_heard(asked - self._in_ticks(_CLOCKS))
                 self._proven = False
         finally:
             poll.cancel()
             changed.cancel()
             await asyncio.gather(poll, changed, return_exceptions=True)
+
+    async def _tell_of_dropped(self, topics: frozenset[str], now: int) -> None:
+        """Hand on that there is what the network cannot give any more, once for each outage."""
+        kept = now - self._in_ticks(self._kept_for)
+        if min((self._heard_of(topic) for topic in topics), default=kept) < kept:
+            await self._hand_on(self._delivery(topics, (), now))
+            self._all_heard(kept)
+
+    def _delivery(self, topics: frozenset[str], messages: Sequence[Any], asked: int) -> Delivery:
+        kept = asked - self._in_ticks(self._kept_for)
+        return Delivery(topics, messages, self._heard_of, kept, self._ahead)
+
+    def _heard_of(self, topic: str) -> int:
+        return self._heard_of_new.get(topic, self._heard)
+
+    def _all_heard(self, position: int) -> None:
+        """Take note that everything up to a position was heard, on whatever is listened to."""
+        self._heard = max(self._heard, position)
+        self._heard_of_new = {t: at for t, at in self._heard_of_new.items() if at > self._heard}
+
+    def _network_time(self) -> int:
+        return self._in_ticks(time.time() + self._ahead)
+
+    def _in_ticks(self, seconds: float) -> int:
+        return int(seconds * self._ticks)
 
     def _answered(self) -> None:
         self.last_poll = time.time()

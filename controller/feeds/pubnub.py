@@ -1,4 +1,4 @@
-"""PubNub → events; beside `pubnub_client` the one file that knows the SDK.
+"""PubNub → events: one listener for each key set.
 
 The SDK's own subscribe loop loses or repeats messages in ways that a listener cannot see: after a
 reconnect messages come twice, an exception in a callback ends it silently, it gives up for good
@@ -12,23 +12,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import OrderedDict
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from pubnub.crypto import LegacyCryptoModule
-from pubnub.pnconfiguration import PNConfiguration
-
-from controller.events import Event
 from controller.feeds.health import FeedHealth
+from controller.feeds.history import KEPT_FOR, find_gaps, read_gaps, ticks_of
+from controller.feeds.messages import TICKS, Decoder
 from controller.feeds.polling import Poller
 from controller.feeds.pubnub_client import PubNubConnection
-from controller.rules.payloads import Refusal, parse_payload
+from controller.feeds.recall import Recall
+from controller.resources.fields import rfc3339
+from controller.rules.payloads import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+    from controller.events import Event
+    from controller.feeds.exchange import Delivery
+    from controller.feeds.history import Gap
     from controller.sensitive import Sensitive
     from controller.settings import Settings
 
@@ -36,13 +39,10 @@ __all__ = ["PubNubFeed", "PubNubKeys"]
 
 logger = logging.getLogger(__name__)
 
-_TICKS = 10_000_000  # of a timetoken, a second
-_KEPT_PER_TOPIC = 100  # messages that the network keeps for a subscriber
-_KEPT_TOPICS = 100  # that are not listened to any more
 _MAX_PATH = 6000  # characters of topics in one request
-_QUEUE = 10_000
+_QUEUE = 2_000
+_TURN = 0.005  # seconds after which other tasks get a turn
 _CLOCKS_AGREE = 0.5  # seconds; less is the network's latency
-_MESSAGE = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +54,25 @@ class PubNubKeys:
     cipher_key: Sensitive | None = None
 
 
+class _Share:
+    """The topics of one request, and whatever asks for them."""
+
+    def __init__(self, connection: PubNubConnection) -> None:
+        self.connection = connection
+        self.poller: Poller
+        self.windows: dict[str, float] = {}
+        self.room = _MAX_PATH
+
+
 class PubNubFeed:
     """One listener for one key set, whatever number of rules share it.
 
     Args:
         keys: The key set.
         settings: Origin, TLS and timeouts.
-        on_health: Called when the health changes.
+        on_health: Called with the topics of which the health changed.
         on_malformed: Called with the reason for each message that is no event.
+        on_gap: Called with each gap that was found, whether it could be filled or not.
 
     Attributes:
         events: What was heard, oldest first; bounded: a full queue holds the position back.
@@ -71,155 +82,202 @@ class PubNubFeed:
         self,
         keys: PubNubKeys,
         settings: Settings,
-        on_health: Callable[[], None],
+        on_health: Callable[[Collection[str]], None],
         on_malformed: Callable[[str], None],
+        on_gap: Callable[[Gap], None],
     ) -> None:
         self._on_health = on_health
         self._on_malformed = on_malformed
+        self._on_gap = on_gap
         self._keys = keys
         self._settings = settings
-        self._cipher = _cipher(keys.cipher_key) if keys.cipher_key is not None else None
-        self._pollers: list[Poller] = []
-        self._connections: list[PubNubConnection] = []
-        self._seen: dict[str, OrderedDict[int, None]] = {}
+        self._decoder = Decoder(keys.cipher_key)
+        self._shares: list[_Share] = []
+        self._share_of: dict[str, _Share] = {}
+        self._recall = Recall()
+        self._gaps: dict[str, tuple[float, FeedHealth]] = {}
         self.events: asyncio.Queue[Event] = asyncio.Queue(_QUEUE)
 
     @property
     def health(self) -> FeedHealth:
         """The worst of its requests."""
-        return self._worst([poller for poller in self._pollers if poller.topics])
+        return self._worst(share.poller.health for share in self._shares if share.windows)
 
     def health_of(self, topics: Iterable[str]) -> FeedHealth:
-        """The worst of the requests that listen to these topics; others are not their matter."""
-        wanted = set(topics)
-        return self._worst([p for p in self._pollers if not wanted.isdisjoint(p.topics)])
+        """The worst of these topics; others are not their matter."""
+        topics = [topic for topic in topics if topic in self._share_of]
+        health = self._worst(self._share_of[topic].poller.health for topic in topics)
+        if health.connected:
+            gaps = (self._gaps[topic][1] for topic in topics if topic in self._gaps)
+            return next(gaps, health)
+        return health
 
     @staticmethod
-    def _worst(pollers: Sequence[Poller]) -> FeedHealth:
-        states = [poller.health for poller in pollers]
-        if not states:
-            return FeedHealth(None, "Connecting", "no topic yet")
-        return min(states, key=lambda h: {False: 0, None: 1, True: 2}[h.connected])
+    def _worst(states: Iterable[FeedHealth]) -> FeedHealth:
+        return min(
+            states,
+            key=lambda health: {False: 0, None: 1, True: 2}[health.connected],
+            default=FeedHealth(None, "Connecting", "no topic yet"),
+        )
 
     @property
     def denied(self) -> frozenset[str]:
         """Topics that PubNub refuses while it grants others of the key set."""
-        return frozenset().union(*(poller.denied for poller in self._pollers))
+        return frozenset().union(*(share.poller.denied for share in self._shares))
+
+    def denied_of(self, topics: Iterable[str]) -> list[str]:
+        """Those of the topics that PubNub refuses while it grants others."""
+        return [
+            topic
+            for topic in topics
+            if topic in self._share_of and topic in self._share_of[topic].poller.denied
+        ]
 
     @property
     def last_poll(self) -> float | None:
         """When the request that is longest without an answer was last answered."""
-        polls = [poller.last_poll for poller in self._pollers if poller.topics]
+        polls = [share.poller.last_poll for share in self._shares if share.windows]
         answered = [at for at in polls if at is not None]
         return min(answered) if answered and len(answered) == len(polls) else None
 
     @property
     def alive(self) -> bool:
         """Whether all its loops run."""
-        return all(poller.alive for poller in self._pollers)
+        return all(share.poller.alive for share in self._shares)
 
     def set_topics(self, windows: Mapping[str, float]) -> None:
-        """Listen to these topics from now on, without a gap for those that stay.
+        """Listen to these topics from now on, and to no others.
 
         Args:
             windows: Topic → seconds before now from which it is heard when it is new.
         """
-        self._forget(windows.keys())
-        left = dict(windows)
-        shares = [
-            {topic: left.pop(topic) for topic in poller.topics if topic in left}
-            for poller in self._pollers
-        ]
-        room = [_MAX_PATH - _length(share) for share in shares]
-        for topic, window in sorted(left.items()):
-            length = _length([topic])
-            place = next((i for i, free in enumerate(room) if free >= length), len(room))
-            if place == len(room):
-                shares.append({})
-                room.append(_MAX_PATH)
-                self._pollers.append(self._new_poller())
-            shares[place][topic] = window
-            room[place] -= length
-        for poller, share in zip(self._pollers, shares, strict=True):
-            poller.set_topics(share)
+        self.change_topics(windows, self._share_of.keys() - windows.keys())
+
+    def change_topics(self, windows: Mapping[str, float], gone: Iterable[str]) -> None:
+        """Listen to some topics more and to some no more, without a gap for those that stay.
+
+        The cost is that of the topics that are named, and of those in the same requests.
+
+        Args:
+            windows: Topic → seconds before now from which it is heard when it is new.
+            gone: Topics that are not listened to any more.
+        """
+        changed: dict[_Share, None] = {}
+        for topic in gone:
+            share = self._share_of.pop(topic, None)
+            if share is not None:
+                del share.windows[topic]
+                share.room += _length(topic)
+                changed[share] = None
+                self._recall.leave(topic)
+                self._gaps.pop(topic, None)
+        for topic, window in sorted(windows.items()):
+            share = self._share_of.get(topic)
+            if share is None:
+                share = self._share_of[topic] = self._share_with_room(_length(topic))
+                share.room -= _length(topic)
+                self._recall.come(topic)
+            share.windows[topic] = window
+            changed[share] = None
+        for share in changed:
+            share.poller.set_topics(share.windows)
+
+    def _share_with_room(self, length: int) -> _Share:
+        share = next((each for each in self._shares if each.room >= length), None)
+        if share is None:
+            share = _Share(PubNubConnection(self._keys, self._settings))
+            share.poller = Poller(
+                share.connection.subscribe,
+                partial(self._take, share),
+                lambda: self._on_health(share.windows.keys()),
+                ticks=TICKS,
+                cut_after=self._settings.subscribe_timeout,
+                kept_for=KEPT_FOR,
+            )
+            self._shares.append(share)
+        return share
+
+    def forget_gaps(self, now: float) -> None:
+        """Let gaps pass that were told for long enough.
+
+        Args:
+            now: Seconds since the epoch.
+        """
+        past = [topic for topic, (until, _) in self._gaps.items() if until <= now]
+        for topic in past:
+            del self._gaps[topic]
+        if past:
+            self._on_health(past)
 
     async def close(self) -> None:
         """Stop, and give the connections back."""
-        await asyncio.gather(*(poller.close() for poller in self._pollers))
-        await asyncio.gather(*(connection.close() for connection in self._connections))
+        await asyncio.gather(*(share.poller.close() for share in self._shares))
+        await asyncio.gather(*(share.connection.close() for share in self._shares))
 
-    def _new_poller(self) -> Poller:
-        connection = PubNubConnection(self._keys, self._settings)
-        self._connections.append(connection)
-        cut_after = self._settings.subscribe_timeout
-        return Poller(
-            connection.subscribe, self._take, self._on_health, ticks=_TICKS, cut_after=cut_after
-        )
-
-    async def _take(self, messages: Sequence[Any], ahead: float) -> None:
-        received = time.monotonic()
+    async def _take(self, share: _Share, delivery: Delivery) -> None:
+        received = began = time.monotonic()
         # Ages are told by this machine's clock: where it is off, PubNub's times are moved to it.
-        shift = ahead if abs(ahead) >= _CLOCKS_AGREE else 0.0
+        shift = delivery.ahead if abs(delivery.ahead) >= _CLOCKS_AGREE else 0.0
+        try:
+            messages = await self._completed(share, delivery)
+        except Exception:
+            # A fault of ours in looking for what is missing must not hold back what came.
+            logger.exception("gaps were not looked for")
+            messages = delivery.messages
         for message in messages:
             try:
-                event = self._event(message, received, shift)
+                event = self._decoder.event(message, received, shift, self._recall.is_new)
             except Exception:
                 # A fault of ours with one message must not hold the others back.
                 logger.exception("a message was not understood")
                 self._on_malformed("an internal fault")
                 continue
-            if event is not None:
+            if isinstance(event, Refusal):
+                self._on_malformed(event.reason)
+            elif event is not None:
                 await self.events.put(event)
+            if time.monotonic() - began > _TURN:
+                await asyncio.sleep(0)
+                began = time.monotonic()
 
-    def _event(self, message: Any, received: float, shift: float) -> Event | None:  # noqa: ANN401 - JSON
-        """Turn one message into an event; anything else is counted and dropped."""
-        try:
-            topic, ticks = str(message["c"]), int(message["p"]["t"])
-            payload, kind = message["d"], int(message.get("e") or _MESSAGE)
-            published = ticks / _TICKS - shift
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-            self._on_malformed("the envelope is not PubNub's")
-            return None
-        if kind != _MESSAGE or not self._is_new(topic, ticks):
-            return None
-        parsed = parse_payload(self._decrypted(payload))
-        if isinstance(parsed, Refusal):
-            self._on_malformed(f"on topic {topic}: {parsed.reason}")
-            return None
-        return Event(topic, str(ticks), published, received, parsed)
+    async def _completed(self, share: _Share, delivery: Delivery) -> Sequence[Any]:
+        """Put what was missed before what came, as far as the history has it."""
+        gaps = find_gaps(delivery)
+        if not gaps:
+            return delivery.messages
+        now = time.time()
+        young_from = {
+            gap.topic: int((now + delivery.ahead - share.windows.get(gap.topic, 0.0)) * TICKS)
+            for gap in gaps
+        }
+        await read_gaps(share.connection.history, gaps, young_from)
+        self._tell_of(gaps, time.time() + self._settings.feed_stale_after)
+        missed = [message for gap in gaps for _, message in gap.missed]
+        if not missed:
+            return delivery.messages
+        return sorted([*missed, *delivery.messages], key=lambda each: ticks_of(each) or 0)
 
-    def _decrypted(self, payload: Any) -> Any:  # noqa: ANN401 - JSON
-        if self._cipher is None:
-            return payload
-        try:
-            return self._cipher.decrypt(payload)
-        except Exception:  # noqa: BLE001 - the SDK's ciphers raise whatever their libraries do
-            # None is no JSON object, and so counted as malformed; the exception may quote text.
-            return None
-
-    def _is_new(self, topic: str, ticks: int) -> bool:
-        """Whether a message was not heard before; by topic, so that a busy one drowns no other."""
-        seen = self._seen.setdefault(topic, OrderedDict())
-        if ticks in seen:
-            return False
-        seen[ticks] = None
-        while len(seen) > 2 * _KEPT_PER_TOPIC:
-            seen.popitem(last=False)
-        return True
-
-    def _forget(self, topics: Collection[str]) -> None:
-        """Drop what was heard on topics of the past, but for some that may come back."""
-        gone = [topic for topic in self._seen if topic not in topics]
-        for topic in gone[:-_KEPT_TOPICS]:
-            del self._seen[topic]
+    def _tell_of(self, gaps: Iterable[Gap], until: float) -> None:
+        """Let the health of topics tell for a while of what may be lost."""
+        opened = []
+        for gap in gaps:
+            if gap.problem is not None and gap.topic in self._share_of:
+                self._gaps[gap.topic] = until, FeedHealth(False, "FeedStale", _told(gap))
+                opened.append(gap.topic)
+            if gap.problem is not None or gap.missed:
+                self._on_gap(gap)
+        if opened:
+            self._on_health(opened)
 
 
-def _cipher(key: Sensitive) -> Any:  # noqa: ANN401 - the SDK is not typed
-    """Reads both forms of encrypted messages: with the SDK's header and, of older SDKs, without."""
-    configuration = PNConfiguration()
-    configuration.cipher_key = key.reveal()
-    return LegacyCryptoModule(configuration)
+def _length(topic: str) -> int:
+    """Characters that a topic takes in a request."""
+    return len(quote(topic)) + 1
 
 
-def _length(topics: Iterable[str]) -> int:
-    return sum(len(quote(topic)) + 1 for topic in topics)
+def _told(gap: Gap) -> str:
+    after, before = (rfc3339(position // TICKS) for position in (gap.after, gap.before))
+    return (
+        f"messages on topic {gap.topic} between {after} and {before} may be lost: {gap.cause}, and "
+        f"{gap.problem}: enable Message Persistence for the PubNub key set"
+    )

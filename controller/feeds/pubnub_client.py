@@ -1,4 +1,4 @@
-"""One connection to PubNub: the SDK's single `Subscribe` request, and what its failures mean.
+"""One connection to PubNub: single requests of the SDK's, and what their failures mean.
 
 What the SDK was seen to do, and is met here: its own subscribe loop needs a stand-in to stay away;
 keys go into the query as they are; cancelling a request in the instant of its answer loses a
@@ -11,11 +11,13 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 import httpx
+from pubnub.endpoints.endpoint import Endpoint
+from pubnub.endpoints.fetch_messages import FetchMessages
 from pubnub.endpoints.pubsub.subscribe import Subscribe
 from pubnub.exceptions import PubNubException
 from pubnub.pnconfiguration import PNConfiguration
@@ -26,10 +28,12 @@ from pubnub.request_handlers.async_httpx import (
 )
 
 from controller.errors import TransientError
-from controller.feeds.polling import AccessDenied, Batch
+from controller.feeds.exchange import AccessDenied, Batch
+from controller.feeds.history import Page
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
 
     from controller.feeds.pubnub import PubNubKeys
     from controller.settings import Settings
@@ -38,9 +42,12 @@ __all__ = ["PubNubConnection"]
 
 _CONNECT_TIMEOUT = 10
 _MOST_CANCELLED = 20
+_PAGE = 100  # messages; PubNub gives no more at once
 _MOST_DIGITS = 400  # the largest double has 309
 _DEEPEST = 64  # levels of an answer; an event has at most 32
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]|[\]}]', re.DOTALL)
+
+T = TypeVar("T")
 
 
 class PubNubConnection:
@@ -63,8 +70,28 @@ class PubNubConnection:
         request = _Subscribe(self._client, channels=sorted(topics), timetoken=str(position))
         if region is not None:
             request.region(region)
+        return await self._ask(request, _batch)
+
+    async def history(self, topic: str, after: int, before: int) -> Page:
+        """One request for the newest messages of a topic between two positions, both exclusive.
+
+        Raises:
+            AccessDenied: The access manager refuses, or the key set has no history.
+            TransientError: Anything else.
+        """
+        request = _FetchMessages(
+            self._client,
+            channels=[topic],
+            start=before,
+            end=after + 1,
+            count=_PAGE,
+            include_message_type=True,
+        )
+        return await self._ask(request, partial(_page, topic))
+
+    async def _ask(self, request: _Unparsed, read: Callable[[Any], T]) -> T:
         try:
-            return _batch(_read(await request.result()))
+            return read(_read(await request.result()))
         except asyncio.CancelledError:
             self._cancelled += 1
             raise
@@ -72,7 +99,8 @@ class PubNubConnection:
             raise _failure(error) from None
         except Exception as error:  # noqa: BLE001 - the SDK lets anything through
             # httpx, TLS and JSON errors; the request's URL, which they may quote, holds the keys.
-            await self._replace()
+            # Others may use the client as yet: the next poll gets another one.
+            self._cancelled = _MOST_CANCELLED
             msg = f"PubNub did not answer as it should: {type(error).__name__}"
             raise TransientError(msg) from None
 
@@ -86,14 +114,22 @@ class PubNubConnection:
         await old.stop()
 
 
-class _Subscribe(Subscribe):  # type: ignore[misc]
-    """The SDK's request, with an answer that is not parsed."""
+class _Unparsed(Endpoint):  # type: ignore[misc]
+    """A request of the SDK's, with an answer that is not parsed."""
 
     def non_json_response(self) -> bool:
         return True
 
     def create_response(self, _response: httpx.Response, body: bytes) -> bytes:
         return body
+
+
+class _Subscribe(_Unparsed, Subscribe):  # type: ignore[misc]
+    """Long poll."""
+
+
+class _FetchMessages(_Unparsed, FetchMessages):  # type: ignore[misc]
+    """History."""
 
 
 class _NoSubscriptions:
@@ -184,6 +220,24 @@ def _batch(answer: Any) -> Batch:  # noqa: ANN401 - JSON
         msg = "the messages are no list"
         raise TypeError(msg)
     return Batch(int(token["t"]), None if region is None else str(region), messages)
+
+
+def _page(topic: str, answer: Any) -> Page:  # noqa: ANN401 - JSON
+    """Read a part of the history, in the shape in which polls bring messages."""
+    messages = [message for found in answer["channels"].values() for message in found]
+    found = [
+        (
+            int(each["timetoken"]),
+            {
+                "c": topic,
+                "p": {"t": each["timetoken"]},
+                "d": each["message"],
+                "e": each.get("message_type"),
+            },
+        )
+        for each in messages
+    ]
+    return Page(found, more=len(found) >= _PAGE or "more" in answer)
 
 
 def _failure(error: PubNubException) -> TransientError:

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import kopf
 
+from controller.backoff import backoff
 from controller.engine.resource import PLURALS, Kind
-from controller.policies.backoff import backoff
 from controller.resources.kind import GROUP, VERSION
 
 if TYPE_CHECKING:
@@ -190,6 +190,10 @@ def _settings() -> kopf.OperatorSettings:
     settings.watching.server_timeout = _SERVER_TIMEOUT
     settings.watching.client_timeout = _SERVER_TIMEOUT + 30
     settings.watching.connect_timeout = 10
+    # kopf has a task for each resource from an event until it was idle for a while. For ten
+    # thousand at once, with their bodies, that would take 200 MiB.
+    settings.watching.chunk_size = 500
+    settings.queueing.idle_timeout = 0.1
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 10
     settings.networking.error_backoffs = _EndlessBackoff()

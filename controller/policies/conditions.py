@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from controller.policies.grant_facts import COMMERCIAL_SCOPE, READ_ADS_SCOPE
 from controller.resources.common import rfc3339
+from controller.resources.kind import PAUSED
 from controller.resources.twitchchannel import STREAM_KEY_SCOPE
 
 if TYPE_CHECKING:
@@ -20,10 +21,9 @@ if TYPE_CHECKING:
 __all__ = [
     "ChannelFacts",
     "Finding",
-    "RuleFacts",
     "channel_findings",
     "commercials_ready",
-    "rule_findings",
+    "with_summary",
 ]
 
 Status = Literal["True", "False", "Unknown"]
@@ -55,6 +55,7 @@ class ChannelFacts:
     Attributes:
         spec_problem: Why the spec cannot be read; None: it can.
         suspended: `spec.suspend`.
+        paused: Somebody has stopped its calls by the annotation.
         blocked: Why there is no grant to use.
         failure: What passed wrong last, if it may pass.
         expires_at: When the access token ends, if its time is not over; None: there is none.
@@ -70,6 +71,7 @@ class ChannelFacts:
         live: Whether a stream runs; None: not known.
         stream_key: Whether the stream key is in its Secret; None: it is not wanted.
         stream_key_problem: Why it is not; None: it will be soon.
+        next_ad: When Twitch's Ads Manager means to run an ad, if that is near; None: it is not.
     """
 
     spec_problem: str | None
@@ -89,44 +91,20 @@ class ChannelFacts:
     live: bool | None
     stream_key: bool | None = None
     stream_key_problem: Blocked | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RuleFacts:
-    """What is known about a rule.
-
-    Attributes:
-        problem: Why the rule cannot be used: a spec or an expression that is wrong.
-        suspended: `spec.suspend`.
-        feed_blocked: Why the feed's key set cannot be read.
-        feed_connected: None: not known yet.
-        feed_reason: CamelCase.
-        feed_message: For the user.
-        channel: Name of the channel.
-        channel_ready: The channel's own Ready; None: there is no such channel.
-    """
-
-    problem: Blocked | None
-    suspended: bool
-    feed_blocked: Blocked | None
-    feed_connected: bool | None
-    feed_reason: str
-    feed_message: str
-    channel: str
-    channel_ready: Finding | None
+    paused: bool = False
+    next_ad: float | None = None
 
 
 def channel_findings(facts: ChannelFacts) -> tuple[Finding, ...]:
     """All conditions of a TwitchChannel."""
     authorized = _authorized(facts)
-    parts: tuple[Finding, ...] = (authorized, _live(facts.live))
+    parts = (authorized, _live(facts.live), _ads_manager(facts.next_ad))
     ready, stream_key = _channel_ready(facts, authorized), _stream_key(facts)
-    if stream_key is not None:
-        parts = (*parts, stream_key)
-        if ready.status == "True" and stream_key.status != "True":
-            message = f"{stream_key.message}; commercials run"
-            ready = Finding("Ready", "False", stream_key.reason, message, stream_key.human)
-    return _with_summary(parts, ready, facts.suspended, authorized if authorized.human else None)
+    if stream_key is not None and ready.status == "True" and stream_key.status != "True":
+        message = f"{stream_key.message}; commercials run"
+        ready = Finding("Ready", "False", stream_key.reason, message, stream_key.human)
+    told = parts if stream_key is None else (*parts, stream_key)
+    return with_summary(told, ready, facts.suspended, authorized if authorized.human else None)
 
 
 def commercials_ready(facts: ChannelFacts) -> Finding:
@@ -134,20 +112,14 @@ def commercials_ready(facts: ChannelFacts) -> Finding:
     return _channel_ready(facts, _authorized(facts))
 
 
-def rule_findings(facts: RuleFacts) -> tuple[Finding, ...]:
-    """All conditions of a TriggerRule."""
-    feed = _feed(facts)
-    return _with_summary((feed,), _rule_ready(facts, feed), facts.suspended)
-
-
-def _with_summary(
+def with_summary(
     parts: tuple[Finding, ...],
     ready: Finding,
     suspended: bool,
     warning: Finding | None = None,
 ) -> tuple[Finding, ...]:
     """Add what sums up; a warning is what a human must change though all works for now."""
-    wrong = ready.status != "True" and ready.reason != "Suspended"
+    wrong = ready.status != "True" and ready.reason not in _WISHED
     stalled = ready if wrong and ready.human else warning
     return (
         ready,
@@ -257,6 +229,11 @@ def _channel_ready(facts: ChannelFacts, authorized: Finding) -> Finding:
     if facts.suspended:
         message = "spec.suspend is true: cues start nothing, the grant is kept alive"
         return Finding("Ready", "False", "Suspended", message)
+    if facts.paused:
+        message = (
+            f"the annotation {PAUSED} holds all commercials back: kubectl twitch resume ends that"
+        )
+        return Finding("Ready", "False", "Paused", message)
     if authorized.status != "True":
         return Finding("Ready", "False", authorized.reason, authorized.message, authorized.human)
     if not facts.broadcaster_type:
@@ -268,30 +245,17 @@ def _channel_ready(facts: ChannelFacts, authorized: Finding) -> Finding:
     return Finding("Ready", "True", authorized.reason, authorized.message)
 
 
-def _feed(facts: RuleFacts) -> Finding:
-    if facts.feed_blocked is not None:
-        blocked = facts.feed_blocked
-        return Finding("FeedConnected", "False", blocked.reason, blocked.message, blocked.human)
-    if facts.feed_connected is None:
-        return Finding("FeedConnected", "Unknown", facts.feed_reason, facts.feed_message)
-    status: Status = "True" if facts.feed_connected else "False"
-    human = facts.feed_reason == "AccessDenied"
-    return Finding("FeedConnected", status, facts.feed_reason, facts.feed_message, human)
+def _ads_manager(next_ad: float | None) -> Finding:
+    kind = "AdsManagerScheduled"
+    if next_ad is None:
+        return Finding(kind, "False", "NotScheduled", "")
+    message = (
+        f"Twitch's Ads Manager means to run an ad at about {rfc3339(round(next_ad))}: it burns the"
+        " cooldown of eight minutes, in which no break can start a commercial. Turn its automatic"
+        " ads off for the channel (Creator Dashboard, Settings, Ads Manager), or snooze that one"
+    )
+    return Finding(kind, "True", "Scheduled", message)
 
 
-def _rule_ready(facts: RuleFacts, feed: Finding) -> Finding:
-    if facts.problem is not None:
-        return Finding("Ready", "False", facts.problem.reason, facts.problem.message, human=True)
-    if facts.suspended:
-        message = "spec.suspend is true: matching events start nothing"
-        return Finding("Ready", "False", "Suspended", message)
-    if feed.status != "True":
-        return Finding("Ready", "False", feed.reason, feed.message, feed.human)
-    name, channel = facts.channel, facts.channel_ready
-    if channel is None:
-        message = f"spec.channelRef: TwitchChannel {name} does not exist; it is waited for"
-        return Finding("Ready", "False", "ChannelNotFound", message)
-    if channel.status != "True":
-        told = f"TwitchChannel {name} is not ready ({channel.reason}): {channel.message}"
-        return Finding("Ready", "False", "ChannelNotReady", told)
-    return Finding("Ready", "True", "Succeeded", f"listening, for TwitchChannel {name}")
+# What somebody wished is neither waited for nor to be mended.
+_WISHED = ("Suspended", "Paused")

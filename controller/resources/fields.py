@@ -6,6 +6,7 @@ in Python, and in the CRD, where rules are CEL with a message that names the rem
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -28,10 +29,12 @@ __all__ = [
     "Clip",
     "Duration",
     "Instant",
+    "KeysMatching",
     "Matching",
     "Rule",
     "Scalar",
     "WholeInstant",
+    "Within",
     "parse_instant",
     "rfc3339",
 ]
@@ -89,6 +92,66 @@ class Matching:
 
 
 @dataclass(frozen=True)
+class KeysMatching:
+    """Annotation of a map: each key matches a regular expression, of Python and of RE2 alike.
+
+    A schema says nothing about keys; the pattern bounds their length too.
+    """
+
+    pattern: str
+    message: str
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        rule = Rule(f"self.all(key, key.matches(r'{self.pattern}'))", self.message)
+        return handler(schema) | {RULES: [rule.to_schema()]}
+
+    def _check(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        if not all(re.fullmatch(self.pattern, key) for key in value):
+            raise ValueError(self.message)
+        return value
+
+
+@dataclass(frozen=True)
+class Within:
+    """Annotation of an int: it lies within bounds.
+
+    Bounds of the schema would be all that the user is told; this tells the remedy too.
+    """
+
+    least: int
+    most: int
+    remedy: str
+
+    @property
+    def message(self) -> str:
+        """What is accepted, for the user."""
+        return f"must be from {self.least} to {self.most}; {self.remedy}"
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        rule = Rule(f"self >= {self.least} && self <= {self.most}", self.message)
+        return handler(schema) | {RULES: [rule.to_schema()]}
+
+    def _check(self, value: int) -> int:
+        if not self.least <= value <= self.most:
+            raise ValueError(self.message)
+        return value
+
+
+@dataclass(frozen=True)
 class Duration:
     """Annotation of a float: seconds in Python, Go syntax (`1m30s`) in the resource.
 
@@ -111,7 +174,13 @@ class Duration:
     def message(self) -> str:
         """What is accepted, for the user."""
         unit = "a duration of whole seconds" if self.whole else "a duration"
-        return f"must be {unit} from {self.least} to {self.most}, such as 30s or 1m30s"
+        within = [
+            text
+            for text in ("30s", "1m30s", "2h")
+            if parse_duration(self.least) <= parse_duration(text) <= parse_duration(self.most)
+        ]
+        examples = " or ".join(within[:2])
+        return f"must be {unit} from {self.least} to {self.most}, such as {examples}"
 
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler

@@ -5,7 +5,16 @@ from dataclasses import dataclass
 from controller.resources.common import SpecModel, StatusModel
 from controller.resources.fields import Rule
 
-__all__ = ["GROUP", "REQUESTED_AT", "REVOKE_REQUESTED_AT", "VERSION", "Column", "Kind"]
+__all__ = [
+    "FIRE_REQUESTED",
+    "GROUP",
+    "PAUSED",
+    "REQUESTED_AT",
+    "REVOKE_REQUESTED_AT",
+    "VERSION",
+    "Column",
+    "Kind",
+]
 
 GROUP = "twitch-operator.dev"
 VERSION = "v1alpha1"
@@ -15,6 +24,13 @@ REQUESTED_AT = f"{GROUP}/requestedAt"
 
 REVOKE_REQUESTED_AT = f"{GROUP}/revokeRequestedAt"
 """Annotation: each new value asks to end the grant; status.lastHandledRevokeAt answers."""
+
+FIRE_REQUESTED = f"{GROUP}/fireRequested"
+"""Annotation of a channel: each new value, `<RFC 3339 instant>/<duration>`, asks for a commercial;
+status.lastHandledFireAt answers."""
+
+PAUSED = f"{GROUP}/paused"
+"""Annotation of a channel: while it is there, and not `false`, nothing is called for."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ converter knows each construct that the models use, and raises on any other: a f
 drop in silence is a field that the API server would not check.
 
 It also holds the models to the house's rules: a description for each field, and an upper bound for
-each text and each list, without which the API server refuses CEL rules as too costly.
+each text, each list and each map, without which the API server refuses CEL rules as too costly.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ _KEYS = (
     *("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multipleOf"),
     *("x-kubernetes-preserve-unknown-fields", "x-kubernetes-validations"),
     *("x-kubernetes-list-type", "x-kubernetes-list-map-keys"),
-    *("required", "properties", "items"),
+    *("required", "properties", "additionalProperties", "items"),
 )
 _NULL = {"type": "null"}
 
@@ -76,7 +76,7 @@ def _convert(
                 name: _convert(part, definitions, f"{path}.{name}", within)
                 for name, part in value.items()
             }
-        elif key == "items":
+        elif key == "items" or (key == "additionalProperties" and isinstance(value, dict)):
             result[key] = _convert(value, definitions, f"{path}[]", within)
         else:
             result |= _keyword(key, value, path)
@@ -96,7 +96,7 @@ def _keyword(key: str, value: Any, path: str) -> dict[str, Any]:  # noqa: ANN401
         case "default" | "required" if value in (None, []):
             return {}  # absence says the same
         case "default" if isinstance(value, dict):
-            return {key: {name: part for name, part in value.items() if part is not None}}
+            return {key: {name: part for name, part in value.items() if part not in (None, [])}}
         case "const":
             return {"enum": [value]}
         case "exclusiveMinimum" | "exclusiveMaximum":
@@ -145,7 +145,9 @@ def _check(schema: Mapping[str, Any], path: str) -> None:
             lacking.append("a maxLength")
         case "array" if "maxItems" not in schema:
             lacking.append("maxItems")
-        case "object" if "properties" not in schema:
+        case "object" if "additionalProperties" in schema and "maxProperties" not in schema:
+            lacking.append("maxProperties")
+        case "object" if not schema.keys() & {"properties", "additionalProperties"}:
             lacking.append("properties")
         case None if "x-kubernetes-preserve-unknown-fields" not in schema:
             lacking.append("a type")

@@ -4,13 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from controller.resources.common import (
-    ObjectName,
-    ObjectStatus,
-    SecretReference,
-    SpecModel,
-    StatusModel,
-)
+from controller.resources.common import ObjectStatus, SecretReference, SpecModel, StatusModel
 from controller.resources.fields import (
     Clip,
     Duration,
@@ -21,15 +15,20 @@ from controller.resources.fields import (
 )
 from controller.resources.kind import Column, Kind
 from controller.resources.matcher import FieldPath, Matcher
+from controller.resources.selector import ChannelReference, ChannelSelector, EventLabel
 
 __all__ = [
     "RECENT_DECISIONS",
     "TRIGGER_RULE",
     "Action",
     "ChannelReference",
+    "ChannelSelector",
     "CommercialAction",
     "Counts",
+    "Dedupe",
+    "EventLabel",
     "Feed",
+    "NearestMiss",
     "PubNubFeed",
     "RecentDecision",
     "TriggerRuleSpec",
@@ -41,11 +40,18 @@ RECENT_DECISIONS = 10
 CommercialLength = Annotated[float, Duration("1s", "180s", whole=True)]
 
 
-class ChannelReference(SpecModel):
-    """A TwitchChannel in the same namespace."""
+class Dedupe(SpecModel):
+    """A second identity of a cue, for main and backup headends that announce the same break."""
 
-    name: Annotated[ObjectName, Field(max_length=63)]
-    """Name of the TwitchChannel, in the namespace of this object. It may come later."""
+    key: Annotated[
+        tuple[FieldPath, ...],
+        Field(min_length=1, max_length=8, json_schema_extra={"x-kubernetes-list-type": "set"}),
+    ]
+    """Paths of 1 to 8 fields of the event, such as feed_code and data.event_id. Cues in which all
+    of them are the same announce the same break; where one is absent, only idField counts."""
+
+    window: Annotated[float, Duration("1s", "10m")] = 60.0
+    """How far apart they may be: a duration from 1s to 10m."""
 
 
 class PubNubFeed(SpecModel):
@@ -101,8 +107,9 @@ class CommercialAction(SpecModel):
     )
 
     length_field: FieldPath | None = None
-    """Path of the event's field with the length in seconds, such as data.duration_sec. It is
-    rounded to whole seconds, half up, and cut to 180."""
+    """Path of the event's field with the length of the break in seconds, such as
+    data.duration_sec. What is asked for is at most 180 s, and as spec.commercials of the channel
+    says."""
 
     length: CommercialLength | None = None
     """Length of each commercial, in whole seconds from 1s to 180s, such as 120s."""
@@ -130,6 +137,7 @@ class Action(SpecModel):
 class TriggerRuleSpec(SpecModel):
     """Which events of which feed do what on which channel."""
 
+    exactly_one_of: ClassVar = ("channel_ref", "channel_selector")
     rules: ClassVar = (
         Rule(
             "has(self.when) || (has(self.match) && size(self.match) > 0)",
@@ -138,8 +146,12 @@ class TriggerRuleSpec(SpecModel):
         ),
     )
 
-    channel_ref: ChannelReference
+    channel_ref: ChannelReference | None = None
     """The TwitchChannel on which the action is done."""
+
+    channel_selector: ChannelSelector | None = None
+    """The TwitchChannels on which the action is done, by their labels, in place of channelRef: each
+    decides for itself."""
 
     feed: Feed
     """Where events come from; exactly one kind of feed."""
@@ -156,23 +168,45 @@ class TriggerRuleSpec(SpecModel):
     matches if it is true. All numbers of events are doubles: write 10.0, not 10. At most 1024
     characters."""
 
+    cancel_on: Annotated[
+        tuple[Matcher, ...],
+        Field(max_length=32, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+    ] = ()
+    """Tests of fields, at most 32; an event for which all of them hold is an off cue: it ends the
+    break of its time, and a start that waits or is delayed is Cancelled. It is no start cue then,
+    even if match holds. A commercial that runs cannot be stopped."""
+
     id_field: Annotated[str, Field(max_length=256)] = "common.unique_id"
     """Path of the event's field that identifies the cue: a second event with the same value is a
     Duplicate. Where it is empty, or the event lacks it, the feed's own id counts."""
 
+    dedupe: Dedupe | None = None
+    """A second identity: main and backup headends may announce the same break with different
+    ids."""
+
     time_field: Annotated[str, Field(max_length=256)] = ""
     """Path of the event's field with the time of the cue: seconds or milliseconds since 1970, or
-    RFC 3339. Where it is empty, the time at which the feed took the event in counts."""
+    RFC 3339. Where it is empty, the time at which the feed took the event in counts. The condition
+    ClockSkew tells if the two are more than 5 s apart."""
 
     max_age: Annotated[float, Duration("1s", "5m")] = 30.0
-    """How old a cue may be when it fires: a duration from 1s to 5m, such as 30s or 1m30s. An older
-    one is Expired."""
+    """How old a cue may be when it fires: a duration from 1s to 5m, such as 30s or 1m30s, counted
+    from when it is due. An older one is Expired."""
+
+    expect_every: Annotated[float, Duration("1m", "168h")] | None = None
+    """How often the topics bring anything at the least: a duration from 1m to 168h, such as 2h.
+    After a longer silence the rule is not Ready, with the reason FeedStale."""
 
     action: Action
     """What is done about an event that matches; exactly one kind of action."""
 
+    priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
+    """Between rules that want the same channel at once: the highest counts, and the others are
+    Outranked. From -1000 to 1000."""
+
     mode: Literal["Enforce", "DryRun"] = "Enforce"
-    """Enforce does the action. DryRun decides and reports, and calls nothing."""
+    """Enforce does the action. DryRun decides with all that is known, cooldown and budgets too,
+    reports what it would have done, and calls nothing."""
 
     suspend: bool = False
     """Pause this rule: events that match are Suspended, and start nothing."""
@@ -218,6 +252,31 @@ class RecentDecision(StatusModel):
     latency_milliseconds: Annotated[float, Field(ge=0)] | None = None
     """Milliseconds from the receipt of the event to the call, or to the verdict without one."""
 
+    channel: Annotated[str, Clip(253)] | None = None
+    """Name of the TwitchChannel, where channelSelector picked it."""
+
+
+class NearestMiss(StatusModel):
+    """The event that came nearest to matching."""
+
+    event_id: Annotated[str, Clip(256)]
+    """Identity of the event: what idField held, else the feed's own id."""
+
+    time: Instant
+    """When the feed took it in."""
+
+    topic: Annotated[str, Clip(256)]
+    """Where it came from."""
+
+    passed: Annotated[int, Field(ge=0)]
+    """How many tests held."""
+
+    tests: Annotated[int, Field(ge=0)]
+    """How many tests the rule has, when included."""
+
+    detail: Annotated[str, Clip(1024)]
+    """The first test that did not hold, and the value it met."""
+
 
 class TriggerRuleStatus(ObjectStatus):
     """What the operator found and did; written by the operator alone."""
@@ -239,6 +298,10 @@ class TriggerRuleStatus(ObjectStatus):
 
     recent_decisions: Annotated[tuple[RecentDecision, ...], Clip(RECENT_DECISIONS)] = ()
     """The last decisions, newest first."""
+
+    nearest_miss: NearestMiss | None = None
+    """Of the last events that did not match, the one that came nearest; looked for when the
+    annotation twitch-operator.dev/requestedAt asks, as `kubectl twitch explain` does."""
 
 
 TRIGGER_RULE = Kind(

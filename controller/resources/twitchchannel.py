@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from controller.resources.authorization import App, Authorization, Scope
+from controller.resources.commercials import DEFAULT_POLICY, SharedPolicy
 from controller.resources.common import ObjectName, ObjectStatus, SpecModel, StatusModel
 from controller.resources.fields import Clip, Instant, Matching, Rule, WholeInstant
 from controller.resources.kind import Column, Kind
@@ -14,9 +15,11 @@ __all__ = [
     "RECENT_CUES",
     "STREAM_KEY_SCOPE",
     "TWITCH_CHANNEL",
+    "AdScheduleStatus",
     "AuthorizationStatus",
     "Broadcaster",
     "Commercials",
+    "LastFire",
     "RecentCue",
     "Token",
     "TwitchChannelSpec",
@@ -111,6 +114,9 @@ class TwitchChannelSpec(SpecModel):
     an encoder to mount. Optional; it needs the scope channel:read:stream_key. The key is read anew
     every hour. The Secret goes with this object; so does a former one, if this is changed."""
 
+    commercials: SharedPolicy = DEFAULT_POLICY
+    """How commercials are run on the channel."""
+
     suspend: bool = False
     """Pause this channel: cues of its rules are Suspended, and start nothing. The grant is kept
     alive."""
@@ -188,7 +194,20 @@ class RecentCue(StatusModel):
     """Length that Twitch was asked for."""
 
     result: Annotated[str, Clip(64)]
-    """What came of it, in one word, such as Fired, Unknown or Failed."""
+    """What came of it, in one word: Fired (Twitch accepted it), then Confirmed (it ran) or
+    Unconfirmed; Unknown or Failed."""
+
+    due_time: Instant | None = None
+    """When the break began, the channel's delay included."""
+
+    break_seconds: Annotated[float, Field(ge=0)] | None = None
+    """Seconds of the break on air, as far as it was announced."""
+
+    accepted_seconds: Annotated[int, Field(ge=0)] | None = None
+    """Length that Twitch's answer told."""
+
+    rule: Annotated[str, Clip(253)] | None = None
+    """Name of the TriggerRule; absent for a commercial that was asked for by hand."""
 
 
 class Commercials(StatusModel):
@@ -209,9 +228,41 @@ class Commercials(StatusModel):
     next_eligible_time: WholeInstant | None = None
     """When the cooldown ends: before, cues are CoolingDown."""
 
+    last_confirmed_time: WholeInstant | None = None
+    """When the last commercial began that Twitch's ad schedule confirmed."""
+
     recent_cues: Annotated[tuple[RecentCue, ...], Clip(RECENT_CUES)] = ()
     """The last cues that Twitch was asked to run a commercial for, newest first: after a restart,
     none of them is fired again."""
+
+
+class AdScheduleStatus(StatusModel):
+    """What Twitch tells of the channel's ads; it needs the scope channel:read:ads."""
+
+    last_ad_time: WholeInstant | None = None
+    """When the last ad began, whoever started it."""
+
+    next_ad_time: WholeInstant | None = None
+    """When Twitch's Ads Manager means to run the next ad; a forecast, minutes off."""
+
+    snooze_count: Annotated[int, Field(ge=0)] | None = None
+    """How often that ad may still be put off."""
+
+    preroll_free_seconds: Annotated[int, Field(ge=0)] | None = None
+    """Seconds for which new viewers see no ad at their start; not counted down."""
+
+
+class LastFire(StatusModel):
+    """What became of the last commercial that was asked for by hand."""
+
+    requested_at: Annotated[str, Clip(1024)]
+    """Value of the annotation twitch-operator.dev/fireRequested that was answered."""
+
+    verdict: Annotated[str, Clip(64)]
+    """What became of it, in one word, such as Fired or CoolingDown."""
+
+    detail: Annotated[str, Clip(1024)] | None = None
+    """Sentence that explains the verdict."""
 
 
 class TwitchChannelStatus(ObjectStatus):
@@ -219,6 +270,12 @@ class TwitchChannelStatus(ObjectStatus):
 
     last_handled_revoke_at: Annotated[str, Clip(1024)] | None = None
     """Last value of the annotation twitch-operator.dev/revokeRequestedAt that was acted on."""
+
+    last_handled_fire_at: Annotated[str, Clip(1024)] | None = None
+    """Last value of the annotation twitch-operator.dev/fireRequested that was acted on."""
+
+    last_fire: LastFire | None = None
+    """What became of the last commercial that was asked for by hand."""
 
     broadcaster: Broadcaster | None = None
     """The user who gave the grant, as Twitch tells it."""
@@ -228,6 +285,9 @@ class TwitchChannelStatus(ObjectStatus):
 
     commercials: Commercials | None = None
     """What ran, and when the next may."""
+
+    ad_schedule: AdScheduleStatus | None = None
+    """What Twitch tells of the channel's ads."""
 
 
 _TOKENS = f"self.spec.?token.?secretName.orValue(self.metadata.name + '{_TOKEN_SUFFIX}')"
@@ -268,6 +328,7 @@ TWITCH_CHANNEL = Kind(
         Column("LIVE", '.status.conditions[?(@.type=="Live")].status'),
         Column("LAST-RUN", ".status.commercials.lastStartTime", "date"),
         Column("LENGTH", ".status.commercials.lastLengthSeconds", "integer"),
+        Column("CONFIRMED", ".status.commercials.lastConfirmedTime", "date"),
         Column("NEXT-OK", ".status.commercials.nextEligibleTime"),
         Column("REASON", '.status.conditions[?(@.type=="Ready")].reason'),
         Column("LOGIN", ".status.broadcaster.login", wide=True),
@@ -276,6 +337,7 @@ TWITCH_CHANNEL = Kind(
         Column("EXPIRES", ".status.authorization.expirationTime", wide=True),
         Column("USER-CODE", ".status.authorization.userCode", wide=True),
         Column("LAST-RESULT", ".status.commercials.recentCues[0].result", wide=True),
+        Column("NEXT-AD", ".status.adSchedule.nextAdTime", wide=True),
         Column("AGE", ".metadata.creationTimestamp", "date", wide=True),
     ),
     rules=(

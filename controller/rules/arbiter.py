@@ -1,303 +1,333 @@
-"""The arbiter of a channel: whether a cue becomes a commercial, and what an answer means.
+"""The arbiter of a channel: which cue starts a commercial, and when.
 
-A state machine without I/O. `Arbiter.run` is a generator: it yields what it wants done (`Wait`,
-`ReadLastAd`, `Call`, `Refresh`), is sent a `Reply` with the facts and the present time, and returns
-the `Ruling`. One run at a time a channel; whoever drives it keeps the order.
-
-What it guarantees: a cue starts at most one commercial, also over restarts and lost answers; a cue
-older than its maxAge starts nothing; a late start asks only for what is left of the break.
+All commercials of a channel pass through it. A state machine without I/O: facts and the present
+time go in, rulings and starts come out. `take` answers a cue at once, or with a `Start` whose `run`
+yields what it wants done; several starts may be on their way, and one at most calls. Whoever drives
+them wakes those that wait whenever the arbiter was told something.
 """
 
 from __future__ import annotations
 
-import math
-from collections import OrderedDict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from controller.durations import format_duration
-from controller.events import Answer, AnswerKind, Verdict
-from controller.rules.steps import (
-    Call,
-    Cue,
-    CueRecord,
-    Readiness,
-    ReadLastAd,
-    Refresh,
-    Reply,
-    Ruling,
-    Step,
-    Wait,
-)
+from controller.events import Verdict
+from controller.rules.ads import AdsLog
+from controller.rules.breaks import LONGEST_BREAK, Break, Breaks
+from controller.rules.judging import Case, clock, too_late
+from controller.rules.memory import COOLDOWN, MAX_RECENT, Memory
+from controller.rules.starts import Start
+from controller.rules.steps import BY_HAND, Readiness, Ruling
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator, Iterable, Iterator
+
+    from controller.resources.commercials import CommercialPolicy
+    from controller.rules.steps import Cue, CueRecord, Reply, Step
 
 __all__ = ["COOLDOWN", "MAX_RECENT", "Arbiter"]
 
-COOLDOWN = 480.0
-"""Seconds between two commercials where Twitch does not say: once every 8 minutes."""
-
-MAX_RECENT = 20
-"""So many cues are kept in the status: the memory over restarts."""
-
-_MAX_KNOWN = 1000
-# Twitch's clock may be off from the feed's by as much.
-_AD_SKEW = 2.0
-# What was announced this shortly after the start may have been announced before it.
-_START_SKEW = 0.5
-# Less than this is the transport's own latency, not a late start.
-_ON_TIME = 2.0
-
 
 class Arbiter:
-    """Cooldown clock and memory of one channel.
+    """Breaks, cooldown clock and memory of one channel.
 
     Args:
+        policy: `spec.commercials`.
         started: When this process began; a cue published before may have been called by another.
         call_timeout: Seconds after which an unanswered call can no longer act.
         recent: What the status remembers, in any order.
         next_eligible: When Twitch allows the next commercial, as the status remembers it.
+        last_ad: When the last ad began, as the status remembers it.
+        real: The channel's own arbiter, where this one rehearses (mode DryRun).
+
+    Attributes:
+        policy: `spec.commercials`.
+        readiness: Why the channel takes no cues; None: it does.
+        memory: What was called for, and what ran.
+        ads: What Twitch tells of the ads that ran.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it remembers
         self,
+        policy: CommercialPolicy,
         started: float,
         call_timeout: float,
+        *,
         recent: Iterable[CueRecord] = (),
         next_eligible: float | None = None,
+        last_ad: float | None = None,
+        real: Arbiter | None = None,
     ) -> None:
-        self._started = started
-        self._call_timeout = call_timeout
-        self._known: OrderedDict[str, CueRecord] = OrderedDict()
-        self._rehearsed: OrderedDict[str, None] = OrderedDict()
-        for record in sorted(recent, key=lambda r: r.started):
-            self._known[record.cue_id] = record
-        self.next_eligible = next_eligible
-        self.retry_after: float | None = None
-        self.last_message: str | None = None
-        self.readiness: Readiness | None = Readiness(
+        self._real = real
+        self._policy = policy
+        self.started = started
+        self.call_timeout = call_timeout
+        base = real.memory if real is not None else None
+        self.memory: Memory = Memory(recent, next_eligible, base)
+        self.breaks = Breaks()
+        self.ads = AdsLog(self.memory, self.breaks, last_ad)
+        self._readiness: Readiness | None = Readiness(
             Verdict.CHANNEL_NOT_READY, "the channel is not ready yet"
         )
+        self._recall(self.memory.recent)
 
     @property
-    def recent(self) -> tuple[CueRecord, ...]:
-        """The cues that were called for, newest first, at most `MAX_RECENT`."""
-        return tuple(reversed(self._known.values()))[:MAX_RECENT]
+    def policy(self) -> CommercialPolicy:
+        """`spec.commercials`; a rehearsal has that of the channel."""
+        return self._policy if self._real is None else self._real.policy
+
+    @policy.setter
+    def policy(self, policy: CommercialPolicy) -> None:
+        self._policy = policy
 
     @property
-    def last_fired(self) -> CueRecord | None:
-        """The newest cue that started a commercial."""
-        fired = (r for r in reversed(self._known.values()) if r.result is Verdict.FIRED)
-        return next(fired, None)
+    def readiness(self) -> Readiness | None:
+        """Why the channel takes no cues at present; None: it does."""
+        return self._readiness if self._real is None else self._real.readiness
 
-    def run(self, cue: Cue, now: float) -> Generator[Step, Reply, Ruling]:
-        """Decide about one cue; see the module for the protocol."""
-        refusal = self._refusal(cue, now)
-        if refusal is not None:
-            return refusal
-        if cue.dry_run:
-            return self._rehearse(cue, now)
-        if cue.published >= self._started + _START_SKEW:
-            return (yield from self._call(cue, now, doubtful=False))
-        # Announced before this process began: another may have called for it a moment ago.
-        yield Wait(self._started + self._call_timeout)
-        found, reply = yield from self._look_back(cue, cue.published, cue.length)
-        if found is not None:
-            return found
-        doubtful = _still_open(reply)
-        return (yield from self._call(cue, reply.now, cue.published, doubtful=doubtful))
+    @readiness.setter
+    def readiness(self, readiness: Readiness | None) -> None:
+        self._readiness = readiness
 
-    def _call(
-        self, cue: Cue, now: float, since: float | None = None, *, doubtful: bool
-    ) -> Generator[Step, Reply, Ruling]:
-        """Call, and once more where that is safe and makes sense.
+    def _recall(self, records: Iterable[CueRecord]) -> None:
+        """The breaks that a former process called for are called for still."""
+        for record in sorted(records, key=lambda record: record.started):
+            if record.due is None or record.result is Verdict.FAILED:
+                continue
+            brk = self.breaks.open(record.due, record.due + (record.break_seconds or record.length))
+            brk.recall(record)
+            self.ads.recalled(record, brk)
 
-        Args:
-            cue: The cue.
-            now: The present time.
-            since: An ad from then on is this cue's own; None: from the first call on.
-            doubtful: A cooldown answer means that an earlier call ran.
-        """
-        unsure: Answer | None = None  # a call was lost, and nobody can say whether it ran
-        since = now if since is None else since
-        for last_try in (False, True):
-            refusal = self._refusal(cue, now)
-            if refusal is not None:
-                return refusal
-            called = now
-            length, reply, too_late = yield from self._ask(cue, now)
-            answer, now = reply.answer, reply.now
-            if answer is None or answer.kind not in _MAY_PASS:
-                settled = too_late or self._settled(cue, answer, now, length, doubtful=doubtful)
-                return self._or_unknown(settled, cue, unsure, called, length)
-            if answer.kind is AnswerKind.NO_ANSWER:
-                doubtful, unsure = True, answer
-            pause = max(answer.retry_after or 0.0, self._call_timeout)
-            enough = last_try or now + pause > cue.due + cue.max_age
-            failed = Ruling(Verdict.FAILED, answer.message)
-            if enough and not doubtful:
-                return failed
-            reply = yield Wait(now + (self._call_timeout if enough else pause))
-            if doubtful:
-                found, reply = yield from self._look_back(cue, since, length)
-                if found is not None:
-                    return found
-                doubtful = _still_open(reply)
-                unsure = None if reply.last_ad_known else unsure
-            now = reply.now
-            if enough or self._refusal(cue, now) is not None:
-                return self._or_unknown(failed, cue, unsure, called, length)
-        msg = "the last try returns"
-        raise AssertionError(msg)
+    # Cues
 
-    def _ask(
-        self, cue: Cue, now: float
-    ) -> Generator[Step, Reply, tuple[int, Reply, Ruling | None]]:
-        """Call; where the token was refused, once more with a new one, if it is not too late."""
-        length = _what_is_left(cue, now)
-        reply = yield Call(length)
-        if reply.answer is not None and reply.answer.kind is AnswerKind.UNAUTHORIZED:
-            renewed = yield Refresh()
-            if renewed.refreshed:
-                too_late = _too_late(cue, renewed.now)
-                if too_late is not None:
-                    return length, reply, too_late
-                length = _what_is_left(cue, renewed.now)
-                reply = yield Call(length)
-        return length, reply, None
-
-    def _look_back(
-        self, cue: Cue, since: float, length: int
-    ) -> Generator[Step, Reply, tuple[Ruling | None, Reply]]:
-        """Whether the last ad that Twitch knows is this cue's own."""
-        reply = yield ReadLastAd()
-        if not reply.last_ad_known or reply.last_ad is None:
-            return None, reply
-        if reply.last_ad < since - _AD_SKEW:
-            return None, reply
-        wait = max(0.0, reply.last_ad + COOLDOWN - reply.now)
-        record = _fired_record(cue, reply.last_ad, length)
-        self._fired(record, reply.now, wait, self.last_message)
-        detail = f"commercial of {length} s: Twitch's last_ad_at shows that it ran"
-        return Ruling(Verdict.FIRED, detail), reply
-
-    def _or_unknown(
-        self, ruling: Ruling, cue: Cue, lost: Answer | None, called: float, length: int
-    ) -> Ruling:
-        """The ruling, unless a call was lost that may have run all the same."""
-        if lost is None or ruling.verdict is Verdict.FIRED:
-            return ruling
-        self._remember(CueRecord(cue.id, cue.published, called, length, Verdict.UNKNOWN))
-        detail = f"{lost.message}; whether the commercial ran is not known"
-        return Ruling(Verdict.UNKNOWN, detail)
-
-    def _refusal(self, cue: Cue, now: float) -> Ruling | None:
-        """Why this cue starts nothing, or None."""
-        known = self._known.get(cue.id)
+    def take(self, cue: Cue, now: float) -> Ruling | Start:
+        """Decide about a cue: a ruling, or the start that it leads to."""
+        known = self.memory.known(cue.id)
         if known is not None:
+            brk = self.breaks.of_cue(cue.id)
+            if brk is not None and brk.recalled:
+                brk.heard_again(cue)
             return Ruling(Verdict.DUPLICATE, f"the cue was {_past(known)} before")
-        if cue.dry_run and cue.id in self._rehearsed:
-            return Ruling(Verdict.DUPLICATE, "the cue was decided before")
-        too_late = _too_late(cue, now)
-        if too_late is not None:
-            return too_late
-        if self.readiness is not None:
-            return Ruling(self.readiness.verdict, self.readiness.detail)
-        if self.next_eligible is not None and now < self.next_eligible:
-            return Ruling(Verdict.COOLING_DOWN, f"not before {_clock(self.next_eligible)}")
+        due = cue.due(self.policy.delay)
+        end = due + cue.length
+        if now - due > _NEWS:
+            return too_late(self._case(cue, Break(due, end)), now) or _long_past(due, now)
+        if self._real is not None:
+            really = self._real.breaks.at(due, end, self.policy.break_gap)
+            if really is not None and really.settled:
+                return _same_break(really)
+        brk, repeated, since = self._break_of(cue, due, end)
+        end = since + cue.length  # what comes again makes the break no longer
+        new = brk is None
+        if brk is None:
+            brk = self.breaks.open(due, end)
+        if cue.rule != BY_HAND or not brk.settled:  # who asks by hand announces no break on air
+            brk.join(cue, end)
+        self.ads.extended(brk)
+        return self._new_start(cue, brk) if new else self._joined(cue, brk, repeated)
+
+    def _case(self, cue: Cue, brk: Break) -> Case:
+        return Case(cue, brk, self.policy, self.memory, self.readiness)
+
+    def _break_of(
+        self, cue: Cue, due: float, end: float
+    ) -> tuple[Break | None, Ruling | None, float]:
+        """The break that a cue announces, how it repeats a cue before it, and since when."""
+        delay = self.policy.delay
+        brk = self.breaks.of_cue(cue.id)
+        if brk is not None:
+            first = next(other for other in brk.cues if other.id == cue.id)
+            since = min(due, first.due(delay))
+            return brk, Ruling(Verdict.DUPLICATE, "the cue came before"), since
+        twin = self._twin(cue, due)
+        if twin is not None:
+            brk, other = twin
+            apart = abs(due - other.due(delay))
+            told = f"cue {other.id} announced the same {apart:.1f} s apart ({cue.same_as})"
+            return brk, Ruling(Verdict.DUPLICATE, told), min(due, other.due(delay))
+        brk = self.breaks.at(due, end, self.policy.break_gap)
+        if brk is not None and cue.rule == BY_HAND and brk.start is None and not _ran(brk):
+            return None, None, due  # nothing runs in it: who asks by hand asks anew
+        return brk, None, due
+
+    def _twin(self, cue: Cue, due: float) -> tuple[Break, Cue] | None:
+        if cue.same_as is None:
+            return None
+        for brk in self.breaks:
+            for other in brk.cues:
+                apart = abs(due - other.due(self.policy.delay))
+                if other.same_as == cue.same_as and apart <= cue.same_within:
+                    return brk, other
         return None
 
-    def _rehearse(self, cue: Cue, now: float) -> Ruling:
-        self._rehearsed[cue.id] = None
-        while len(self._rehearsed) > _MAX_KNOWN:
-            self._rehearsed.popitem(last=False)
-        length = _what_is_left(cue, now)
-        return Ruling(Verdict.DRY_RUN, f"would have started a commercial of {length} s")
+    def _joined(self, cue: Cue, brk: Break, repeated: Ruling | None) -> Ruling | Start:
+        """A cue of a break that others announced before."""
+        start = brk.start
+        if start is None or (start.dropped is not None and not start.calling):
+            if brk.settled or brk.closed:
+                return repeated or _same_break(brk)
+            return self._new_start(cue, brk, repeated or _same_break(brk))
+        if cue.id == start.cue.id and cue.rule == start.cue.rule:
+            return Ruling(Verdict.DUPLICATE, "the cue is on its way already")
+        if cue.priority < start.cue.priority:
+            return Ruling(
+                Verdict.OUTRANKED, f"by {_rule(start.cue)}, which has the higher priority"
+            )
+        if cue.priority == start.cue.priority or start.calling:
+            return repeated or _same_break(brk)
+        start.dropped = Ruling(Verdict.OUTRANKED, f"by {_rule(cue)}, which has the higher priority")
+        # Who ranks higher says how long the break is.
+        brk.end = min(cue.due(self.policy.delay) + cue.length, brk.due + LONGEST_BREAK)
+        return self._new_start(cue, brk)
 
-    def _settled(
-        self, cue: Cue, answer: Answer | None, now: float, length: int, *, doubtful: bool
-    ) -> Ruling:
-        """What a plain answer means."""
-        if answer is None:
-            msg = "a Call is replied to with an Answer"
-            raise TypeError(msg)
-        if answer.kind is AnswerKind.ACCEPTED:
-            wait = COOLDOWN if answer.retry_after is None else answer.retry_after
-            self._fired(_fired_record(cue, now, length), now, wait, answer.message)
-            return Ruling(Verdict.FIRED, f"commercial of {length} s")
-        if answer.kind is AnswerKind.COOLDOWN:
-            return self._cooling(cue, answer, now, length, doubtful=doubtful)
-        self.last_message = answer.message
-        if answer.kind is AnswerKind.NOT_LIVE:
-            return Ruling(Verdict.NOT_LIVE, answer.message)
-        if answer.kind is AnswerKind.REFUSED:
-            # A refusal that is not understood is not tried again, not even for a repeated cue.
-            self._remember(CueRecord(cue.id, cue.published, now, length, Verdict.FAILED))
-        return Ruling(Verdict.FAILED, answer.message)
+    def _new_start(self, cue: Cue, brk: Break, otherwise: Ruling | None = None) -> Start:
+        brk.start = start = Start(self, cue, brk)
+        start.otherwise = otherwise
+        return start
 
-    def _cooling(
-        self, cue: Cue, answer: Answer, now: float, length: int, *, doubtful: bool
-    ) -> Ruling:
-        wait = COOLDOWN if answer.retry_after is None else answer.retry_after
-        if doubtful:
-            # The channel was eligible, so what it cools down from is the call without an answer.
-            self._fired(_fired_record(cue, now, length), now, wait, answer.message)
-            detail = f"commercial of {length} s: Twitch cools down from a call that had no answer"
-            return Ruling(Verdict.FIRED, detail)
-        self.next_eligible, self.retry_after = now + wait, wait
-        self.last_message = answer.message
-        return Ruling(Verdict.COOLING_DOWN, answer.message)
+    def run(self, start: Start, now: float) -> Generator[Step, Reply, Ruling]:
+        """Go through with a start, and keep what became of its break."""
+        brk = start.brk
+        try:
+            ruling = yield from start.run(now)
+        finally:
+            start.calling = False
+            current = brk.start is start
+            if current:
+                brk.start = None
+        if current and (brk.ruling is None or ruling.verdict not in _NOTHING_NEW):
+            brk.ruling, brk.by = ruling, start.cue
+        if ruling.verdict is Verdict.FIRED:
+            self.ads.fired(start)
+            if start.cue.dry_run:
+                return Ruling(Verdict.DRY_RUN, f"would have started a {ruling.detail}")
+        elif start.otherwise is not None and ruling.verdict in _NOTHING_NEW:
+            return Ruling(start.otherwise.verdict, f"{start.otherwise.detail}: {ruling.detail}")
+        return ruling
 
-    def _fired(self, record: CueRecord, now: float, wait: float, message: str | None) -> None:
-        self._remember(record)
-        self.next_eligible = now + wait
-        self.retry_after = wait
-        self.last_message = message
+    def cancel(self, due: float, now: float) -> bool:
+        """An off cue: it closes the break, and drops a start that was not called for.
 
-    def _remember(self, record: CueRecord) -> None:
-        self._known[record.cue_id] = record
-        while len(self._known) > _MAX_KNOWN:
-            self._known.popitem(last=False)
+        Args:
+            due: When it comes into effect, the channel's delay included.
+            now: The present time.
+
+        Returns:
+            Whether there was a break to close.
+        """
+        brk = self.breaks.at(due, due, 0.0)
+        if brk is None or brk.closed:
+            return False
+        brk.closed = True
+        brk.end = max(brk.due, min(brk.end, due))
+        self.ads.extended(brk)
+        self._drop(brk, Ruling(Verdict.CANCELLED, f"an off cue came at {clock(now)}"))
+        return True
+
+    def withdraw(self, rule: str, why: Ruling) -> None:
+        """A rule is gone or suspended: none of its starts is called for any more."""
+        for brk in self.breaks:
+            if brk.start is not None and brk.start.cue.rule == rule:
+                self._drop(brk, why)
+
+    @staticmethod
+    def _drop(brk: Break, why: Ruling) -> None:
+        # Where a call is under way, its answer counts all the same: only the next is not made.
+        if brk.start is not None and brk.start.dropped is None:
+            brk.start.dropped = why
+
+    def goes_first(self, start: Start, now: float) -> bool:
+        """Whether no other start calls now, or is to be called for before it."""
+        return not any(
+            other is not start and (other.calling or _precedes(other, start, now))
+            for other in self._starts()
+        )
+
+    def _starts(self) -> Iterator[Start]:
+        return (brk.start for brk in self.breaks if brk.start is not None)
+
+    # Breaks that are over
+
+    def ended(self, now: float, *, at_once: bool = False) -> list[Break]:
+        """The breaks that are over, and whose outcome is known: each is told once.
+
+        Args:
+            now: The present time.
+            at_once: The process ends: take what was called for, over or not.
+        """
+        if at_once:
+            for brk in self.breaks:
+                # What the next process may still call for, it hears of again.
+                brk.closed = brk.closed or brk.settled or self._is_stale(brk, now)
+            self.ads.give_up()
+        else:
+            self.ads.give_up(now)
+        self.ads.give_up(now)
+        over = [
+            brk
+            for brk in self.breaks
+            if not brk.reported
+            and brk.start is None
+            and not self.ads.awaits(brk)
+            and (brk.closed or brk.end + self.policy.break_gap < now)
+        ]
+        for brk in over:
+            brk.reported = True
+        self.breaks.forget(now)
+        return over
+
+    def _is_stale(self, brk: Break, now: float) -> bool:
+        delay = self.policy.delay
+        return all(now > cue.due(delay) + cue.max_age for cue in brk.cues)
 
 
-_MAY_PASS = frozenset({AnswerKind.NOT_SENT, AnswerKind.NO_ANSWER, AnswerKind.RATE_LIMITED})
-_PAST = {Verdict.FIRED: "fired", Verdict.UNKNOWN: "called, with unknown outcome,"}
+# An older cue leaves no trace: a month of events may come at once.
+_NEWS = 3600.0
 
+_NOTHING_NEW = frozenset(
+    {
+        Verdict.EXPIRED,
+        Verdict.COOLING_DOWN,
+        Verdict.TOO_SHORT,
+        Verdict.QUIET_HOURS,
+        Verdict.BUDGET_SPENT,
+        Verdict.CHANNEL_NOT_READY,
+        Verdict.NOT_ELIGIBLE,
+        Verdict.PAUSED,
+        Verdict.SUSPENDED,
+        Verdict.DUPLICATE,
+        Verdict.SAME_BREAK,
+    }
+)
+"""What a later cue of a break is told of as such: no call came of it."""
 
-def _still_open(reply: Reply) -> bool:
-    """Whether a cooldown answer would still mean that the earlier call ran.
-
-    Not when an older ad is known that the channel cools down from.
-    """
-    older = reply.last_ad if reply.last_ad_known else None
-    return older is None or older + COOLDOWN <= reply.now
-
-
-def _too_late(cue: Cue, now: float) -> Ruling | None:
-    age = max(0.0, now - cue.due)
-    if age > cue.max_age:
-        limit = format_duration(cue.max_age)
-        return Ruling(Verdict.EXPIRED, f"{age:.0f} s old, maxAge is {limit}")
-    if _what_is_left(cue, now) < 1:
-        return Ruling(Verdict.EXPIRED, f"{age:.0f} s old, the break of {cue.length} s is over")
-    return None
-
-
-def _what_is_left(cue: Cue, now: float) -> int:
-    late = now - cue.due
-    if late < _ON_TIME:
-        return cue.length
-    return math.floor(cue.length - late + 0.5)
-
-
-def _fired_record(cue: Cue, started: float, length: int) -> CueRecord:
-    return CueRecord(cue.id, cue.published, started, length, Verdict.FIRED)
+_PAST = {Verdict.FAILED: "refused", Verdict.UNKNOWN: "called, with unknown outcome,"}
 
 
 def _past(record: CueRecord) -> str:
-    return _PAST.get(record.result, "refused")
+    return _PAST.get(record.result, "fired")
 
 
-def _clock(instant: float) -> str:
-    return datetime.fromtimestamp(instant, UTC).strftime("%H:%M:%SZ")
+def _long_past(due: float, now: float) -> Ruling:
+    return Ruling(Verdict.EXPIRED, f"{now - due:.0f} s old")
+
+
+def _ran(brk: Break) -> bool:
+    return brk.ruling is None or brk.ruling.verdict.started or brk.ruling.verdict is Verdict.UNKNOWN
+
+
+def _rule(cue: Cue) -> str:
+    return f"rule {cue.rule}" if cue.rule != BY_HAND else "a request by hand"
+
+
+def _same_break(brk: Break) -> Ruling:
+    told = f"of the break that began at {clock(brk.due)} with cue {brk.key}"
+    outcome = brk.ruling.verdict.value if brk.ruling is not None else "on its way"
+    return Ruling(Verdict.SAME_BREAK, f"{told} ({outcome})")
+
+
+def _precedes(other: Start, start: Start, now: float) -> bool:
+    """Whether of two that wait for the same moment the other is the one."""
+    if other.dropped is not None or other.holds_until is None or other.holds_until > now:
+        return False
+    mine = (-start.cue.priority, start.brk.due)
+    return (-other.cue.priority, other.brk.due) < mine

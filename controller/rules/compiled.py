@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from controller.errors import InvalidExpression
 from controller.rules.expressions import compile_when
 from controller.rules.fieldpath import FieldPath, FieldPathError
-from controller.rules.identity import event_id
-from controller.rules.lengths import LengthPlan, commercial_length
+from controller.rules.identity import bounded, event_id, field_text
+from controller.rules.lengths import LengthPlan, break_length
 from controller.rules.matchers import MAX_PROGRAM, compile_regex, compile_test
 from controller.rules.payloads import Refusal
+from controller.rules.selectors import label_text
 from controller.rules.times import event_time
 
 if TYPE_CHECKING:
@@ -50,7 +51,10 @@ class CompiledRule:
         when: The expression, if there is one.
         id_path: The field of the identity.
         time_path: The field of the time.
-        length: Where the length of the commercial comes from.
+        length: Where the length of the break comes from.
+        cancels: Tests that an off cue passes; none: the rule knows no off cues.
+        same: Fields of the second identity.
+        labels: Label of a channel → the field whose value picks the channels.
     """
 
     tests: tuple[Test, ...]
@@ -58,6 +62,9 @@ class CompiledRule:
     id_path: FieldPath | None
     time_path: FieldPath | None
     length: LengthPlan
+    cancels: tuple[Test, ...] = ()
+    same: tuple[FieldPath, ...] = ()
+    labels: tuple[tuple[str, FieldPath], ...] = ()
 
     def match(
         self, payload: Mapping[str, Any], view: Callable[[], CelView | Refusal]
@@ -95,9 +102,24 @@ class CompiledRule:
         """Return the time of an event in seconds since the epoch; see `times.event_time`."""
         return event_time(self.time_path, payload, published)
 
-    def commercial_length(self, payload: Mapping[str, Any]) -> int | Refusal:
-        """Return the whole seconds to ask for; see `lengths.commercial_length`."""
-        return commercial_length(self.length, payload)
+    def break_length(self, payload: Mapping[str, Any]) -> float | Refusal:
+        """Return the seconds of the break; see `lengths.break_length`."""
+        return break_length(self.length, payload)
+
+    def cancelled_by(self, payload: Mapping[str, Any]) -> bool:
+        """Whether an event is an off cue."""
+        return bool(self.cancels) and all(test.passes(payload) for test in self.cancels)
+
+    def same_as(self, payload: Mapping[str, Any]) -> str | None:
+        """Return the second identity of an event; None: there is none, or a field is absent."""
+        told = [(str(path), field_text(path, payload)) for path in self.same]
+        if not told or any(text is None for _, text in told):
+            return None
+        return bounded(", ".join(f"{path}={text}" for path, text in told))
+
+    def wanted_labels(self, payload: Mapping[str, Any]) -> dict[str, str | None]:
+        """Return label → value that an event wants of its channels; None: the field is absent."""
+        return {label: label_text(path, payload) for label, path in self.labels}
 
 
 def compile_rule(spec: TriggerRuleSpec) -> CompiledRule:
@@ -122,14 +144,29 @@ def compile_rule(spec: TriggerRuleSpec) -> CompiledRule:
             path=_path(commercial.length_field, "spec.action.commercial.lengthField"),
             default=commercial.default_length,
         ),
+        cancels=tuple(
+            compile_test(matcher, f"spec.cancelOn[{index}]")
+            for index, matcher in enumerate(spec.cancel_on)
+        ),
+        same=tuple(
+            _parsed(path, f"spec.dedupe.key[{index}]")
+            for index, path in enumerate(spec.dedupe.key if spec.dedupe is not None else ())
+        ),
+        labels=tuple(
+            (label.label, _parsed(label.field, f"spec.channelSelector.matchEvent[{index}].field"))
+            for index, label in enumerate(
+                spec.channel_selector.match_event if spec.channel_selector is not None else ()
+            )
+        ),
     )
 
 
 def _bound_regexes(spec: TriggerRuleSpec) -> None:
     """Refuse regexes that each are small enough, and together too large."""
     size = sum(
-        compile_regex(matcher.regex, f"spec.match[{index}].regex").programsize
-        for index, matcher in enumerate(spec.match)
+        compile_regex(matcher.regex, f"spec.{name}[{index}].regex").programsize
+        for name, matchers in (("match", spec.match), ("cancelOn", spec.cancel_on))
+        for index, matcher in enumerate(matchers)
         if matcher.regex is not None
     )
     if size > MAX_PROGRAM:
@@ -138,8 +175,10 @@ def _bound_regexes(spec: TriggerRuleSpec) -> None:
 
 
 def _path(text: str | None, where: str) -> FieldPath | None:
-    if not text:
-        return None
+    return _parsed(text, where) if text else None
+
+
+def _parsed(text: str, where: str) -> FieldPath:
     try:
         return FieldPath.parse(text)
     except FieldPathError as error:

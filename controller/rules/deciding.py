@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from controller.durations import format_duration
 from controller.events import Verdict
 from controller.rules.payloads import Refusal
 from controller.rules.steps import Cue, Ruling
@@ -14,9 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from controller.events import Event
+    from controller.resources.triggerrule import TriggerRuleSpec
     from controller.rules.compiled import CompiledRule
 
-__all__ = ["Matched", "RulePolicy", "decide", "is_old_news"]
+__all__ = ["Matched", "RulePolicy", "begins", "decide", "is_old_news"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,29 @@ class RulePolicy:
         max_age: Seconds after which a cue starts nothing.
         dry_run: Decide and report, call nothing.
         suspended: Decide nothing but that.
+        name: Of the rule.
+        priority: Between rules that want the same channel at once.
+        same_within: Seconds within which the second identity makes two cues one.
     """
 
     max_age: float
     dry_run: bool
     suspended: bool
+    name: str = ""
+    priority: int = 0
+    same_within: float = 0.0
+
+    @classmethod
+    def of(cls, name: str, spec: TriggerRuleSpec) -> RulePolicy:
+        """Read it from a rule."""
+        return cls(
+            max_age=spec.max_age,
+            dry_run=spec.mode == "DryRun",
+            suspended=spec.suspend,
+            name=name,
+            priority=spec.priority,
+            same_within=spec.dedupe.window if spec.dedupe is not None else 0.0,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +82,35 @@ def decide(rule: CompiledRule, policy: RulePolicy, event: Event, now: float) -> 
         return Matched(cue_id, event.published, Ruling(Verdict.FAILED, time.reason))
     if policy.suspended:
         return Matched(cue_id, time, Ruling(Verdict.SUSPENDED, "spec.suspend of the rule is true"))
-    # A clock that is ahead must not keep a cue young for longer than its maxAge.
-    begins = min(time, event.published, now)
-    age = now - begins
-    if age > policy.max_age:
-        limit = format_duration(policy.max_age)
-        ruling = Ruling(Verdict.EXPIRED, f"{age:.0f} s old, maxAge is {limit}")
-        return Matched(cue_id, time, ruling)
-    length = rule.commercial_length(event.payload)
+    length = rule.break_length(event.payload)
     if isinstance(length, Refusal):
         return Matched(cue_id, time, Ruling(Verdict.FAILED, length.reason))
-    cue = Cue(cue_id, event.published, length, policy.max_age, policy.dry_run, begins)
+    cue = Cue(
+        cue_id,
+        event.published,
+        length,
+        policy.max_age,
+        dry_run=policy.dry_run,
+        begins=begins(time, event.published, now),
+        rule=policy.name,
+        priority=policy.priority,
+        same_as=rule.same_as(event.payload),
+        same_within=policy.same_within,
+        topic=event.topic,
+        payload=event.payload,
+    )
     return Matched(cue_id, time, cue)
+
+
+def begins(time: float, published: float, now: float) -> float:
+    """When what an event announces begins: a clock that is ahead keeps no cue young for longer.
+
+    Args:
+        time: By the event's own clock.
+        published: When the feed took the event in.
+        now: The present time.
+    """
+    return min(time, published, now)
 
 
 def is_old_news(  # noqa: PLR0913 - what it depends on
@@ -86,6 +121,8 @@ def is_old_news(  # noqa: PLR0913 - what it depends on
     started: float,
     decided: Collection[str],
     last_event: float | None,
+    max_age: float,
+    now: float,
 ) -> bool:
     """Whether a matching event needs no word, because it was dealt with before.
 
@@ -97,8 +134,10 @@ def is_old_news(  # noqa: PLR0913 - what it depends on
         event: The event.
         created: When the rule was made.
         started: When this process began.
-        decided: Identities of the decisions that the status tells.
+        decided: Identities of the decisions that the status tells, and that are final.
         last_event: Time of the newest event that the status tells of.
+        max_age: Seconds after which a cue of the rule starts nothing.
+        now: The present time.
     """
     if event.published < created:
         return True
@@ -106,5 +145,5 @@ def is_old_news(  # noqa: PLR0913 - what it depends on
         return False
     if matched.cue_id in decided:
         return True
-    expired = isinstance(matched.outcome, Ruling) and matched.outcome.verdict is Verdict.EXPIRED
+    expired = now - begins(matched.time, event.published, now) > max_age
     return expired and last_event is not None and matched.time <= last_event

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from controller.rules.fieldpath import FieldPath
 
-__all__ = ["MAX_ID_LENGTH", "event_id"]
+__all__ = ["MAX_ID_LENGTH", "bounded", "event_id", "field_text"]
 
 MAX_ID_LENGTH = 256
 """Characters of the longest identity."""
@@ -30,9 +30,19 @@ def event_id(path: FieldPath | None, payload: Mapping[str, Any], feed_id: str) -
         feed_id: The feed's own identity of the event; counts where the field is absent, blank, or
             neither a text nor a number.
     """
-    value = path.get(payload) if path else None
+    text = field_text(path, payload) if path else None
+    return bounded(text or feed_id)
+
+
+def field_text(path: FieldPath, payload: Mapping[str, Any]) -> str | None:
+    """Return a field as text: texts as they are, numbers as JSON writes them.
+
+    Returns:
+        None where the field is absent, blank, or neither a text nor a number.
+    """
+    value = path.get(payload)
     text = value if isinstance(value, str) else _number(value)
-    return _bounded(text if text.strip() else feed_id)
+    return text if text.strip() else None
 
 
 def _number(value: object) -> str:
@@ -49,7 +59,8 @@ def _finite(value: float) -> bool:
     return isinstance(value, int) or math.isfinite(value)
 
 
-def _bounded(text: str) -> str:
+def bounded(text: str) -> str:
+    """Return a text that tells itself from others, in at most 256 printable characters."""
     if len(text) <= MAX_ID_LENGTH and text.isprintable():
         return text
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,11 +1,11 @@
-"""How long the commercial of an event is: whole seconds, or a reason why nobody can say."""
+"""How long a break is, by its event, and how long a commercial is asked for."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from controller.rules.fieldpath import MISSING
 from controller.rules.payloads import Refusal, shown
@@ -15,10 +15,23 @@ if TYPE_CHECKING:
 
     from controller.rules.fieldpath import FieldPath
 
-__all__ = ["MAX_LENGTH", "LengthPlan", "commercial_length"]
+__all__ = [
+    "MAX_LENGTH",
+    "STANDARD",
+    "LengthPlan",
+    "asked_length",
+    "break_length",
+    "standard_below",
+]
 
 MAX_LENGTH = 180
 """Longest commercial that Twitch runs, in seconds."""
+
+STANDARD = (30, 60, 90, 120, 150, 180)
+"""The lengths that Twitch has always taken, in seconds."""
+
+# So much longer than the break a standard commercial may be.
+_MAY_EXCEED = 2
 
 _LONGEST_BREAK = 3600
 
@@ -38,25 +51,48 @@ class LengthPlan:
     default: float | None = None
 
 
-def commercial_length(plan: LengthPlan, payload: Mapping[str, Any]) -> int | Refusal:
-    """Return the length to ask for.
+def break_length(plan: LengthPlan, payload: Mapping[str, Any]) -> float | Refusal:
+    """Return the length of the break that an event announces.
 
     Returns:
-        Whole seconds from 1 to 180, rounded half up and cut to 180; or why there is none.
+        Seconds as announced, from half a second to an hour; or why nobody can say.
     """
     if plan.fixed is not None:
-        return _whole(plan.fixed)
+        return plan.fixed
     if plan.path is None:
         return Refusal("the action has neither length nor lengthField: give one")
     value = plan.path.get(payload)
     if value is not MISSING and value is not None:
         return _measured(plan.path, value)
     if plan.default is not None:
-        return _whole(plan.default)
+        return plan.default
     return Refusal(f"the event lacks {plan.path}, and the action has no defaultLength to use then")
 
 
-def _measured(path: FieldPath, value: object) -> int | Refusal:
+def asked_length(seconds: float, lengths: Literal["Exact", "Standard"]) -> int | None:
+    """Return the length of the commercial to ask for.
+
+    Args:
+        seconds: Of the break, or of what is left of it.
+        lengths: Exact: whole seconds, rounded half up, at most 180. Standard: the longest of
+            `STANDARD` that is at most two seconds longer than the break.
+
+    Returns:
+        Whole seconds; None where there is no such length.
+    """
+    if lengths == "Standard":
+        return max((one for one in STANDARD if one <= seconds + _MAY_EXCEED), default=None)
+    # In decimal: floor(x + 0.5) would lift 0.49999999999999994 to 1.
+    whole = int(Decimal(seconds).to_integral_value(ROUND_HALF_UP))
+    return min(whole, MAX_LENGTH) if whole >= 1 else None
+
+
+def standard_below(length: int) -> int | None:
+    """Return the longest standard length that is shorter; None: there is none."""
+    return max((one for one in STANDARD if one < length), default=None)
+
+
+def _measured(path: FieldPath, value: object) -> float | Refusal:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return Refusal(f"{path} is {shown(value)}, and a length is a number of seconds")
     if isinstance(value, float) and not math.isfinite(value):
@@ -67,10 +103,4 @@ def _measured(path: FieldPath, value: object) -> int | Refusal:
         )
     if value < 0.5:
         return Refusal(f"{path} is {shown(value)}, and a commercial lasts at least half a second")
-    return _whole(value)
-
-
-def _whole(seconds: float) -> int:
-    # In decimal: floor(x + 0.5) would lift 0.49999999999999994 to 1.
-    whole = int(Decimal(seconds).to_integral_value(ROUND_HALF_UP))
-    return min(whole, MAX_LENGTH)
+    return float(value)

@@ -18,6 +18,7 @@ import operator
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakValueDictionary
 
 import re2
 
@@ -59,6 +60,8 @@ _MAX_MEMORY = 1 << 20  # bytes of RE2 for one expression, its cache of states in
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,3})?")
 
 
+_WILD = re.compile(r"[][*?]")
+_ANCHORED = re.compile(r"\^([\w :/-]+)(?![\w :/*?{+-])", re.ASCII)
 _MARK = re.compile(r"[][\\.+*?(){}^$|]")
 _CLASS_MARK = re.compile(r"[][\\^]")
 _BACKSLASHED = r"\\\g<0>"
@@ -72,17 +75,21 @@ UNEQUAL: Final = _Unequal()
 """The key of a value that equals no text, number or boolean."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Test:
     """A compiled matcher.
 
     Attributes:
         path: The field.
         equals: Keys of the values of which the field must have one; None for any other test.
+        head: With what the field must begin; "" where nothing is known.
+        tail: With what it must end.
     """
 
     path: FieldPath
     equals: frozenset[Hashable] | None
+    head: str
+    tail: str
     _check: Check = field(repr=False)
     _negated: bool
     _description: str
@@ -101,6 +108,9 @@ class Test:
         return f"{self.path} is {found}, and must {self._description}"
 
 
+_TESTS: WeakValueDictionary[str, Test] = WeakValueDictionary()  # of matchers that are in use
+
+
 def scalar_key(value: object) -> Hashable:
     """Return what two JSON scalars have in common if they are equal, and only then."""
     if isinstance(value, str):
@@ -113,7 +123,7 @@ def scalar_key(value: object) -> Hashable:
 
 
 def compile_test(matcher: Matcher, where: str) -> Test:
-    """Compile a matcher.
+    """Compile a matcher; rules with the same matcher share what it is compiled to.
 
     Args:
         matcher: As the resource has it.
@@ -122,6 +132,14 @@ def compile_test(matcher: Matcher, where: str) -> Test:
     Raises:
         InvalidExpression: The field's path, the glob, the regex or a value cannot be used.
     """
+    same = f"{matcher.field!r} {matcher.operator} {matcher.operand!r} {matcher.not_}"
+    test = _TESTS.get(same)
+    if test is None:
+        test = _TESTS[same] = _compile(matcher, where)
+    return test
+
+
+def _compile(matcher: Matcher, where: str) -> Test:
     try:
         path = FieldPath.parse(matcher.field)
     except FieldPathError as error:
@@ -133,9 +151,12 @@ def compile_test(matcher: Matcher, where: str) -> Test:
         check: Check = _one_of(equals)
     else:
         check = _CHECKS[name](operand, f"{where}.{name}")
+    head, tail = _ends(name, operand) if not matcher.not_ else ("", "")
     return Test(
         path=path,
         equals=None if matcher.not_ else equals,
+        head=head,
+        tail=tail,
         _check=check,
         _negated=matcher.not_,
         _description=("not " if matcher.not_ else "") + _describe(name, operand),
@@ -227,6 +248,22 @@ def _searchable(value: object) -> bool:
 
 def _utf8(text: str) -> bytes:
     return text.encode("utf-8", "replace")  # a lone surrogate is no character to RE2
+
+
+def _ends(name: str, operand: Operand) -> tuple[str, str]:
+    """What is known of the beginning and the end of all texts that pass."""
+    text = operand if isinstance(operand, str) else ""
+    match name:
+        case "prefix":
+            return text, ""
+        case "suffix":
+            return "", text
+        case "glob":
+            # A class may hold a star, and its closing bracket may stand for itself.
+            return _WILD.split(text, 1)[0], _WILD.split(text[::-1], 1)[0][::-1]
+        case "regex" if "|" not in text and (found := _ANCHORED.match(text)):
+            return found[1], ""
+    return "", ""
 
 
 def _ordered(compare: Callable[[float, float], bool]) -> Callable[[float, str], Check]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from controller.events import Answer, Verdict
 
 __all__ = [
+    "BY_HAND",
     "Call",
     "Cue",
     "CueRecord",
@@ -21,6 +24,9 @@ __all__ = [
     "Wait",
 ]
 
+BY_HAND = ""
+"""The rule of a cue that no rule sent: somebody asked for a commercial."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cue:
@@ -29,42 +35,77 @@ class Cue:
     Attributes:
         id: Identity of the cue over repeats and restarts.
         published: When the feed took the announcement in.
-        length: Whole seconds to ask for when it starts on time.
+        length: Seconds of the break that it announces, as announced.
         max_age: Seconds after it is due beyond which it starts nothing.
         dry_run: Decide and report, call nothing.
         begins: When the break begins, by the event's own clock; None: when it was published.
+        rule: Name of the rule; `BY_HAND`: none.
+        priority: Of the rule.
+        same_as: A second identity: a cue with the same one within `same_within` seconds announces
+            the same break.
+        same_within: Seconds.
+        topic: Where on the feed it came from.
+        payload: The event, for the as-run log.
     """
 
     id: str
     published: float
-    length: int
+    length: float
     max_age: float
     dry_run: bool = False
     begins: float | None = None
+    rule: str = BY_HAND
+    priority: int = 0
+    same_as: str | None = None
+    same_within: float = 0.0
+    topic: str = ""
+    payload: Mapping[str, Any] = field(default_factory=dict, hash=False, compare=False, repr=False)
 
-    @property
-    def due(self) -> float:
-        """When a commercial should start."""
-        return self.published if self.begins is None else self.begins
+    def due(self, delay: float) -> float:
+        """When a commercial should start, on a channel with this delay."""
+        return (self.published if self.begins is None else self.begins) + delay
 
 
 @dataclass(frozen=True, slots=True)
 class CueRecord:
-    """What became of a cue that was called for; `result` is Fired, Unknown or Failed."""
+    """A cue that was called for.
+
+    Attributes:
+        cue_id: Its identity.
+        published: When it was announced.
+        started: When Twitch was asked, or when the commercial is known to have begun.
+        length: Whole seconds that were asked for.
+        result: Fired, Confirmed, Unconfirmed, Unknown or Failed.
+        due: When the break began; None: not known, from a status of an older version.
+        break_seconds: Of the break on air, as far as it was announced.
+        accepted: Seconds that Twitch's answer told; None: it did not.
+        rule: Name of the rule that the cue is of.
+    """
 
     cue_id: str
     published: float
     started: float
     length: int
     result: Verdict
+    due: float | None = None
+    break_seconds: float | None = None
+    accepted: int | None = None
+    rule: str = BY_HAND
 
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Why a channel takes no cues at present."""
+    """Why a channel takes no cues at present.
+
+    Attributes:
+        verdict: What its cues are told.
+        detail: For the user.
+        passing: It will be known in moments: cues wait while they are young.
+    """
 
     verdict: Verdict
     detail: str
+    passing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +118,15 @@ class Ruling:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Come back at this instant."""
+    """Come back at this instant, or when something about the channel changed.
+
+    Attributes:
+        until: The instant; infinite: only when something changes.
+        told: What to tell of the cue meanwhile; None: nothing.
+    """
 
     until: float
+    told: Ruling | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,19 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from controller.resources.commercials import DEFAULT_POLICY
 from controller.resources.common import Condition
 from controller.resources.kind import GROUP, VERSION
 from controller.resources.schema import KINDS
 from controller.resources.triggerrule import (
     Counts,
+    NearestMiss,
     RecentDecision,
     TriggerRuleSpec,
     TriggerRuleStatus,
 )
 from controller.resources.twitchchannel import (
+    AdScheduleStatus,
     AuthorizationStatus,
     Broadcaster,
     Commercials,
+    LastFire,
     RecentCue,
     TwitchChannelSpec,
     TwitchChannelStatus,
@@ -38,6 +42,7 @@ ROOT = Path(__file__).parents[2]
 MANY = "x" * 10_000
 LONG_AGO = 1611912393.0
 FAR_AHEAD = 4102444800.0
+NIGHT = {"from": "22:00", "to": "06:00", "timeZone": "America/New_York"}
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +107,14 @@ def matching(**test: object) -> dict[str, Any]:
     return rule(match=[{"field": "action", **test}])
 
 
+def quiet(**changes: object) -> dict[str, Any]:
+    return channel(commercials={"quietHours": [changed(NIGHT, changes)]})
+
+
+def selecting(**selector: object) -> dict[str, Any]:
+    return rule(channelRef=None, channelSelector=selector)
+
+
 def create(
     control_plane: ControlPlane, manifest: dict[str, Any], *args: str
 ) -> CompletedProcess[str]:
@@ -134,6 +147,37 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "50 scopes": channel(scopes=[*COMMERCIAL, *(f"a:{'b' * n}" for n in range(1, 50))]),
     "a stream key with the default scopes": channel(streamKeySecretName="encoder"),
     "the longest name": channel("m" * 63),
+    "commercials with everything": channel(
+        commercials={
+            "delay": "60s",
+            "onCooldown": "Skip",
+            "lateness": "Keep",
+            "lengths": "Standard",
+            "minLength": "3m",
+            "breakGap": "1500ms",
+            "maxPerHour": 60,
+            "maxSecondsPerHour": 3600,
+            "quietHours": [NIGHT],
+        }
+    ),
+    "commercials without anything": channel(commercials={}),
+    "the least of all limits": channel(
+        commercials={
+            "delay": "0s",
+            "minLength": "0s",
+            "breakGap": "0s",
+            "maxPerHour": 1,
+            "maxSecondsPerHour": 30,
+            "quietHours": [],
+        }
+    ),
+    "16 quiet hours": channel(commercials={"quietHours": [NIGHT] * 16}),
+    "quiet hours of every day": quiet(
+        days=["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"],
+        timeZone="America/Argentina/Buenos_Aires",
+        **{"from": "00:00", "to": "23:59"},
+    ),
+    "quiet hours of no day in particular": quiet(days=[], timeZone="UTC"),
     "the least of a rule": rule(),
     "a rule with everything": rule(
         when="event.data.duration_sec >= 10.0",
@@ -142,7 +186,28 @@ ACCEPTED: dict[str, dict[str, Any]] = {
         maxAge="1m30s",
         mode="DryRun",
         suspend=True,
+        cancelOn=[{"field": "action", "equals": "Stop"}],
+        dedupe={"key": ["feed_code", "data.event_id"], "window": "10m"},
+        expectEvery="168h",
+        priority=-1000,
     ),
+    "channels by their labels": selecting(
+        matchLabels={f"{n:03}{'a' * 250}/{'b' * 63}": "c" * 63 for n in range(16)}
+    ),
+    "channels by a label without a value": selecting(matchLabels={"live": ""}),
+    "channels by what the event says": selecting(
+        matchEvent=[{"label": f"example.com/feed-code-{n}", "field": "f" * 256} for n in range(4)]
+    ),
+    "channels by both": selecting(
+        matchLabels={"tier": "A_1.b"}, matchEvent=[{"label": "feed-code", "field": "feed_code"}]
+    ),
+    "32 matchers of an off cue": rule(
+        cancelOn=[{"field": f"f{n}", "exists": True} for n in range(32)]
+    ),
+    "a second identity of 8 fields": rule(
+        dedupe={"key": [f"{n}{'f' * 255}" for n in range(8)], "window": "1s"}
+    ),
+    "the least of expectEvery": rule(expectEvery="60s"),
     "when instead of match": rule(match=None, when="true"),
     "an expression that does not compile": rule(when="event.("),
     "100 topics of 92 characters": rule(feed=pubnub(*(f"{n:03}" + "t" * 89 for n in range(100)))),
@@ -221,6 +286,18 @@ NO_NAME = "must be the name of an object: lowercase letters, digits"
 NO_TOPIC = "spec.feed.pubnub.topics[0]: … must be the name of one PubNub channel"
 WHOLE = "must be a duration of whole seconds from 1s to 180s, such as 30s or 1m30s"
 AGE = "spec.maxAge: … must be a duration from 1s to 5m, such as 30s or 1m30s"
+
+NO_LIMIT = "leave it out for no limit, or set spec.suspend to run none"
+NO_TIME = 'must be a time of day from "00:00" to "23:59", in quotes, such as "22:00"'
+NO_ZONE = (
+    "spec.commercials.quietHours[0].timeZone: … must be a time zone of the IANA database, such as"
+    " America/New_York or UTC"
+)
+ONE_CHANNEL = "spec: Invalid value: must have exactly one of: channelRef, channelSelector"
+NO_SELECTOR = (
+    "spec.channelSelector: Invalid value: must have matchLabels or matchEvent: without both, each"
+    " event would be for all channels"
+)
 
 # Name of the case: what is given, and what the answer says ("…" stands for the value).
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
@@ -365,11 +442,173 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         channel(scopes=[*COMMERCIAL, *(f"a:{'b' * n}" for n in range(1, 51))]),
         "spec.scopes: Too many: 51",
     ),
-    "commercials, which are to come": (
-        channel(commercials={"delay": "1s"}),
-        'unknown field "spec.commercials"',
+    "a delay that is too long": (
+        channel(commercials={"delay": "61s"}),
+        "spec.commercials.delay: … must be a duration from 0s to 60s",
     ),
-    "no channel": (rule(channelRef=None), "spec.channelRef: Required value"),
+    "a length that is too long": (
+        channel(commercials={"minLength": "3m1s"}),
+        "spec.commercials.minLength: … must be a duration from 0s to 180s",
+    ),
+    "a gap without a unit": (
+        channel(commercials={"breakGap": "10"}),
+        "spec.commercials.breakGap: … must be a duration from 0s to 60s",
+    ),
+    "an unknown answer to a cooldown": (
+        channel(commercials={"onCooldown": "Queue"}),
+        'spec.commercials.onCooldown: … supported values: "Wait", "Skip"',
+    ),
+    "an unknown lateness": (
+        channel(commercials={"lateness": "Skip"}),
+        'spec.commercials.lateness: … supported values: "Shorten", "Keep"',
+    ),
+    "unknown lengths": (
+        channel(commercials={"lengths": "Any"}),
+        'spec.commercials.lengths: … supported values: "Exact", "Standard"',
+    ),
+    "no commercial an hour": (
+        channel(commercials={"maxPerHour": 0}),
+        f"spec.commercials.maxPerHour: … must be from 1 to 60; {NO_LIMIT}",
+    ),
+    "61 commercials an hour": (
+        channel(commercials={"maxPerHour": 61}),
+        "spec.commercials.maxPerHour: … must be from 1 to 60",
+    ),
+    "half a commercial an hour": (
+        channel(commercials={"maxPerHour": 1.5}),
+        "spec.commercials.maxPerHour: … must be of type integer",
+    ),
+    "29 seconds an hour": (
+        channel(commercials={"maxSecondsPerHour": 29}),
+        f"spec.commercials.maxSecondsPerHour: … must be from 30 to 3600; {NO_LIMIT}",
+    ),
+    "an unknown part of the commercials": (
+        channel(commercials={"maxPerDay": 1}),
+        'unknown field "spec.commercials.maxPerDay"',
+    ),
+    "hours that end when they begin": (
+        quiet(to="22:00"),
+        "spec.commercials.quietHours[0].to: … from and to must differ: hours that end when they",
+    ),
+    "hours without a zone": (
+        quiet(timeZone=None),
+        "spec.commercials.quietHours[0].timeZone: Required value",
+    ),
+    "a day of 25 hours": (quiet(to="24:00"), f"spec.commercials.quietHours[0].to: … {NO_TIME}"),
+    "a time without its zero": (
+        quiet(**{"from": "9:00"}),
+        f"spec.commercials.quietHours[0].from: … {NO_TIME}",
+    ),
+    "a time with seconds": (
+        quiet(to="06:00:00"),
+        "spec.commercials.quietHours[0].to: Too long",
+    ),
+    "a path for a zone": (quiet(timeZone="../../etc/passwd"), NO_ZONE),
+    "an offset for a zone": (quiet(timeZone="+05:00"), NO_ZONE),
+    "a zone that is too long": (quiet(timeZone="A" * 65), "timeZone: Too long"),
+    "an unknown day": (
+        quiet(days=["Monday"]),
+        'spec.commercials.quietHours[0].days[0]: … supported values: "Mon", "Tue"',
+    ),
+    "a day twice": (
+        quiet(days=["Mon", "Mon"]),
+        "spec.commercials.quietHours[0].days[1]: Duplicate value",
+    ),
+    "an unknown part of quiet hours": (
+        quiet(date="2026-12-24"),
+        'unknown field "spec.commercials.quietHours[0].date"',
+    ),
+    "17 quiet hours": (
+        channel(commercials={"quietHours": [NIGHT] * 17}),
+        "spec.commercials.quietHours: Too many: 17",
+    ),
+    "no channel": (rule(channelRef=None), ONE_CHANNEL),
+    "two ways to a channel": (rule(channelSelector={"matchLabels": {"a": "b"}}), ONE_CHANNEL),
+    "a selector of everything": (selecting(), NO_SELECTOR),
+    "a selector of everything in more words": (
+        selecting(matchLabels={}, matchEvent=[]),
+        NO_SELECTOR,
+    ),
+    "a selector of another kind": (
+        selecting(matchExpressions=[]),
+        'unknown field "spec.channelSelector.matchExpressions"',
+    ),
+    **{
+        f"the label {name[:20]!r}": (
+            selecting(matchLabels={name: "a"}),
+            "spec.channelSelector.matchLabels: … each key must be the name of a label",
+        )
+        for name in ("", "feed code", "a/b/c", "Example.com/a", "-a", "a" * 64, "a" * 254 + "/a")
+    },
+    "17 labels": (
+        selecting(matchLabels={f"a{n}": "" for n in range(17)}),
+        "spec.channelSelector.matchLabels: Too many: 17",
+    ),
+    "a value that no label can have": (
+        selecting(matchLabels={"a": "b c"}),
+        "spec.channelSelector.matchLabels[a]: … must be the value of a label",
+    ),
+    "a value that is too long for a label": (
+        selecting(matchLabels={"a": "b" * 64}),
+        "spec.channelSelector.matchLabels.a: Too long",
+    ),
+    "a label of the event that cannot be": (
+        selecting(matchEvent=[{"label": "feed code", "field": "feed_code"}]),
+        "spec.channelSelector.matchEvent[0].label: … must be the name of a label",
+    ),
+    "a label of the event without a field": (
+        selecting(matchEvent=[{"label": "feed-code"}]),
+        "spec.channelSelector.matchEvent[0].field: Required value",
+    ),
+    "5 labels of the event": (
+        selecting(matchEvent=[{"label": "a", "field": "a"}] * 5),
+        "spec.channelSelector.matchEvent: Too many: 5",
+    ),
+    "a matcher of an off cue without a test": (
+        rule(cancelOn=[{"field": "action"}]),
+        "spec.cancelOn[0]: Invalid value: must have exactly one of: equals, in, glob",
+    ),
+    "33 matchers of an off cue": (
+        rule(cancelOn=[{"field": f"f{n}", "exists": True} for n in range(33)]),
+        "spec.cancelOn: Too many: 33",
+    ),
+    "a second identity without a field": (
+        rule(dedupe={"window": "10s"}),
+        "spec.dedupe.key: Required value",
+    ),
+    "a second identity of nothing": (
+        rule(dedupe={"key": []}),
+        "spec.dedupe.key in body should have at least 1 items",
+    ),
+    "a second identity of an empty path": (
+        rule(dedupe={"key": [""]}),
+        "spec.dedupe.key[0] in body should be at least 1 chars long",
+    ),
+    "a second identity of 9 fields": (
+        rule(dedupe={"key": [f"f{n}" for n in range(9)]}),
+        "spec.dedupe.key: Too many: 9",
+    ),
+    "a field twice in a second identity": (
+        rule(dedupe={"key": ["a", "a"]}),
+        "spec.dedupe.key[1]: Duplicate value",
+    ),
+    "too long a window": (
+        rule(dedupe={"key": ["a"], "window": "11m"}),
+        "spec.dedupe.window: … must be a duration from 1s to 10m",
+    ),
+    "too lively a feed": (
+        rule(expectEvery="59s"),
+        "spec.expectEvery: … must be a duration from 1m to 168h, such as 1m30s or 2h",
+    ),
+    "too quiet a feed": (rule(expectEvery="169h"), "spec.expectEvery: … from 1m to 168h"),
+    "too high a priority": (
+        rule(priority=1001),
+        "spec.priority in body should be less than or equal to 1000",
+    ),
+    "too low a priority": (
+        rule(priority=-1001),
+        "spec.priority in body should be greater than or equal to -1000",
+    ),
     "a channel that cannot be": (rule(channelRef={"name": "m" * 64}), "name: Too long"),
     "no feed": (rule(feed=None), "spec.feed: Required value"),
     "no kind of feed": (
@@ -451,7 +690,6 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "half a second": (commercial(length="1.5s"), WHOLE),
     "milliseconds": (commercial(lengthField="a", defaultLength="1500ms"), WHOLE),
     "an unknown mode": (rule(mode="Try"), 'supported values: "Enforce", "DryRun"'),
-    "priority, which is to come": (rule(priority=1), 'unknown field "spec.priority"'),
 }
 
 
@@ -472,13 +710,23 @@ def test_defaults_are_filled_in(control_plane: ControlPlane) -> None:
     channel_spec, rule_spec = json.loads(stored_channel)["spec"], json.loads(stored_rule)["spec"]
     assert channel_spec["token"] == {"deletionPolicy": "Retain"}
     assert channel_spec["suspend"] is False
+    assert channel_spec["commercials"] == {
+        "delay": "0s",
+        "onCooldown": "Wait",
+        "lateness": "Shorten",
+        "lengths": "Exact",
+        "minLength": "30s",
+        "breakGap": "10s",
+    }
     assert not {"scopes", "streamKeySecretName"} & set(channel_spec)
+    assert TwitchChannelSpec.from_spec(channel_spec).commercials is DEFAULT_POLICY
     assert rule_spec["match"] == [{"field": "msg_type", "equals": "video", "not": False}]
     assert {
         "idField": "common.unique_id",
         "timeField": "",
         "maxAge": "30s",
         "mode": "Enforce",
+        "priority": 0,
         "suspend": False,
     }.items() <= rule_spec.items()
 
@@ -583,6 +831,8 @@ CHANNEL_STATUS = TwitchChannelStatus(
     observed_generation=1,
     last_handled_reconcile_at=MANY,
     last_handled_revoke_at=MANY,
+    last_handled_fire_at=MANY,
+    last_fire=LastFire(requested_at=MANY, verdict="Fired", detail=MANY),
     conditions=CONDITIONS,
     broadcaster=Broadcaster(id="642998111", login="mst3k", display_name=MANY, type="partner"),
     authorization=AuthorizationStatus(
@@ -600,6 +850,7 @@ CHANNEL_STATUS = TwitchChannelStatus(
         last_message=MANY,
         retry_after_seconds=480,
         next_eligible_time=FAR_AHEAD,
+        last_confirmed_time=LONG_AGO,
         recent_cues=(
             RecentCue(
                 cue_id=MANY,
@@ -607,9 +858,19 @@ CHANNEL_STATUS = TwitchChannelStatus(
                 start_time=LONG_AGO + 0.2,
                 length_seconds=125,
                 result="Fired",
+                due_time=LONG_AGO + 0.15,
+                break_seconds=125.48,
+                accepted_seconds=125,
+                rule=MANY,
             ),
         )
         * 30,
+    ),
+    ad_schedule=AdScheduleStatus(
+        last_ad_time=LONG_AGO,
+        next_ad_time=FAR_AHEAD,
+        snooze_count=3,
+        preroll_free_seconds=600,
     ),
 )
 
@@ -629,9 +890,13 @@ RULE_STATUS = TriggerRuleStatus(
             verdict="Fired",
             detail="commercial of 125 s",
             latency_milliseconds=3.7,
+            channel=MANY,
         ),
     )
     * 30,
+    nearest_miss=NearestMiss(
+        event_id=MANY, time=LONG_AGO + 0.2, topic=MANY, passed=2, tests=3, detail=MANY
+    ),
 )
 
 STATUSES = [(channel(), CHANNEL_STATUS), (rule(), RULE_STATUS)]
@@ -674,6 +939,7 @@ CHANNEL_SHOWN = {
     "LIVE": "True",
     "LAST-RUN": AN_AGE,
     "LENGTH": "125",
+    "CONFIRMED": AN_AGE,
     "NEXT-OK": AHEAD,
     "REASON": "Succeeded",
 }
@@ -684,6 +950,7 @@ CHANNEL_SHOWN_WIDE = {
     "EXPIRES": AHEAD,
     "USER-CODE": "x{63}…",
     "LAST-RESULT": "Fired",
+    "NEXT-AD": AHEAD,
     "AGE": AN_AGE,
 }
 RULE_SHOWN = {

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
     from controller.events import Event
     from controller.feeds.health import FeedHealth
+    from controller.feeds.history import Gap
     from controller.sandbox.pubnub import PubNubSimulator
 
 __all__ = ["KEYS", "Hearing", "eventually", "listening"]
 
 KEYS = PubNubKeys(Sensitive(SUBSCRIBE_KEY))
-PATIENCE = 10.0  # seconds that a test waits for what must happen
+PATIENCE = 20.0  # seconds that a test waits for what must happen
 
 
 async def eventually(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
@@ -40,6 +41,7 @@ class Hearing:
     pubnub: PubNubSimulator
     health: list[FeedHealth] = field(default_factory=list)
     malformed: list[str] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
 
     async def take(self, count: int) -> list[Event]:
         """The next events, which must come, and no other after them."""
@@ -77,8 +79,15 @@ async def listening(
     )
     health: list[FeedHealth] = []
     malformed: list[str] = []
-    feed = PubNubFeed(keys, settings, lambda: health.append(feed.health), malformed.append)
-    hearing = Hearing(feed, pubnub, health, malformed)
+    gaps: list[Gap] = []
+    feed = PubNubFeed(
+        keys,
+        settings,
+        on_health=lambda topics: health.append(feed.health_of(topics)),
+        on_malformed=malformed.append,
+        on_gap=gaps.append,
+    )
+    hearing = Hearing(feed, pubnub, health, malformed, gaps)
     if topics:
         feed.set_topics(dict.fromkeys(topics, window))
     try:

@@ -15,7 +15,7 @@ import pytest
 from controller.clients.helix import Credential, Helix, Unauthorized, User
 from controller.clients.http import new_http_client
 from controller.errors import RateLimited, TransientError
-from controller.events import Answer, AnswerKind
+from controller.events import AdSchedule, Answer, AnswerKind
 from controller.sandbox.twitch import Fault
 from controller.sensitive import Sensitive
 from controller.settings import Settings
@@ -63,6 +63,7 @@ async def test_an_accepted_commercial(
 ) -> None:
     answer = await start(helix, credential, twitch)
     assert (answer.kind, answer.retry_after) == (AnswerKind.ACCEPTED, 480.0)
+    assert answer.length == 125
     assert answer.message.startswith("Starting commercial break.")
     [call] = twitch.calls("POST", COMMERCIAL)
     assert call.json() == {"broadcaster_id": channel(twitch), "length": 125}
@@ -111,13 +112,142 @@ async def test_a_rate_limit_tells_when_it_ends(
     assert twitch.commercials == []
 
 
-async def test_a_refusal_that_is_not_understood(
+async def test_a_length_that_is_refused(
     helix: Helix, credential: Credential, twitch: TwitchSimulator
 ) -> None:
     twitch.options.standard_lengths_only = True
     answer = await start(helix, credential, twitch)
-    assert answer.kind is AnswerKind.REFUSED
-    assert "length" in answer.message
+    assert answer.kind is AnswerKind.LENGTH_REFUSED
+    assert answer.message == 'Twitch answered 400: Missing required parameter "length"'
+    assert (await start(helix, credential, twitch, 120)).kind is AnswerKind.ACCEPTED
+
+
+REFUSALS = [
+    (400, 'channel for id "1" has recently ran a commercial', AnswerKind.COOLDOWN),
+    (400, "The channel has recently run a commercial of this length", AnswerKind.COOLDOWN),
+    (429, "Too soon after the one before", AnswerKind.COOLDOWN),
+    (400, "To start a commercial, the broadcaster must be streaming live.", AnswerKind.NOT_LIVE),
+    (400, "TO START A COMMERCIAL, THE BROADCASTER MUST BE STREAMING LIVE", AnswerKind.NOT_LIVE),
+    (400, "The channel is offline.", AnswerKind.NOT_LIVE),
+    (400, "The broadcaster must be an Affiliate or Partner.", AnswerKind.NOT_ELIGIBLE),
+    (403, "The user must be a partner or affiliate", AnswerKind.NOT_ELIGIBLE),
+    (404, "The partner is not found", AnswerKind.REFUSED),
+    (403, "Forbidden", AnswerKind.REFUSED),
+    (400, "Missing required parameter", AnswerKind.LENGTH_REFUSED),
+    (400, "Missing Required Parameter: length", AnswerKind.LENGTH_REFUSED),
+    (400, "The length is invalid: it must be one of 30, 60, 90", AnswerKind.LENGTH_REFUSED),
+    (400, 'Missing required parameter "broadcaster_id"', AnswerKind.REFUSED),
+    (400, "Bad Content-Length", AnswerKind.REFUSED),
+    (400, "Wavelengths", AnswerKind.REFUSED),
+    (422, "The length is invalid", AnswerKind.REFUSED),
+    (400, "Something that nobody has seen", AnswerKind.REFUSED),
+    (400, "Missing scope: channel:edit:commercial", AnswerKind.SCOPE_MISSING),
+    (401, "missing scope: channel:edit:commercial", AnswerKind.SCOPE_MISSING),
+    (403, "Missing scope: channel:edit:commercial", AnswerKind.SCOPE_MISSING),
+    (401, "Invalid OAuth token", AnswerKind.UNAUTHORIZED),
+    (401, "The ID in broadcaster_id must match the user ID", AnswerKind.UNAUTHORIZED),
+    (503, "recently ran", AnswerKind.UNAVAILABLE),
+    (500, "recently ran", AnswerKind.ERROR),
+]
+
+
+@pytest.mark.parametrize(("status", "text", "kind"), REFUSALS)
+async def test_refusals_are_told_apart_by_their_words(
+    helix: Helix,
+    credential: Credential,
+    twitch: TwitchSimulator,
+    *,
+    status: int,
+    text: str,
+    kind: AnswerKind,
+) -> None:
+    body = {"error": "No", "status": status, "message": text}
+    twitch.order_fault(Fault(path=COMMERCIAL, status=status, body=body))
+    answer = await start(helix, credential, twitch)
+    assert answer == Answer(kind, f"Twitch answered {status}: {text}")
+
+
+DATE = "Tue, 14 Nov 2023 22:13:20 GMT"
+NOW = 1_700_000_000
+
+
+@pytest.mark.parametrize(
+    ("headers", "text", "kind", "retry_after"),
+    [
+        ({}, "", "Cooldown", None),
+        ({"Ratelimit-Remaining": "1", "Ratelimit-Reset": f"{NOW + 9}"}, "", "Cooldown", None),
+        ({"Ratelimit-Reset": f"{NOW + 9}"}, "", "Cooldown", None),
+        ({"Ratelimit-Remaining": "0", "Ratelimit-Reset": f"{NOW + 9}"}, "", "RateLimited", 9.0),
+        ({"Ratelimit-Remaining": "0", "Ratelimit-Reset": f"{NOW - 9}"}, "", "RateLimited", 0.0),
+        ({"Ratelimit-Remaining": "0", "Ratelimit-Reset": "1e300"}, "", "RateLimited", None),
+        ({"Ratelimit-Remaining": "0", "Ratelimit-Reset": "nan"}, "", "RateLimited", None),
+        ({"Ratelimit-Remaining": "0", "Ratelimit-Reset": "soon"}, "", "RateLimited", None),
+        ({"Ratelimit-Remaining": "0"}, "", "RateLimited", None),
+        ({"Ratelimit-Remaining": "0", "Retry-After": "7"}, "", "RateLimited", 7.0),
+        ({"Ratelimit-Remaining": "0"}, "has recently ran a commercial", "Cooldown", None),
+        ({"Retry-After": "90"}, "", "Cooldown", 90.0),
+        ({"Retry-After": "Tue, 14 Nov 2023 22:14:20 GMT"}, "", "Cooldown", 60.0),
+        ({"Retry-After": "Tue, 14 Nov 2023 22:12:20 GMT"}, "", "Cooldown", None),
+        ({"Retry-After": "0"}, "", "Cooldown", None),
+        ({"Retry-After": "-5"}, "", "Cooldown", None),
+        ({"Retry-After": "inf"}, "", "Cooldown", None),
+        ({"Retry-After": "later"}, "", "Cooldown", None),
+    ],
+)
+async def test_a_429_is_a_cooldown_unless_the_points_are_used_up(
+    helix: Helix,
+    credential: Credential,
+    twitch: TwitchSimulator,
+    *,
+    headers: dict[str, str],
+    text: str,
+    kind: str,
+    retry_after: float | None,
+) -> None:
+    fault = Fault(
+        path=COMMERCIAL, status=429, body={"message": text}, headers={"Date": DATE, **headers}
+    )
+    twitch.order_fault(fault)
+    answer = await start(helix, credential, twitch)
+    assert (answer.kind, answer.retry_after) == (AnswerKind(kind), retry_after)
+
+
+@pytest.mark.parametrize("date", ["", "soon"])
+async def test_a_reset_without_a_date_says_no_time(
+    helix: Helix, credential: Credential, twitch: TwitchSimulator, date: str
+) -> None:
+    headers = {"Date": date, "Ratelimit-Remaining": "0", "Ratelimit-Reset": "1700000009"}
+    twitch.order_fault(Fault(path=COMMERCIAL, status=429, headers=headers))
+    answer = await start(helix, credential, twitch)
+    assert (answer.kind, answer.retry_after) == (AnswerKind.RATE_LIMITED, None)
+
+
+@pytest.mark.parametrize("status", [400, 403, 500, 503])
+async def test_any_refusal_may_say_when_to_come_again(
+    helix: Helix, credential: Credential, twitch: TwitchSimulator, status: int
+) -> None:
+    twitch.order_fault(Fault(path="*", status=status, headers={"Retry-After": "33"}, times=2))
+    assert (await start(helix, credential, twitch)).retry_after == 33.0
+    with pytest.raises(TransientError) as failure:
+        await helix.own_user(credential)
+    assert failure.value.retry_after == 33.0
+
+
+@pytest.mark.parametrize(
+    ("length", "read"),
+    [
+        ("125", 125), ('"125"', 125), ("124.5", 125), ("180", 180), ("300", None), ("0", None),
+        ("-30", None), ("true", None), ("null", None), ('"long"', None), ("NaN", None),
+        ("1e999", None), ("[30]", None),
+    ],
+)  # fmt: skip
+async def test_the_length_of_an_accepting_answer_is_believed_if_it_can_be(
+    helix: Helix, credential: Credential, twitch: TwitchSimulator, length: str, read: int | None
+) -> None:
+    body = f'{{"data": [{{"length": {length}, "retry_after": "480"}}]}}'
+    twitch.order_fault(Fault(path=COMMERCIAL, status=200, body=body))
+    answer = await start(helix, credential, twitch)
+    assert answer == Answer(AnswerKind.ACCEPTED, "", 480.0, read)
 
 
 @pytest.mark.parametrize(
@@ -131,10 +261,11 @@ async def test_a_refusal_that_is_not_understood(
         (418, AnswerKind.REFUSED),
         (401, AnswerKind.UNAUTHORIZED),
         (429, AnswerKind.COOLDOWN),
-        (500, AnswerKind.NO_ANSWER),
-        (502, AnswerKind.NO_ANSWER),
-        (503, AnswerKind.NO_ANSWER),
-        (599, AnswerKind.NO_ANSWER),
+        (500, AnswerKind.ERROR),
+        (502, AnswerKind.ERROR),
+        (503, AnswerKind.UNAVAILABLE),
+        (504, AnswerKind.ERROR),
+        (599, AnswerKind.ERROR),
         (201, AnswerKind.ACCEPTED),
         (202, AnswerKind.ACCEPTED),
         (204, AnswerKind.ACCEPTED),
@@ -151,7 +282,7 @@ async def test_a_status_alone_has_a_meaning(
 
 STRANGE: list[Any] = [
     "", "no JSON", "null", "[]", "5", {}, {"data": None}, {"data": []}, {"data": 5},
-    {"data": ["x"]}, {"data": [{}]}, {"data": [{"retry_after": "480", "message": 5}]},
+    {"data": ["x"]}, {"data": [{}]}, {"data": [{"retry_after": "soon", "message": 5}]},
     {"data": [{"retry_after": True}]}, {"data": [{"retry_after": -1}]},
     '{"data": [{"retry_after": NaN}]}', '{"data": [{"retry_after": 1e999}]}',
     {"data": {"retry_after": 480}}, '{"data": [', "[" * 5000 + "]" * 5000, "[" * 5000,
@@ -230,7 +361,7 @@ async def test_an_answer_that_drips_is_bounded_too(credential: Credential) -> No
         answer = await helix.start_commercial(credential, "1", 30)
         assert answer.kind is AnswerKind.NO_ANSWER
         with pytest.raises(TransientError, match="TimeoutError"):
-            await helix.last_ad_at(credential, "1")
+            await helix.ad_schedule(credential, "1")
         assert time.monotonic() - begin < 1.5
         over.set()
         await ended.acquire()
@@ -258,6 +389,42 @@ async def test_a_call_that_connects_too_slowly_was_not_sent(credential: Credenti
         async with new_http_client(settings) as http:
             answer = await Helix(http, settings).start_commercial(credential, "1", 30)
     assert answer == Answer(AnswerKind.NOT_SENT, "Twitch was not reached: ConnectTimeout")
+
+
+async def test_a_handshake_without_an_end_is_a_call_that_was_not_sent(
+    credential: Credential,
+) -> None:
+    ended = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()  # until the client gives up
+        writer.close()
+        ended.set()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    settings = Settings(helix_url=f"https://127.0.0.1:{port}", call_timeout=0.3)
+    async with server, new_http_client(settings) as http:
+        answer = await Helix(http, settings).start_commercial(credential, "1", 30)
+        await ended.wait()
+    assert answer == Answer(AnswerKind.NOT_SENT, "Twitch was not reached: ConnectTimeout")
+
+
+@pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"])
+async def test_a_connection_that_ends_once_the_call_arrived_is_no_answer(
+    credential: Credential, begun: bytes
+) -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"}")
+        writer.write(begun)
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    settings = Settings(helix_url=f"http://127.0.0.1:{port}", call_timeout=2)
+    async with server, new_http_client(settings) as http:
+        answer = await Helix(http, settings).start_commercial(credential, "1", 30)
+    assert answer == Answer(AnswerKind.NO_ANSWER, "Twitch did not answer: RemoteProtocolError")
 
 
 async def test_a_kept_connection_that_twitch_closed_does_not_cost_a_commercial(
@@ -308,13 +475,18 @@ async def test_streams_of_a_strange_shape_are_no_live_ones(
 
 
 @pytest.mark.parametrize("form", ["unix", "rfc3339"])
-async def test_the_last_ad_in_both_forms(
+async def test_the_ad_schedule_in_both_forms(
     helix: Helix, credential: Credential, twitch: TwitchSimulator, form: Literal["unix", "rfc3339"]
 ) -> None:
     twitch.options.ad_times = form
-    assert await helix.last_ad_at(credential, channel(twitch)) is None
+    nothing = await helix.ad_schedule(credential, channel(twitch))
+    assert nothing == AdSchedule(snooze_count=3, preroll_free=0)
     ad = twitch.start_ad("mst3k", 60)
-    assert await helix.last_ad_at(credential, channel(twitch)) == math.floor(ad.start)
+    twitch.schedule_ad("mst3k", ad.start + 900, duration=90, snooze_count=0)
+    told = await helix.ad_schedule(credential, channel(twitch))
+    assert (told.last_ad, told.next_ad) == (math.floor(ad.start), math.floor(ad.start + 900))
+    assert (told.duration, told.snooze_count) == (90, 0)
+    assert told.preroll_free == pytest.approx(1200, abs=10)
 
 
 @pytest.mark.parametrize(
@@ -324,14 +496,38 @@ async def test_the_last_ad_in_both_forms(
         ("NaN", None), ("1e999", None), ("-1e999", None), ('"nan"', None), ('"inf"', None),
         ("9" * 400, None), ('"2021-01-29T09:26:33"', None), ("1611912393", 1611912393.0),
         ('"1611912393"', 1611912393.0), ('"2021-01-29T09:26:33Z"', 1611912393.0),
-        ("1611912393.5", 1611912393.5), ("-5", None),
+        ('"2021-01-29T10:26:33.000000000+01:00"', 1611912393.0), ("1611912393.5", 1611912393.5),
+        ("-5", None), ('"0"', None), ('"0001-01-01T00:00:00Z"', None), ("1611912393000000", None),
     ],
 )  # fmt: skip
-async def test_a_last_ad_that_tells_no_time_is_none(
+async def test_an_ad_that_tells_no_time_is_none(
     helix: Helix, credential: Credential, twitch: TwitchSimulator, text: str, instant: float | None
 ) -> None:
-    twitch.order_fault(Fault(path=ADS, status=200, body=f'{{"data":[{{"last_ad_at":{text}}}]}}'))
-    assert await helix.last_ad_at(credential, "1") == instant
+    body = f'{{"data":[{{"last_ad_at":{text},"next_ad_at":{text}}}]}}'
+    twitch.order_fault(Fault(path=ADS, status=200, body=body))
+    assert await helix.ad_schedule(credential, "1") == AdSchedule(instant, instant)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("60", 60), ('"60"', 60), ("59.6", 60), ('""', None), ("null", None), ("-1", None),
+     ("true", None), ('"many"', None), ("1e999", None), ("[1]", None)],
+)  # fmt: skip
+async def test_numbers_of_the_ad_schedule_may_be_texts(
+    helix: Helix, credential: Credential, twitch: TwitchSimulator, text: str, number: int | None
+) -> None:
+    body = f'{{"data":[{{"duration":{text},"snooze_count":{text},"preroll_free_time":{text}}}]}}'
+    twitch.order_fault(Fault(path=ADS, status=200, body=body))
+    expected = AdSchedule(duration=number, snooze_count=number, preroll_free=number)
+    assert await helix.ad_schedule(credential, "1") == expected
+
+
+@pytest.mark.parametrize("body", [b for b in STRANGE if isinstance(b, dict) and b], ids=short)
+async def test_an_ad_schedule_of_a_strange_shape_tells_nothing(
+    helix: Helix, credential: Credential, twitch: TwitchSimulator, body: object
+) -> None:
+    twitch.order_fault(Fault(path=ADS, status=200, body=body))
+    assert await helix.ad_schedule(credential, "1") == AdSchedule()
 
 
 @pytest.fixture
@@ -424,7 +620,7 @@ async def test_a_refused_token_a_rate_limit_and_a_failure_are_told_apart(
         await helix.own_user(credential)
     twitch.expire_access_tokens()
     with pytest.raises(Unauthorized):
-        await helix.last_ad_at(credential, channel(twitch))
+        await helix.ad_schedule(credential, channel(twitch))
 
 
 @pytest.mark.parametrize(

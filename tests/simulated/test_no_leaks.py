@@ -67,7 +67,7 @@ def calls_of(identity: Identity, helix: Helix) -> list[tuple[Call, tuple[str, ..
         (lambda: identity.revoke(app, token), (TOKEN,)),
         (lambda: helix.own_user(signed), (TOKEN,)),
         (lambda: helix.live_user_ids(signed, ["1"]), (TOKEN,)),
-        (lambda: helix.last_ad_at(signed, "1"), (TOKEN,)),
+        (lambda: helix.ad_schedule(signed, "1"), (TOKEN,)),
         (lambda: helix.stream_key(signed, "1"), (TOKEN,)),
         (lambda: helix.start_commercial(signed, "1", 60), (TOKEN,)),
     ]

@@ -11,11 +11,12 @@ import pytest
 
 from controller.errors import TransientError
 from controller.feeds import polling
-from controller.feeds.polling import AccessDenied, Batch, Poller
+from controller.feeds.exchange import AccessDenied, Batch, Delivery
+from controller.feeds.polling import Poller
 from tests.simulated.harness import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator
 
     from controller.feeds.health import FeedHealth
 
@@ -33,6 +34,7 @@ class Network:
     now: int = NOW
     heard: list[Any] = field(default_factory=list)
     ahead: list[float] = field(default_factory=list)
+    deliveries: list[tuple[Delivery, dict[str, int]]] = field(default_factory=list)
     health: list[FeedHealth] = field(default_factory=list)
     hand_on_faults: list[Exception] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -48,12 +50,13 @@ class Network:
             raise answer
         return answer
 
-    async def hand_on(self, messages: Sequence[Any], ahead: float) -> None:
+    async def hand_on(self, delivery: Delivery) -> None:
         await self.gate.wait()
         if self.hand_on_faults:
             raise self.hand_on_faults.pop(0)
-        self.heard.extend(messages)
-        self.ahead.append(ahead)
+        self.heard.extend(delivery.messages)
+        self.ahead.append(delivery.ahead)
+        self.deliveries.append((delivery, {t: delivery.heard(t) for t in delivery.topics}))
 
     @property
     def polled(self) -> list[tuple[frozenset[str], int, str | None]]:
@@ -76,6 +79,7 @@ async def _poller(network: Network) -> AsyncIterator[Poller]:
         lambda: network.health.append(poller.health),
         ticks=TICKS,
         cut_after=60,
+        kept_for=1200,
     )
     yield poller
     await poller.close()
@@ -227,7 +231,9 @@ async def test_a_fault_of_ours_does_not_end_the_loop(
 
 
 async def test_a_silent_poll_is_cut_and_the_connection_proven(network: Network) -> None:
-    poller = Poller(network.subscribe, network.hand_on, lambda: None, ticks=TICKS, cut_after=0.03)
+    poller = Poller(
+        network.subscribe, network.hand_on, lambda: None, ticks=TICKS, cut_after=0.03, kept_for=1200
+    )
     poller.set_topics({"a": 0})
     await eventually(lambda: len(network.polled) == 3)
     assert [position for _, position, _ in network.asked[:5]] == [0, NOW, 0, NOW, 0]
@@ -240,7 +246,9 @@ async def test_a_silent_proof_is_cut_too(network: Network) -> None:
         await asyncio.Event().wait()
         raise AssertionError((topics, position, region))
 
-    poller = Poller(silent, network.hand_on, lambda: None, ticks=TICKS, cut_after=0.03)
+    poller = Poller(
+        silent, network.hand_on, lambda: None, ticks=TICKS, cut_after=0.03, kept_for=1200
+    )
     poller.set_topics({"a": 0})
     await eventually(lambda: poller.health.connected is False)
     assert poller.health.message == "the network does not answer"
@@ -277,3 +285,58 @@ async def test_the_clock_of_the_network_is_told_with_the_messages(
     network.polls.put_nowait(Batch(network.now + 5, "12", ["x"]))
     await eventually(lambda: network.heard)
     assert network.ahead == [pytest.approx(3600, abs=5)]
+
+
+# What was heard, and what the network dropped
+
+
+async def test_each_delivery_tells_until_when_all_was_heard(
+    network: Network, poller: Poller
+) -> None:
+    network.now = int(time.time() * TICKS)
+    poller.set_topics({"a": 10})
+    network.polls.put_nowait(Batch(network.now + 100, None, ["x"]))
+    await eventually(lambda: network.heard)
+    poller.set_topics({"a": 10, "b": 20})
+    await eventually(lambda: len(network.polled) == 3)
+    network.polls.put_nowait(Batch(network.now + 200, None, ["y"]))
+    await eventually(lambda: len(network.heard) == 2)
+    assert [heard for _, heard in network.deliveries] == [
+        {"a": network.now - 10_000},
+        {"a": network.now + 100, "b": network.now - 20_000},
+    ]
+
+
+async def test_what_was_dropped_in_a_long_outage_is_told_once_before_the_next_poll(
+    network: Network, poller: Poller
+) -> None:
+    network.now = int(time.time() * TICKS) - 3_600_000
+    poller.set_topics({"a": 0})
+    network.polls.put_nowait(Batch(network.now, None, ["x"]))
+    await eventually(lambda: len(network.polled) == 2)
+    before, network.now = network.now, network.now + 3_600_000
+    network.joins.append(TransientError("still down"))
+    network.polls.put_nowait(TransientError("down"))
+    await eventually(lambda: len(network.deliveries) == 2)
+    delivery, heard = network.deliveries[1]
+    assert (delivery.messages, heard) == ((), {"a": before})
+    assert delivery.kept == pytest.approx(network.now - 1_200_000, abs=5_000)
+    network.polls.put_nowait(Batch(network.now + 5, None, ["y"]))
+    await eventually(lambda: len(network.heard) == 2)
+    assert len(network.deliveries) == 3
+
+
+async def test_a_poll_that_stays_silent_proves_that_there_was_nothing(network: Network) -> None:
+    network.now = int(time.time() * TICKS) - 3_600_000
+    poller = Poller(
+        network.subscribe, network.hand_on, lambda: None,
+        ticks=TICKS, cut_after=0.03, kept_for=1200,
+    )  # fmt: skip
+    poller.set_topics({"a": 0})
+    for _ in range(8):
+        asked = len(network.polled)
+        await eventually(lambda: len(network.polled) > asked + 1)  # noqa: B023
+        network.now += 600_000
+    assert network.deliveries == []
+    assert poller.health.connected
+    await poller.close()

@@ -173,18 +173,6 @@ async def test_a_topic_that_comes_back_is_not_heard_twice(pubnub: PubNubSimulato
         assert await hearing.payloads(1) == [{"n": 2}]
 
 
-async def test_what_was_heard_on_topics_of_the_past_is_forgotten_in_time(
-    pubnub: PubNubSimulator,
-) -> None:
-    async with listening(pubnub, "a") as hearing:
-        for n in range(250):
-            assert hearing.feed._is_new(f"topic-{n}", 1)
-        hearing.feed.set_topics({"a": 0, "topic-0": 0})
-        assert len(hearing.feed._seen) <= 102
-        assert not hearing.feed._is_new("topic-0", 1)
-        assert not hearing.feed._is_new("topic-249", 1)
-
-
 async def test_many_topics_are_split_over_requests_that_are_short_enough(
     pubnub: PubNubSimulator,
 ) -> None:

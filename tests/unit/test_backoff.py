@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.policies.backoff import backoff
+from controller.backoff import backoff
 
 
 @pytest.mark.parametrize(

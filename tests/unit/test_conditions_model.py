@@ -9,13 +9,12 @@ from controller.policies import problems
 from controller.policies.conditions import (
     ChannelFacts,
     Finding,
-    RuleFacts,
     channel_findings,
     commercials_ready,
-    rule_findings,
 )
 from controller.policies.grant_facts import COMMERCIAL_SCOPE, READ_ADS_SCOPE
 from controller.policies.problems import Blocked
+from controller.policies.rule_conditions import RuleFacts, rule_findings
 
 NOW = 1_700_000_000.0
 SCOPES = (COMMERCIAL_SCOPE, READ_ADS_SCOPE)
@@ -48,6 +47,8 @@ CHANNELS = st.builds(
     live=st.none() | st.booleans(),
     stream_key=st.none() | st.booleans(),
     stream_key_problem=st.none() | st.sampled_from([KEY_WAITS, KEY_SCOPE]),
+    paused=st.booleans(),
+    next_ad=st.none() | st.just(NOW),
 )
 RULES = st.builds(
     RuleFacts,
@@ -57,8 +58,11 @@ RULES = st.builds(
     feed_connected=st.none() | st.booleans(),
     feed_reason=st.sampled_from(["TransientError", "AccessDenied", "FeedStale"]),
     feed_message=st.just("message"),
-    channel=st.just("mst3k"),
+    channel=st.sampled_from(["mst3k", None]),
     channel_ready=st.none() | CHANNELS.map(commercials_ready),
+    selected=st.integers(0, 3),
+    silent_since=st.none() | st.just(NOW),
+    skew=st.none() | st.floats(-100, 100),
 )
 REMEDIES = (
     "spec.x: wrong",  # the fault's own words name the field
@@ -68,6 +72,7 @@ REMEDIES = (
     "let the broadcaster ",
     "until it is",
     "spec.suspend is true",
+    "kubectl twitch resume ends that",
     # What comes by itself has no other remedy than to wait.
     "it is tried again",
     "is being fetched",
@@ -87,7 +92,7 @@ def test_stalled_means_a_human_and_reconciling_means_waiting(findings: tuple[Fin
     ready, stalled, reconciling = (found[name] for name in ("Ready", "Stalled", "Reconciling"))
     authorized = found.get("Authorized")
     warned = authorized is not None and authorized.human
-    wrong = ready.status != "True" and ready.reason != "Suspended"
+    wrong = ready.status != "True" and ready.reason not in ("Suspended", "Paused")
     assert (stalled.status == "True") == ((wrong and ready.human) or warned)
     assert (reconciling.status == "True") == (wrong and not ready.human)
     # What is not ready says why, and is either waiting or wants a human (who may want it to sleep).
@@ -119,4 +124,4 @@ def test_whatever_is_wrong_with_a_channel_its_message_names_a_remedy(facts: Chan
     for finding in told:
         assert any(words in finding.message for words in REMEDIES), finding
         if finding.human:
-            assert any(words in finding.message for words in REMEDIES[:6]), finding
+            assert any(words in finding.message for words in REMEDIES[:7]), finding

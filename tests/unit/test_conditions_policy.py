@@ -10,13 +10,12 @@ import pytest
 from controller.policies.conditions import (
     ChannelFacts,
     Finding,
-    RuleFacts,
     channel_findings,
     commercials_ready,
-    rule_findings,
 )
 from controller.policies.grant_facts import COMMERCIAL_SCOPE, READ_ADS_SCOPE
 from controller.policies.problems import Blocked
+from controller.policies.rule_conditions import RuleFacts, rule_findings
 from controller.resources.twitchchannel import STREAM_KEY_SCOPE
 
 NOW = 1_700_000_000.0
@@ -321,3 +320,76 @@ def test_the_feed_of_a_rule_is_told_whatever_else_is_wrong() -> None:
     assert rule(problem=problem)["FeedConnected"].status == "True"
     assert rule(feed_connected=None)["FeedConnected"].status == "Unknown"
     assert rule(feed_blocked=WAITS)["FeedConnected"].reason == "SecretNotFound"
+
+
+# What came with breaks and selectors
+
+
+def test_a_paused_channel_is_neither_waited_for_nor_to_be_mended() -> None:
+    found = channel(paused=True)
+    assert summary(found) == ("False", "Paused", "False", "False")
+    assert "kubectl twitch resume" in found["Ready"].message
+    assert found["Authorized"].status == "True"
+    runs = commercials_ready(replace(CHANNEL, paused=True))
+    assert (runs.status, runs.reason) == ("False", "Paused")
+    # What the spec says comes first; what a human must change is to be changed all the same.
+    assert channel(paused=True, suspended=True)["Ready"].reason == "Suspended"
+    assert summary(channel(paused=True, blocked=HUMAN)) == ("False", "Paused", "False", "True")
+
+
+def test_an_ad_that_twitch_means_to_run_is_told_with_its_remedy() -> None:
+    found = channel(next_ad=NOW)
+    told = found["AdsManagerScheduled"]
+    assert (told.status, told.reason) == ("True", "Scheduled")
+    assert "2023-11-14T22:13:20Z" in told.message
+    assert "Ads Manager" in told.message
+    assert "snooze" in told.message
+    assert summary(found) == ("True", "Succeeded", "False", "False")
+    assert channel()["AdsManagerScheduled"].status == "False"
+
+
+def test_a_feed_that_is_silent_for_longer_than_expected_is_stale() -> None:
+    found = rule(silent_since=NOW)
+    assert summary(found) == ("False", "FeedStale", "True", "False")
+    assert "2023-11-14T22:13:20Z" in found["Ready"].message
+    assert "spec.expectEvery" in found["Ready"].message
+    assert found["FeedConnected"].status == "True"
+
+
+@pytest.mark.parametrize(
+    ("skew", "status", "told"),
+    [
+        (0.0, "False", ""),
+        (5.0, "False", ""),
+        (-5.0, "False", ""),
+        (5.04, "True", "5 s ahead of the feed's, which counts as now"),
+        (-90.25, "True", "90.2 s behind the feed's, which makes cues late"),
+    ],
+)
+def test_a_clock_that_is_off_is_told_and_the_rule_stays_ready(
+    skew: float, status: str, told: str
+) -> None:
+    found = rule(skew=skew)
+    assert found["ClockSkew"].status == status
+    assert told in found["ClockSkew"].message
+    assert summary(found) == ("True", "Succeeded", "False", "False")
+    assert "ClockSkew" not in rule()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "states", "told"),
+    [
+        ({}, "Succeeded", FINE, "listening, for 3 TwitchChannels"),
+        ({"channel_ready": None, "selected": 0}, "ChannelNotFound", WAITING,
+         "spec.channelSelector picks no TwitchChannel"),
+        ({"channel_ready": Finding("Ready", "False", "Paused", "held")}, "ChannelNotReady", WAITING,
+         "3 TwitchChannels are not ready, none of them (Paused): held"),
+    ],
+)  # fmt: skip
+def test_a_rule_that_selects_channels_is_ready_or_says_why_not(
+    changes: dict[str, Any], reason: str, states: tuple[str, str, str], told: str
+) -> None:
+    found = rule(**{"channel": None, "selected": 3, **changes})
+    ready, reconciling, stalled = states
+    assert summary(found) == (ready, reason, reconciling, stalled)
+    assert told in found["Ready"].message

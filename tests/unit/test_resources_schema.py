@@ -7,7 +7,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from controller.resources.common import SpecModel
-from controller.resources.fields import RULES, Clip, Duration, Rule
+from controller.resources.fields import RULES, Clip, Duration, KeysMatching, Rule
 from controller.resources.schema import UnsupportedSchema, crd_manifests, structural_schema
 
 Name = Annotated[str, Field(max_length=8)]
@@ -95,6 +95,9 @@ def test_defaults_are_written_as_the_resource_writes_them() -> None:
         policy: Literal["Retain", "Delete"] = "Retain"
         """Its policy."""
 
+        names: Annotated[tuple[Name, ...], Clip(3)] = ()
+        """Its names."""
+
     class Model(Described):
         """A model."""
 
@@ -110,6 +113,26 @@ def test_defaults_are_written_as_the_resource_writes_them() -> None:
     assert property_of(Model)["default"] == "1m30s"
     assert property_of(Model, "part")["default"] == {"policy": "Retain"}
     assert "default" not in property_of(Model, "empty")
+
+
+def test_a_map_tells_its_values_and_a_rule_its_keys() -> None:
+    class Model(Described):
+        """A model."""
+
+        field: Annotated[
+            dict[str, Name], Field(max_length=3), KeysMatching("^[a-z]+$", "each key is a word")
+        ] = Field(default_factory=dict)
+        """By name."""
+
+    assert property_of(Model) == {
+        "description": "By name.",
+        "type": "object",
+        "maxProperties": 3,
+        RULES: [
+            {"rule": "self.all(key, key.matches(r'^[a-z]+$'))", "message": "each key is a word"}
+        ],
+        "additionalProperties": {"type": "string", "maxLength": 8},
+    }
 
 
 def test_a_list_can_be_a_set() -> None:
@@ -206,9 +229,19 @@ class Union(Described):
     """Of two types."""
 
 
-class Mapping(Described):
+class UnboundedMap(Described):
     field: dict[str, Name]
-    """A map."""
+    """A map without a bound."""
+
+
+class UnboundedValues(Described):
+    field: Annotated[dict[str, str], Field(max_length=3)]
+    """A map whose values have no bound."""
+
+
+class Keys(Described):
+    field: Annotated[dict[Name, Name], Field(max_length=3)]
+    """A map whose keys have a bound, which a structural schema cannot say."""
 
 
 class Anything(Described):
@@ -239,7 +272,9 @@ class Tree(Described):
         (UnboundedItems, r"Test.field\[\] needs a maxLength"),
         (Undescribed, "Test.field needs a description"),
         (Union, "Test.field: a union of types is not structural"),
-        (Mapping, "Test.field: the converter does not know 'additionalProperties'"),
+        (UnboundedMap, "Test.field needs maxProperties"),
+        (UnboundedValues, r"Test.field\[\] needs a maxLength"),
+        (Keys, "Test.field: the converter does not know 'propertyNames'"),
         (Anything, "Test.field needs a type"),
         (Pattern, "Test.field: the converter does not know 'pattern'"),
         (Pair, "Test.field: the converter does not know 'prefixItems'"),
@@ -271,4 +306,4 @@ def test_columns_that_may_lie_ahead_are_no_dates() -> None:
             for column in version["additionalPrinterColumns"]
             if column["type"] == "date"
         }
-        assert dates <= {"LAST-RUN", "LAST-CUE", "AGE"}
+        assert dates <= {"LAST-RUN", "CONFIRMED", "LAST-CUE", "AGE"}

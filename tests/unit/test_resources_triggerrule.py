@@ -10,12 +10,17 @@ from controller.resources.common import InvalidSpec
 from controller.resources.matcher import Matcher
 from controller.resources.triggerrule import (
     RECENT_DECISIONS,
+    ChannelSelector,
     Counts,
+    Dedupe,
+    EventLabel,
+    NearestMiss,
     RecentDecision,
     TriggerRuleSpec,
     TriggerRuleStatus,
 )
 
+ONE_CHANNEL = "spec: must have exactly one of: channelRef, channelSelector"
 SCALARS = st.booleans() | st.integers() | st.text()
 NUMBERS = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 
@@ -34,6 +39,14 @@ def commercial(**changes: object) -> dict[str, Any]:
     return spec(action={"commercial": changes})
 
 
+def selecting(**selector: object) -> dict[str, Any]:
+    return spec(channelRef=None, channelSelector=selector)
+
+
+def labelled(key: str, value: str = "a") -> dict[str, Any]:
+    return selecting(matchLabels={key: value})
+
+
 def matching(**matcher: object) -> dict[str, Any]:
     return spec(match=[{"field": "action", **matcher}])
 
@@ -47,6 +60,39 @@ def test_a_spec_has_its_defaults() -> None:
     assert read.mode == "Enforce"
     assert not read.suspend
     assert not read.match[0].not_
+    assert (read.cancel_on, read.dedupe, read.expect_every, read.priority) == ((), None, None, 0)
+    assert read.channel_ref is not None
+    assert (read.channel_ref.name, read.channel_selector) == ("mst3k", None)
+
+
+def test_a_selector_takes_the_place_of_a_name() -> None:
+    given = {
+        "matchLabels": {"example.com/region": "north", "tier": ""},
+        "matchEvent": [{"label": "feed-code", "field": "feed_code"}],
+    }
+
+    read = TriggerRuleSpec.from_spec(selecting(**given))
+
+    assert read.channel_ref is None
+    assert read.channel_selector == ChannelSelector(
+        match_labels={"example.com/region": "north", "tier": ""},
+        match_event=(EventLabel(label="feed-code", field="feed_code"),),
+    )
+
+
+def test_what_ends_a_break_and_what_makes_two_cues_one_is_read() -> None:
+    read = TriggerRuleSpec.from_spec(
+        spec(
+            cancelOn=[{"field": "action", "equals": "Stop"}],
+            dedupe={"key": ["feed_code", "data.event_id"]},
+            expectEvery="2h",
+            priority=-1000,
+        )
+    )
+
+    assert [matcher.operand for matcher in read.cancel_on] == ["Stop"]
+    assert read.dedupe == Dedupe(key=("feed_code", "data.event_id"), window=60.0)
+    assert (read.expect_every, read.priority) == (7200.0, -1000)
 
 
 def test_lengths_are_seconds() -> None:
@@ -115,6 +161,28 @@ def test_any_operand_is_read_as_it_is_written(case: tuple[str, Any]) -> None:
         (commercial(lengthField="a", length="60s"), "must have exactly one of"),
         (commercial(length="60s", defaultLength="60s"), "defaultLength is for events without"),
         (commercial(length="181s"), "spec.action.commercial.length: must be a duration of whole"),
+        (spec(channelRef=None), ONE_CHANNEL),
+        (spec(channelSelector={"matchLabels": {"a": "b"}}), ONE_CHANNEL),
+        (selecting(), "spec.channelSelector: must have matchLabels or matchEvent"),
+        (selecting(matchLabels={}, matchEvent=[]), "spec.channelSelector: must have matchLabels"),
+        (selecting(matchExpressions=[]), "spec.channelSelector.matchExpressions: this version"),
+        (labelled("feed code"), "spec.channelSelector.matchLabels: each key must be the name of"),
+        (labelled("Example.com/a"), "spec.channelSelector.matchLabels: each key must be"),
+        (labelled("a" * 64), "spec.channelSelector.matchLabels: each key must be"),
+        (labelled(f"{'a' * 254}/a"), "spec.channelSelector.matchLabels: each key must be"),
+        (labelled("a", "-"), "spec.channelSelector.matchLabels.a: must be the value of a label"),
+        (labelled("a", "b" * 64), "spec.channelSelector.matchLabels.a: String should have at most"),
+        (
+            selecting(matchEvent=[{"label": "feed code", "field": "feed_code"}]),
+            "spec.channelSelector.matchEvent[0].label: must be the name of a label",
+        ),
+        (selecting(matchEvent=[{"label": "a"}]), "matchEvent[0].field: Field required"),
+        (spec(cancelOn=[{"field": "a"}]), "spec.cancelOn[0]: must have exactly one of"),
+        (spec(dedupe={"key": []}), "spec.dedupe.key: Tuple should have at least 1 item"),
+        (spec(dedupe={"key": [""]}), "spec.dedupe.key[0]: String should have at least 1 char"),
+        (spec(dedupe={"key": ["a"], "window": "11m"}), "spec.dedupe.window: must be a duration"),
+        (spec(expectEvery="59s"), "1m to 168h, such as 1m30s or 2h"),
+        (spec(priority=1001), "spec.priority: Input should be less than or equal to 1000"),
     ],
 )
 def test_a_spec_that_does_not_parse_names_the_field(wrong: dict[str, Any], message: str) -> None:
@@ -160,6 +228,34 @@ def test_a_status_is_written_in_the_words_of_the_resource() -> None:
         ],
     }
     assert TriggerRuleStatus.from_status(status.to_status()) == status
+
+
+def test_the_nearest_miss_and_the_channel_that_was_picked_are_shown() -> None:
+    miss = NearestMiss(
+        event_id="1611912397739_177005",
+        time=1611912397.8,
+        topic="mst3k.playout",
+        passed=2,
+        tests=3,
+        detail="action equals Play: it is Stop",
+    )
+    decision = RecentDecision(
+        event_id="1", time=0, verdict="Fired", detail="of 60 s", channel="mst3k"
+    )
+    status = TriggerRuleStatus(recent_decisions=(decision,), nearest_miss=miss)
+
+    written = status.to_status()
+
+    assert written["recentDecisions"][0]["channel"] == "mst3k"
+    assert written["nearestMiss"] == {
+        "eventId": "1611912397739_177005",
+        "time": "2021-01-29T09:26:37.800Z",
+        "topic": "mst3k.playout",
+        "passed": 2,
+        "tests": 3,
+        "detail": "action equals Play: it is Stop",
+    }
+    assert TriggerRuleStatus.from_status(written) == status
 
 
 def test_a_decision_keeps_within_the_limits_of_the_crd() -> None:

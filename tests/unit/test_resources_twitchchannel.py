@@ -4,12 +4,15 @@ from typing import Any
 
 import pytest
 
+from controller.resources.commercials import CommercialPolicy
 from controller.resources.common import Condition, InvalidSpec
 from controller.resources.twitchchannel import (
     RECENT_CUES,
+    AdScheduleStatus,
     AuthorizationStatus,
     Broadcaster,
     Commercials,
+    LastFire,
     RecentCue,
     TwitchChannelSpec,
     TwitchChannelStatus,
@@ -68,6 +71,7 @@ def test_a_spec_has_its_defaults() -> None:
     assert read.authorization.secret_key_ref.key == "refresh-token"
     assert read.token.deletion_policy == "Retain"
     assert (read.login, read.suspend, read.stream_key_secret_name) == (None, False, None)
+    assert read.commercials == CommercialPolicy()
     assert read.wanted_scopes == ("channel:edit:commercial", "channel:read:ads")
 
 
@@ -161,7 +165,6 @@ def test_the_token_secret_is_named_after_the_channel_unless_it_has_a_name() -> N
         ({"scopes": ["chat:read chat:edit"]}, "spec.scopes[0]: must be a scope as Twitch's"),
         ({"scopes": "chat:read"}, "spec.scopes: Input should be a valid tuple"),
         ({"streamKeySecretName": "A"}, "spec.streamKeySecretName: must be the name of"),
-        ({"commercials": {}}, "spec.commercials: this version of the operator has no such field"),
         ({"token": {"deletionPolicy": "Keep"}}, "spec.token.deletionPolicy: Input should be"),
         ({"token": {"secret_name": "x"}}, "spec.token.secret_name: this version"),
     ],
@@ -219,6 +222,62 @@ def test_a_consent_under_way_is_shown_until_it_runs_out() -> None:
         "verificationUri": "https://www.twitch.tv/activate?device-code=ABCDEFGH",
         "userCode": "ABCDEFGH",
         "userCodeExpirationTime": "2021-01-29T09:26:34Z",
+    }
+    assert TwitchChannelStatus.from_status(written).to_status() == written
+
+
+def test_what_came_of_a_commercial_is_told_to_the_second_of_the_break() -> None:
+    shown = TwitchChannelStatus(
+        last_handled_fire_at="2021-01-29T09:00:00Z/60s",
+        last_fire=LastFire(requested_at="2021-01-29T09:00:00Z/60s", verdict="CoolingDown"),
+        commercials=Commercials(
+            last_confirmed_time=1611912395.1,
+            recent_cues=(
+                RecentCue(
+                    cue_id="1611912393388_176998",
+                    publish_time=1611912393.4,
+                    result="Confirmed",
+                    due_time=1611912393.9,
+                    break_seconds=125.48,
+                    accepted_seconds=125,
+                    rule="ad-assets",
+                ),
+            ),
+        ),
+        ad_schedule=AdScheduleStatus(
+            last_ad_time=1611912395.1,
+            next_ad_time=1611912900,
+            snooze_count=3,
+            preroll_free_seconds=600,
+        ),
+    )
+
+    written = shown.to_status()
+
+    assert written == {
+        "conditions": [],
+        "lastHandledFireAt": "2021-01-29T09:00:00Z/60s",
+        "lastFire": {"requestedAt": "2021-01-29T09:00:00Z/60s", "verdict": "CoolingDown"},
+        "commercials": {
+            "lastConfirmedTime": "2021-01-29T09:26:36Z",
+            "recentCues": [
+                {
+                    "cueId": "1611912393388_176998",
+                    "publishTime": "2021-01-29T09:26:33.400Z",
+                    "result": "Confirmed",
+                    "dueTime": "2021-01-29T09:26:33.900Z",
+                    "breakSeconds": 125.48,
+                    "acceptedSeconds": 125,
+                    "rule": "ad-assets",
+                }
+            ],
+        },
+        "adSchedule": {
+            "lastAdTime": "2021-01-29T09:26:36Z",
+            "nextAdTime": "2021-01-29T09:35:00Z",
+            "snoozeCount": 3,
+            "prerollFreeSeconds": 600,
+        },
     }
     assert TwitchChannelStatus.from_status(written).to_status() == written
 

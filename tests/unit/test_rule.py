@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from controller.engine.resource import RULE, Key, Resource
-from controller.engine.rules import Rule
+from controller.engine.rules import Rule, Surroundings
 from controller.events import Decision, Event, Verdict
 from controller.feeds.pubnub import PubNubKeys
 from controller.sensitive import Sensitive
 
+ALONE = Surroundings((), None, None)
 KEYS = PubNubKeys(Sensitive("sub-c-anything"))
 
 
@@ -29,7 +30,7 @@ def _resource(*topics: str, generation: int = 1, **spec: object) -> Resource:
 
 
 def _rule(resource: Resource) -> Rule:
-    rule = Rule(resource, time.time() - 1800, lambda _: (None, None))
+    rule = Rule(resource, time.time() - 1800, lambda _: ALONE)
     rule.keys, rule.concluded = KEYS, True
     return rule
 
@@ -86,10 +87,11 @@ def test_a_topic_that_comes_while_the_key_set_is_missing_is_new_too() -> None:
 def test_a_time_far_in_the_future_is_not_told_as_the_time_of_the_last_event(ahead: float) -> None:
     rule = _rule(_resource("old", timeField="at"))
     now = time.time()
-    matched = rule.decide(_event("old", now, at=now + ahead), now)
+    event = _event("old", now, at=now + ahead)
+    matched = rule.decide(event, now)
     assert matched is not None
     assert matched.time >= now + 3600
-    rule.record(Decision(matched.cue_id, now, Verdict.FIRED, "", 0.0), matched.time)
+    rule.record(Decision(matched.cue_id, now, Verdict.FIRED, "", 0.0), event, matched.time)
     status = rule.compose(now)
     assert status is not None
     assert status.last_event_time == now
@@ -97,11 +99,89 @@ def test_a_time_far_in_the_future_is_not_told_as_the_time_of_the_last_event(ahea
 
 def test_after_a_restart_missed_cues_are_told_though_one_before_had_a_time_in_the_future() -> None:
     rule, now = _rule(_resource("old", timeField="at")), time.time()
-    rule.record(Decision("ahead", now, Verdict.FIRED, "", 0.0), now + 3600)
+    ahead = _event("old", now, at=now + 3600)
+    rule.record(Decision("ahead", now, Verdict.FIRED, "", 0.0), ahead, now + 3600)
     status = rule.compose(now)
     assert status is not None
     found, restart = replace(rule.resource, status=status.to_status()), now + 600
-    again = Rule(found, restart, lambda _: (None, None))
+    again = Rule(found, restart, lambda _: ALONE)
     told, missed = _event("old", now - 300, at=now - 300), _event("old", now + 5, at=now + 5)
     assert again.decide(told, restart) is None
     assert again.decide(missed, restart) is not None
+
+
+def _decide(rule: Rule, cue_id: str, verdict: Verdict, channel: str = "mst3k") -> None:
+    now = time.time()
+    event = _event("old", now)
+    rule.record(Decision(cue_id, now, verdict, "why", 0.01, channel), event, now)
+
+
+def _told(rule: Rule) -> list[tuple[str, str]]:
+    status = rule.compose(time.time())
+    assert status is not None
+    return [(each.event_id, each.verdict) for each in status.recent_decisions]
+
+
+def test_what_waits_is_told_and_replaced_by_what_becomes_of_it() -> None:
+    rule = _rule(_resource("old"))
+    _decide(rule, "a", Verdict.WAITING)
+    _decide(rule, "b", Verdict.SAME_BREAK)
+    assert _told(rule) == [("b", "SameBreak"), ("a", "Waiting")]
+    _decide(rule, "a", Verdict.FIRED)
+    assert _told(rule) == [("a", "Fired"), ("b", "SameBreak")]
+    status = rule.compose(time.time())
+    assert status is not None
+    assert status.counts is not None
+    assert (status.counts.matched, status.counts.fired, status.counts.skipped) == (2, 1, 1)
+
+
+def test_a_cue_that_waited_when_the_process_ended_is_decided_about_again() -> None:
+    rule, now = _rule(_resource("old")), time.time()
+    _decide(rule, "waits", Verdict.WAITING)
+    _decide(rule, "fired", Verdict.FIRED)
+    status = rule.compose(now)
+    assert status is not None
+    again = Rule(replace(rule.resource, status=status.to_status()), now + 5, lambda _: ALONE)
+    for cue_id, decided in (("waits", True), ("fired", False)):
+        event = replace(_event("old", now), id=cue_id)
+        assert (again.decide(event, now + 5) is not None) is decided
+
+
+def test_what_fired_is_confirmed_later() -> None:
+    rule = _rule(_resource("old"))
+    _decide(rule, "a", Verdict.FIRED)
+    _decide(rule, "b", Verdict.COOLING_DOWN)
+    assert rule.confirm("a", "mst3k", Verdict.CONFIRMED)
+    assert not rule.confirm("a", "mst3k", Verdict.CONFIRMED)
+    assert not rule.confirm("b", "mst3k", Verdict.CONFIRMED)
+    assert _told(rule) == [("b", "CoolingDown"), ("a", "Confirmed")]
+
+
+def test_a_selector_tells_the_channels_apart() -> None:
+    selector = {"matchEvent": [{"label": "feed-code", "field": "feed_code"}]}
+    resource = _resource("old")
+    spec = {k: v for k, v in resource.spec.items() if k != "channelRef"}
+    rule = _rule(replace(resource, spec=spec | {"channelSelector": selector}))
+    for channel in ("one", "two"):
+        _decide(rule, "a", Verdict.FIRED, channel)
+    assert rule.confirm("a", "one", Verdict.UNCONFIRMED)
+    status = rule.compose(time.time())
+    assert status is not None
+    told = [(each.channel, each.verdict) for each in status.recent_decisions]
+    assert told == [("two", "Fired"), ("one", "Unconfirmed")]
+
+
+def test_a_clock_that_is_off_is_told_until_it_is_right() -> None:
+    rule, now = _rule(_resource("old", timeField="at")), time.time()
+
+    def skew() -> tuple[str, str]:
+        status = rule.compose(now)
+        assert status is not None
+        (condition,) = [each for each in status.conditions if each.type == "ClockSkew"]
+        return condition.status, condition.message
+
+    for off, holds in ((-6.0, "True"), (5.0, "False"), (3600.0, "True")):
+        event = _event("old", now, at=now + off)
+        rule.record(Decision("a", now, Verdict.FIRED, "", 0.0), event, now + off)
+        assert skew()[0] == holds
+    assert "3600 s ahead" in skew()[1]

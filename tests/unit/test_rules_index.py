@@ -58,6 +58,34 @@ def test_values_of_different_types_are_different_values() -> None:
     assert _keys(index, "t", {"f": [1]}) == []
 
 
+@pytest.mark.parametrize(
+    "matcher",
+    [{"prefix": "Ad_7_"}, {"glob": "Ad_7_*"}, {"regex": "^Ad_7_[a-z]"}],
+)
+def test_a_rule_is_filed_by_the_beginning_of_a_text(matcher: dict[str, Any]) -> None:
+    index: RuleIndex[str] = RuleIndex()
+    index.add("seven", ["t"], _rule({"field": "id"} | matcher))
+    assert _keys(index, "t", {"id": "Ad_7_x"}) == ["seven"]
+    for other in ("Ad_77", "Ad_", "xAd_7_x", 7, None, ["Ad_7_x"]):
+        assert _keys(index, "t", {"id": other}) == []
+
+
+@pytest.mark.parametrize("matcher", [{"suffix": ".ts"}, {"glob": "*.ts"}, {"glob": "[!a]*.ts"}])
+def test_a_rule_is_filed_by_the_end_of_a_text(matcher: dict[str, Any]) -> None:
+    index: RuleIndex[str] = RuleIndex()
+    index.add("segments", ["t"], _rule({"field": "id"} | matcher))
+    assert _keys(index, "t", {"id": "1.ts"}) == ["segments"]
+    assert _keys(index, "t", {"id": "1.ts "}) == []
+    index.remove("segments")
+    assert index._topics == {}
+
+
+def test_what_a_text_must_not_begin_with_files_no_rule() -> None:
+    index: RuleIndex[str] = RuleIndex()
+    index.add("other", ["t"], _rule({"field": "id", "prefix": "Ad_", "not": True}))
+    assert _keys(index, "t", {"id": "x"}) == ["other"]
+
+
 def test_a_rule_added_again_replaces_the_first() -> None:
     index: RuleIndex[str] = RuleIndex()
     index.add("a", ["t", "u"], _rule(_equals("f", 1)))
@@ -75,11 +103,21 @@ def test_a_removed_rule_leaves_nothing_behind() -> None:
     for key in ("a", "b", "never there"):
         index.remove(key)
         assert key not in index
-    assert index._topics["t"]._by_field == {}
+    assert index._topics["t"]._by_look == {}
     assert _keys(index, "t", {"f": 1}) == ["c"]
     index.remove("c")
     assert len(index) == 0
     assert index._topics == {}
+
+
+def test_a_rule_may_be_filed_by_other_tests_than_its_own() -> None:
+    index: RuleIndex[str] = RuleIndex()
+    ends = _rule(_equals("action", "ended")).tests
+    index.add("a", ["t"], _rule(_equals("action", "started")), ends)
+    assert _keys(index, "t", {"action": "started"}) == []
+    assert _keys(index, "t", {"action": "ended"}) == ["a"]
+    index.add("a", ["t"], _rule(_equals("action", "started")), ())
+    assert _keys(index, "t", {}) == ["a"]
 
 
 MATCHERS = st.builds(
@@ -89,12 +127,32 @@ MATCHERS = st.builds(
         [
             *({"equals": "x"}, {"equals": 1}, {"equals": True}, {"in": ["x", 1]}),
             *({"in": [2, False, "y"]}, {"prefix": "x"}, {"exists": False}, {"gt": 0}),
+            *({"prefix": "y"}, {"prefix": "xy"}, {"suffix": "y"}, {"suffix": "xy"}),
+            *({"glob": "x*"}, {"glob": "*[*]y"}, {"glob": "x[]y"}, {"glob": "x"}, {"glob": "?y"}),
+            *({"regex": "^xy?"}, {"regex": "^x|y"}, {"regex": "^xx{0}"}, {"regex": "(?i)^X"}),
         ]
     ),
     st.booleans(),
 )
 VALUES: st.SearchStrategy[Any] = st.sampled_from(
-    ["x", "y", '{"b": 1}', 1, 1.0, 2, True, False, None, [], {"b": "x"}]
+    [
+        "x",
+        "y",
+        "xy",
+        "yxy",
+        "*y",
+        "x[]y",
+        "",
+        '{"b": 1}',
+        1,
+        1.0,
+        2,
+        True,
+        False,
+        None,
+        [],
+        {"b": "x"},
+    ]
 )
 EVENTS = st.dictionaries(st.sampled_from("abc"), VALUES)
 RULES = st.dictionaries(
@@ -145,6 +203,18 @@ def test_of_a_thousand_rules_on_a_topic_an_event_meets_a_few(crowd: RuleIndex[st
     assert len(_keys(crowd, "t0", event)) <= 3
 
 
+@pytest.mark.parametrize("matcher", ["prefix", "glob", "suffix"])
+def test_a_thousand_beginnings_or_ends_are_told_apart(matcher: str) -> None:
+    index: RuleIndex[str] = RuleIndex()
+    texts = {"prefix": "Ad_{}_", "glob": "Ad_{}_*", "suffix": "_{}.ts"}
+    for number in range(1000):
+        test = {"field": "id", matcher: texts[matcher].format(number)}
+        index.add(f"{number:03}", ["t"], _rule(_equals("kind", "video"), test))
+    event = {"kind": "video", "id": "Ad_500_500.ts"}
+    assert "500" in _keys(index, "t", event)
+    assert len(_keys(index, "t", event)) <= 3
+
+
 def test_an_event_is_decided_in_well_below_a_millisecond(crowd: RuleIndex[str]) -> None:
     event = {"msg_type": "video", "action": "started", "feed_code": "F5000"}
     view = lazy_cel_view(event)
@@ -157,9 +227,9 @@ def test_an_event_is_decided_in_well_below_a_millisecond(crowd: RuleIndex[str]) 
     assert found == ["05000"]
 
 
-def test_a_thousand_rules_without_equality_are_all_met_in_order() -> None:
+def test_a_thousand_rules_that_nothing_tells_apart_are_all_met_in_order() -> None:
     index: RuleIndex[str] = RuleIndex()
-    rule = _rule({"field": "f", "prefix": "x"})
+    rule = _rule({"field": "f", "exists": True})
     for number in reversed(range(1000)):
         index.add(f"{number:04}", ["t"], rule)
     assert _keys(index, "t", {"f": "y"}) == [f"{number:04}" for number in range(1000)]

@@ -1,4 +1,4 @@
-"""The length of a commercial."""
+"""How long a break is, and how long a commercial is asked for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from controller.rules.fieldpath import FieldPath
-from controller.rules.lengths import LengthPlan, commercial_length
+from controller.rules.lengths import (
+    STANDARD,
+    LengthPlan,
+    asked_length,
+    break_length,
+    standard_below,
+)
 from controller.rules.payloads import Refusal
 
 FIELD = FieldPath.parse("data.duration_sec")
@@ -17,18 +23,24 @@ MEASURED = LengthPlan(path=FIELD)
 WITH_DEFAULT = LengthPlan(path=FIELD, default=60.0)
 
 
-def _length(value: object, plan: LengthPlan = MEASURED) -> int | Refusal:
-    return commercial_length(plan, {"data": {"duration_sec": value}})
+def _length(value: object, plan: LengthPlan = MEASURED) -> float | Refusal:
+    return break_length(plan, {"data": {"duration_sec": value}})
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1, 30, 125.1, 179.5, 180.6, 2400, 3600])
+def test_a_break_is_as_long_as_announced(seconds: float) -> None:
+    assert _length(seconds) == seconds
 
 
 @pytest.mark.parametrize(
-    ("seconds", "length"),
+    ("seconds", "asked"),
     [
         (125.1, 125),
         (125.133, 125),
         (125.5, 126),
         (124.5, 125),
         (125.49999999999999, 125),
+        (0.49999999999999994, None),
         (0.5, 1),
         (1, 1),
         (30, 30),
@@ -36,11 +48,45 @@ def _length(value: object, plan: LengthPlan = MEASURED) -> int | Refusal:
         (180, 180),
         (180.6, 180),
         (2400, 180),
-        (3600, 180),
+        (0.0, None),
+        (-3.0, None),
     ],
 )
-def test_seconds_are_rounded_half_up_and_cut_to_180(seconds: float, length: int) -> None:
-    assert _length(seconds) == length
+def test_exact_lengths_are_rounded_half_up_and_cut_to_180(
+    seconds: float, asked: int | None
+) -> None:
+    assert asked_length(seconds, "Exact") == asked
+
+
+@pytest.mark.parametrize(
+    ("seconds", "asked"),
+    [
+        (-3.0, None),
+        (27.9, None),
+        (28.0, 30),
+        (57.99, 30),
+        (58.0, 60),
+        (60.0, 60),
+        (87.9, 60),
+        (88.0, 90),
+        (125.1, 120),
+        (148.0, 150),
+        (178.0, 180),
+        (2400.0, 180),
+    ],
+)
+def test_standard_lengths_are_at_most_two_seconds_longer_than_the_break(
+    seconds: float, asked: int | None
+) -> None:
+    assert asked_length(seconds, "Standard") == asked
+
+
+@pytest.mark.parametrize(
+    ("length", "below"),
+    [(180, 150), (179, 150), (151, 150), (150, 120), (60, 30), (31, 30), (30, None), (5, None)],
+)
+def test_the_next_standard_length_is_strictly_shorter(length: int, below: int | None) -> None:
+    assert standard_below(length) == below
 
 
 @pytest.mark.parametrize(
@@ -70,8 +116,8 @@ def test_what_is_no_length_is_refused_even_with_a_default(value: object, reason:
 
 @pytest.mark.parametrize("event", [{}, {"data": {}}, {"data": {"duration_sec": None}}])
 def test_without_the_field_the_default_counts(event: dict[str, object]) -> None:
-    assert commercial_length(WITH_DEFAULT, event) == 60
-    refused = commercial_length(MEASURED, event)
+    assert break_length(WITH_DEFAULT, event) == 60
+    refused = break_length(MEASURED, event)
     assert isinstance(refused, Refusal)
     assert "data.duration_sec" in refused.reason
     assert "defaultLength" in refused.reason
@@ -90,5 +136,13 @@ def test_a_length_is_right_or_refused(value: object) -> None:
         return
     assert isinstance(value, int | float)
     assert 0.5 <= value <= 3600
-    assert 1 <= length <= 180
-    assert length == min(180, Decimal(value).quantize(Decimal(1), ROUND_HALF_UP))
+    assert length == value
+    asked = asked_length(length, "Exact")
+    assert asked == min(180, Decimal(value).quantize(Decimal(1), ROUND_HALF_UP))
+
+
+@given(st.floats(0, 3600))
+def test_of_the_standard_lengths_none_that_fits_is_longer(seconds: float) -> None:
+    asked = asked_length(seconds, "Standard")
+    fitting = [length for length in STANDARD if length - seconds <= 2]
+    assert asked == (fitting[-1] if fitting else None)

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from controller.clients.identity import Application
-from controller.clients.kube import (
-    Kube,
-    KubeError,
-    KubeNotFound,
-    KubeUnavailable,
+from controller.clients.kube import KubeNotFound, KubeUnavailable
+from controller.commands.cluster import (
+    explain_absence,
+    full_name,
+    no_operator,
+    open_cluster,
+    told,
 )
-from controller.clients.kubeconfig import find_namespace, load_configuration
 from controller.commands.consent.outcomes import Done, Failed, Waiting
 from controller.commands.consent.terminal import readable, say
 from controller.durations import format_duration
 from controller.engine.secrets import text_of_key
 from controller.errors import OperatorError
 from controller.resources.common import rfc3339
-from controller.resources.kind import GROUP
 from controller.resources.twitchchannel import (
     TWITCH_CHANNEL,
     TwitchChannelSpec,
@@ -30,10 +30,9 @@ from controller.resources.twitchchannel import (
 from controller.sensitive import Sensitive
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable
 
-    from kubernetes.aio.client.configuration import Configuration
-
+    from controller.clients.kube import Kube
     from controller.commands.consent.outcomes import Verdict
     from controller.resources.common import SecretKeyReference
 
@@ -41,7 +40,6 @@ __all__ = ["Channel", "open_channel"]
 
 _LOOK = 1.0  # seconds between two looks at the status
 _PLURAL = TWITCH_CHANNEL.plural
-_WHOLE_PLURAL = f"{_PLURAL}.{GROUP}"
 
 
 @asynccontextmanager
@@ -58,12 +56,8 @@ async def open_channel(
     Raises:
         OperatorError: There is no such cluster or channel, or it must not be read.
     """
-
-    def load() -> Awaitable[Configuration]:
-        return load_configuration(context)
-
-    async with Kube(load) as kube:
-        yield await Channel.find(kube, namespace or find_namespace(context), name)
+    async with open_cluster(context) as cluster:
+        yield await Channel.find(cluster.kube, cluster.namespace(namespace), name)
 
 
 class Channel:
@@ -95,11 +89,13 @@ class Channel:
         try:
             await channel._read()
         except KubeNotFound:
-            raise OperatorError(await channel._explain_absence()) from None
+            raise OperatorError(
+                await explain_absence(kube, TWITCH_CHANNEL, namespace, name)
+            ) from None
         return channel
 
     async def _read(self) -> None:
-        with _told(_WHOLE_PLURAL, self.namespace):
+        with told(full_name(TWITCH_CHANNEL), self.namespace):
             found = await self._kube.get(_PLURAL, self.namespace, self.name)
         self.spec = TwitchChannelSpec.from_spec(found["spec"])
         self.status = TwitchChannelStatus.from_status(found.get("status") or {})
@@ -112,7 +108,7 @@ class Channel:
         """
         name = self.spec.app.secret_ref.name
         try:
-            with _told("secrets", self.namespace):
+            with told("secrets", self.namespace):
                 secret = await self._kube.get_secret(self.namespace, name)
         except KubeNotFound:
             msg = (
@@ -197,7 +193,7 @@ class Channel:
         return judge(self.status)
 
     async def _annotate(self, annotation: str, value: str, *, rehearse: bool = False) -> None:
-        with _told(_WHOLE_PLURAL, self.namespace):
+        with told(full_name(TWITCH_CHANNEL), self.namespace):
             await self._kube.annotate(
                 _PLURAL, self.namespace, self.name, {annotation: value}, rehearse=rehearse
             )
@@ -205,49 +201,16 @@ class Channel:
     async def _hand_over(
         self, given: SecretKeyReference, consent: Sensitive, *, rehearse: bool = False
     ) -> None:
-        with _told("secrets", self.namespace):
+        with told("secrets", self.namespace):
             await self._kube.set_secret_key(
                 self.namespace, given.name, given.key, consent, rehearse=rehearse
             )
-
-    async def _explain_absence(self) -> str:
-        told = f"twitchchannel/{self.name} does not exist in namespace {self.namespace}"
-        try:
-            found = [
-                each["metadata"]["name"]
-                async for each in self._kube.list_all(_PLURAL, self.namespace)
-            ]
-        except KubeNotFound:
-            return f"{told}, nor do the CRDs: twitch-operator crds | kubectl apply -f -"
-        except (KubeError, KubeUnavailable):  # to list is a right of its own
-            return told
-        there = f"there is {', '.join(sorted(found))}" if found else "there is none"
-        return f"{told}; {there} (choose a namespace with -n)"
 
     def _explain_silence(self, shown: str, patience: float) -> str:
         within = format_duration(patience)
         if shown:
             return f"gave up after {within}; what was last seen is: {shown}"
-        told = (
-            f"no operator answered within {within}: none seems to watch namespace"
-            f" {self.namespace}. See that twitch-operator runs, and that its setting"
-            " WATCH_NAMESPACES, if there is one, names this namespace"
-        )
+        silent = no_operator(self.namespace, within)
         ready = next((each for each in self.status.conditions if each.type == "Ready"), None)
         before = f". The status is of before: {ready.reason}: {ready.message}" if ready else ""
-        return told + before
-
-
-@contextmanager
-def _told(resource: str, namespace: str) -> Iterator[None]:
-    """Say which right is missing, where one is."""
-    try:
-        yield
-    except KubeError as error:
-        if error.status != 403:
-            raise
-        msg = (
-            f"you may not {error.verb} {resource} in namespace {namespace}: ask for a Role that"
-            f" has the verb {error.verb} on {resource}"
-        )
-        raise OperatorError(msg) from None
+        return silent + before

@@ -1,0 +1,255 @@
+"""`twitch-operator backtest`: what rules would have done with recorded events."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from controller.commands.consent.terminal import say
+from controller.commands.history import read_history
+from controller.commands.manifests import choose, read_manifests, read_text
+from controller.commands.recorded import DEFAULT_TIME_FIELD, read_recording
+from controller.commands.show.text import aligned, moment, to_json
+from controller.errors import InvalidExpression, OperatorError
+from controller.events import Verdict
+from controller.resources.commercials import DEFAULT_POLICY
+from controller.resources.common import InvalidSpec, rfc3339
+from controller.resources.triggerrule import TRIGGER_RULE, TriggerRuleSpec
+from controller.resources.twitchchannel import TWITCH_CHANNEL, TwitchChannelSpec
+from controller.rules.compiled import compile_rule
+from controller.rules.fieldpath import FieldPath, FieldPathError
+from controller.rules.simulation import SimulatedChannel, SimulatedRule, Simulation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from controller.commands.recorded import Recording
+    from controller.rules.simulation import Outcome
+
+__all__ = ["Wishes", "backtest"]
+
+_TELL_EVERY = 2000  # events between two steps of the progress bar
+_BAR = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the user asked for.
+
+    Attributes:
+        files: With the rules, and their channels.
+        rule: Name of the one rule that counts; None: all.
+        events: Files with events; `-` for the standard input.
+        begin: From when on PubNub's history is read, in seconds since the epoch; None: it is not.
+        end: Until when.
+        namespace: Of the rules' Secrets; None: that of the context.
+        context: Of the kubeconfig; None: the current one.
+        time_field: Where messages tell their time; None: as the rules say, else the default.
+        as_json: For programs.
+    """
+
+    files: Sequence[str]
+    rule: str | None
+    events: Sequence[str]
+    begin: float | None
+    end: float | None
+    namespace: str | None
+    context: str | None
+    time_field: str | None
+    as_json: bool
+
+
+def backtest(wishes: Wishes) -> int:
+    """Run rules over recorded events.
+
+    Returns:
+        The exit code, which is 0: it ran to the end.
+
+    Raises:
+        OperatorError: A file cannot be used; the message names it and the remedy.
+    """
+    if "-" in wishes.files and "-" in wishes.events:
+        msg = "the standard input can be a rule (-f -) or the events (-), not both"
+        raise OperatorError(msg)
+    manifests = read_manifests(wishes.files)
+    rules = _rules(manifests, wishes.rule)
+    channels = _channels(manifests, rules)
+    recording = _recording(wishes, rules)
+    simulation = Simulation(rules, channels)
+    _run(simulation, recording)
+    show = _for_programs if wishes.as_json else _for_people
+    say(show(simulation, recording))
+    return 0
+
+
+def _recording(wishes: Wishes, rules: Sequence[SimulatedRule]) -> Recording:
+    if wishes.begin is not None:
+        if wishes.events:
+            msg = "give files of events, or --from for PubNub's history, not both"
+            raise OperatorError(msg)
+        end = wishes.end if wishes.end is not None else time.time()
+        if end <= wishes.begin:
+            msg = f"--to ({rfc3339(end)}) must be after --from ({rfc3339(wishes.begin)})"
+            raise OperatorError(msg)
+        return read_history(rules, wishes.begin, end, wishes.namespace, wishes.context)
+    if not wishes.events:
+        msg = "give files of events, or --from for PubNub's history"
+        raise OperatorError(msg)
+    time_field = _time_field(wishes.time_field, rules)
+    lines = (line for file in wishes.events for line in read_text(file).splitlines())
+    return read_recording(lines, time_field)
+
+
+def _run(simulation: Simulation, recording: Recording) -> None:
+    shows = sys.stderr.isatty() and len(recording.events) > _TELL_EVERY
+    for number, event in enumerate(recording.events, start=1):
+        simulation.take(event)
+        if shows and number % _TELL_EVERY == 0:
+            done = _BAR * number // len(recording.events)
+            bar = f"[{'#' * done}{' ' * (_BAR - done)}] {number} of {len(recording.events)} events"
+            sys.stderr.write(f"\r{bar}")
+            sys.stderr.flush()
+    simulation.finish()
+    if shows:
+        sys.stderr.write("\r\033[K")
+
+
+def _rules(manifests: Iterable[dict[str, Any]], name: str | None) -> list[SimulatedRule]:
+    found = [each for each in manifests if each.get("kind") == TRIGGER_RULE.name]
+    if name is not None or not found:
+        found = [choose(found, TRIGGER_RULE, name)]
+    return [_rule(each) for each in found]
+
+
+def _rule(manifest: Mapping[str, Any]) -> SimulatedRule:
+    name = _name(manifest)
+    try:
+        spec = TriggerRuleSpec.from_spec(manifest.get("spec") or {})
+        return SimulatedRule(name, spec, compile_rule(spec))
+    except (InvalidSpec, InvalidExpression) as error:
+        msg = f"TriggerRule {name}: {error}"
+        raise OperatorError(msg) from None
+
+
+def _channels(
+    manifests: Iterable[dict[str, Any]], rules: Sequence[SimulatedRule]
+) -> list[SimulatedChannel]:
+    given = [each for each in manifests if each.get("kind") == TWITCH_CHANNEL.name]
+    channels = {_name(each): _channel(each) for each in given}
+    for rule in rules:
+        reference = rule.spec.channel_ref
+        if reference is not None:
+            channels.setdefault(
+                reference.name, SimulatedChannel(reference.name, {}, DEFAULT_POLICY)
+            )
+        elif not given:
+            msg = (
+                f"TriggerRule {rule.name} picks its channels by label: give the TwitchChannels too,"
+                " with a further -f"
+            )
+            raise OperatorError(msg)
+    return list(channels.values())
+
+
+def _channel(manifest: Mapping[str, Any]) -> SimulatedChannel:
+    name = _name(manifest)
+    try:
+        spec = TwitchChannelSpec.from_spec(manifest.get("spec") or {})
+    except InvalidSpec as error:
+        msg = f"TwitchChannel {name}: {error}"
+        raise OperatorError(msg) from None
+    labels = manifest["metadata"].get("labels") or {}
+    return SimulatedChannel(name, labels, spec.commercials)
+
+
+def _name(manifest: Mapping[str, Any]) -> str:
+    meta = manifest.get("metadata")
+    return str(meta.get("name") or "") if isinstance(meta, dict) else ""
+
+
+def _time_field(wished: str | None, rules: Iterable[SimulatedRule]) -> FieldPath:
+    named = wished or next((r.spec.time_field for r in rules if r.spec.time_field), None)
+    try:
+        return FieldPath.parse(named or DEFAULT_TIME_FIELD)
+    except FieldPathError as error:
+        msg = f"--time-field: {error}"
+        raise OperatorError(msg) from None
+
+
+# What is shown
+
+
+def _for_people(simulation: Simulation, recording: Recording) -> str:
+    rows = [
+        (
+            moment(outcome.time),
+            outcome.event_id,
+            outcome.rule,
+            outcome.channel or "-",
+            outcome.verdict.value,
+            outcome.detail,
+        )
+        for outcome in simulation.outcomes
+    ]
+    header = ("TIME", "EVENT", "RULE", "CHANNEL", "VERDICT", "REASON")
+    parts = [aligned(header, rows)] if rows else []
+    return "\n\n".join([*parts, "\n".join(_totals_for_people(simulation, recording))])
+
+
+def _totals_for_people(simulation: Simulation, recording: Recording) -> list[str]:
+    counts = _counts(simulation.outcomes)
+    told = ", ".join(f"{verdict} {number}" for verdict, number in counts.items()) or "none"
+    lines = [
+        f"{simulation.events} events, {simulation.matched} matched",
+        f"Decisions: {told}",
+        f"Commercials: {counts.get('Fired', 0)}, {_seconds(simulation.outcomes)} s",
+    ]
+    if recording.malformed:
+        number, reason = recording.malformed[0]
+        place = f"line {number}" if number else "the first"
+        lines.append(f"Not events: {len(recording.malformed)}; {place}: {reason}")
+    return lines
+
+
+def _for_programs(simulation: Simulation, recording: Recording) -> str:
+    return to_json(
+        {
+            "decisions": [_as_dict(outcome) for outcome in simulation.outcomes],
+            "totals": {
+                "events": simulation.events,
+                "matched": simulation.matched,
+                "malformed": len(recording.malformed),
+                "commercialSeconds": _seconds(simulation.outcomes),
+                "verdicts": _counts(simulation.outcomes),
+            },
+            "malformed": [
+                {"line": number, "reason": reason} for number, reason in recording.malformed
+            ],
+        }
+    )
+
+
+def _as_dict(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "time": rfc3339(outcome.time),
+        "eventId": outcome.event_id,
+        "topic": outcome.topic or None,
+        "rule": outcome.rule,
+        "channel": outcome.channel,
+        "verdict": outcome.verdict.value,
+        "reason": outcome.detail,
+        "callTime": rfc3339(outcome.called) if outcome.called is not None else None,
+        "askedSeconds": outcome.asked,
+    }
+
+
+def _counts(outcomes: Iterable[Outcome]) -> dict[str, int]:
+    counted = Counter(outcome.verdict for outcome in outcomes)
+    return {verdict.value: counted[verdict] for verdict in Verdict if counted[verdict]}
+
+
+def _seconds(outcomes: Iterable[Outcome]) -> int:
+    return sum(o.asked or 0 for o in outcomes if o.verdict is Verdict.FIRED)

@@ -1,0 +1,193 @@
+"""`kubectl twitch explain`: why a rule did what it did, or would do, with an event."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from controller.commands.cluster import Forbidden, run_in_cluster
+from controller.commands.consent.terminal import say
+from controller.commands.manifests import choose, read_manifests, read_text
+from controller.commands.show.evaluation import Channel, Rule, evaluate, read_events
+from controller.commands.show.explained import (
+    Explained,
+    evaluations_for_people,
+    evaluations_for_programs,
+    explained_for_people,
+    explained_for_programs,
+)
+from controller.commands.show.text import to_json
+from controller.errors import OperatorError
+from controller.resources.common import InvalidSpec, rfc3339
+from controller.resources.kind import REQUESTED_AT
+from controller.resources.triggerrule import TRIGGER_RULE, TriggerRuleSpec, TriggerRuleStatus
+from controller.resources.twitchchannel import (
+    TWITCH_CHANNEL,
+    TwitchChannelSpec,
+    TwitchChannelStatus,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from controller.commands.cluster import Cluster
+
+__all__ = ["Wishes", "explain"]
+
+_PATIENCE = 5.0  # seconds for the operator to tell the nearest miss
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the user asked for.
+
+    Attributes:
+        name: Of the TriggerRule; None: the one in the files.
+        namespace: None: that of the context.
+        context: Of the kubeconfig; None: the current one.
+        files: With the rule, and its channels, in place of a cluster.
+        event: File with events, `-` for the standard input; None: what happened is explained.
+        as_json: For programs.
+    """
+
+    name: str | None
+    namespace: str | None
+    context: str | None
+    files: Sequence[str]
+    event: str | None
+    as_json: bool
+
+
+def explain(wishes: Wishes) -> int:
+    """Explain a rule.
+
+    Returns:
+        The exit code, which is 0: it is explained, whatever there is to tell.
+
+    Raises:
+        OperatorError: There is nothing that could be explained; the message names the remedy.
+    """
+    if wishes.files:
+        say(_explain_files(wishes))
+        return 0
+    if wishes.name is None:
+        msg = "name a TriggerRule of the cluster, or give a file that holds one: -f rule.yaml"
+        raise OperatorError(msg)
+    name = wishes.name
+
+    async def work(cluster: Cluster) -> str:
+        namespace = cluster.namespace(wishes.namespace)
+        if wishes.event is None:
+            return await _explain_decisions(cluster, namespace, name, wishes)
+        return await _explain_event(cluster, namespace, name, wishes)
+
+    say(run_in_cluster(wishes.context, work))
+    return 0
+
+
+def _explain_files(wishes: Wishes) -> str:
+    if wishes.event is None:
+        msg = "-f is to hold events against a rule: give one with --event FILE"
+        raise OperatorError(msg)
+    if wishes.event == "-" and "-" in wishes.files:
+        msg = "the standard input can be the rule (-f -) or the event (--event -), not both"
+        raise OperatorError(msg)
+    manifests = read_manifests(wishes.files)
+    rule = choose(manifests, TRIGGER_RULE, wishes.name)
+    channels = [each for each in manifests if each.get("kind") == TWITCH_CHANNEL.name]
+    return _evaluated(rule, channels, wishes)
+
+
+async def _explain_event(cluster: Cluster, namespace: str, name: str, wishes: Wishes) -> str:
+    rule = await cluster.get(TRIGGER_RULE, namespace, name)
+    reference = rule["spec"].get("channelRef")
+    channels, notes = [], []
+    try:
+        if reference is None:
+            channels = await cluster.list_all(TWITCH_CHANNEL, namespace)
+        else:
+            channels = [await cluster.get(TWITCH_CHANNEL, namespace, reference["name"])]
+    except OperatorError as error:
+        notes = [str(error)]
+    return _evaluated(rule, channels, wishes, notes)
+
+
+def _evaluated(
+    manifest: Mapping[str, Any],
+    channels: Iterable[Mapping[str, Any]],
+    wishes: Wishes,
+    notes: Iterable[str] = (),
+) -> str:
+    name = _name(manifest) or "the rule"
+    rule = Rule.of(name, TriggerRuleSpec.from_spec(manifest.get("spec") or {}))
+    told, known = list(notes), []
+    for each in channels:
+        try:
+            known.append(_channel(each))
+        except InvalidSpec as error:
+            told.append(f"channel {_name(each)}: {error}")
+    events = read_events(read_text(wishes.event or "-"))
+    now = time.time()
+    evaluations = [evaluate(rule, event, known, now) for event in events]
+    if wishes.as_json:
+        return to_json(evaluations_for_programs(name, evaluations, told))
+    return "\n\n".join([evaluations_for_people(name, evaluations), *told])
+
+
+def _channel(manifest: Mapping[str, Any]) -> Channel:
+    meta = manifest.get("metadata") or {}
+    return Channel(
+        name=_name(manifest),
+        labels=meta.get("labels") or {},
+        spec=TwitchChannelSpec.from_spec(manifest.get("spec") or {}),
+        status=TwitchChannelStatus.from_status(manifest.get("status") or {}),
+    )
+
+
+def _name(manifest: Mapping[str, Any]) -> str:
+    return str((manifest.get("metadata") or {}).get("name") or "")
+
+
+async def _explain_decisions(cluster: Cluster, namespace: str, name: str, wishes: Wishes) -> str:
+    rule = await cluster.get(TRIGGER_RULE, namespace, name)
+    status, notes = await _asked(cluster, namespace, name)
+    try:
+        spec = TriggerRuleSpec.from_spec(rule["spec"])
+    except InvalidSpec as error:
+        spec, notes = None, [*notes, str(error)]
+    channel = None
+    if spec is not None and spec.channel_ref is not None:
+        try:
+            found = await cluster.get(TWITCH_CHANNEL, namespace, spec.channel_ref.name)
+            channel = TwitchChannelStatus.from_status(found.get("status") or {})
+        except OperatorError as error:
+            notes = [*notes, str(error)]
+    told = Explained(namespace, name, spec, status, channel, notes)
+    return to_json(explained_for_programs(told)) if wishes.as_json else explained_for_people(told)
+
+
+async def _asked(
+    cluster: Cluster, namespace: str, name: str
+) -> tuple[TriggerRuleStatus, list[str]]:
+    """The status, after the operator was asked to bring it up to date; and what kept it from it."""
+
+    async def read() -> TriggerRuleStatus:
+        found = await cluster.get(TRIGGER_RULE, namespace, name)
+        return TriggerRuleStatus.from_status(found.get("status") or {})
+
+    value = rfc3339(time.time())
+    try:
+        await cluster.annotate(TRIGGER_RULE, namespace, name, {REQUESTED_AT: value})
+    except Forbidden as error:
+        return await read(), [f"The nearest miss is as it was last told: {error}."]
+    status, answered = await cluster.until(
+        read, lambda found: found.last_handled_reconcile_at == value, _PATIENCE
+    )
+    if answered:
+        return status, []
+    silent = (
+        f"The operator did not answer within {_PATIENCE:.0f} s: this is what it told before. See"
+        f" that twitch-operator runs, and watches namespace {namespace}."
+    )
+    return status, [silent]

@@ -1,0 +1,78 @@
+"""The arguments of what begins a grant, and of what ends it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from controller.commands.parsers.common import add_channel, new_command
+
+if TYPE_CHECKING:
+    import argparse
+
+    from controller.commands.parsers.common import Commands
+
+__all__ = ["add_authorize", "add_revoke"]
+
+
+def add_authorize(commands: Commands) -> None:
+    """Add `authorize`."""
+    authorize = new_command(
+        commands,
+        "authorize",
+        "let the broadcaster of a channel consent, in a browser",
+        (
+            "Opens Twitch's consent page, hands what comes of it to the operator through the"
+            " Secret that spec.authorization names, and waits until the channel is Ready. For a"
+            " deviceCode it shows the code to type. Exit code: 0 authorized, 1 not, 130"
+            " interrupted."
+        ),
+        "mst3k -n playout",
+    )
+    add_channel(authorize, wait="for the consent, and then for the operator", timeout="5m")
+    authorize.add_argument(
+        "--no-browser", action="store_true", help="only print the address of the consent page"
+    )
+    authorize.add_argument(
+        "--redirect-uri",
+        metavar="URI",
+        help="as the application registered it, for a channel with a refreshToken (default: "
+        "http://localhost:3000/auth/twitch/callback)",
+    )
+    authorize.set_defaults(command=_authorize)
+
+
+def add_revoke(commands: Commands) -> None:
+    """Add `revoke`."""
+    revoke = new_command(
+        commands,
+        "revoke",
+        "end the grant of a channel at Twitch",
+        (
+            "Asks the operator to revoke the channel's grant at Twitch, and waits until it has. No"
+            " commercial runs on the channel until its broadcaster consents anew. Exit code: 0"
+            " revoked, 1 not, 130 interrupted."
+        ),
+        "mst3k -n playout",
+    )
+    add_channel(revoke, wait="for the operator", timeout="1m")
+    revoke.set_defaults(command=_revoke)
+
+
+def _authorize(arguments: argparse.Namespace) -> int:
+    from controller.commands.authorize import Wishes, authorize  # noqa: PLC0415
+
+    wishes = Wishes(
+        name=arguments.name,
+        namespace=arguments.namespace,
+        context=arguments.context,
+        use_browser=not arguments.no_browser,
+        redirect_uri=arguments.redirect_uri,
+        timeout=arguments.timeout,
+    )
+    return authorize(wishes)
+
+
+def _revoke(arguments: argparse.Namespace) -> int:
+    from controller.commands.revoke import revoke  # noqa: PLC0415
+
+    return revoke(arguments.name, arguments.namespace, arguments.context, arguments.timeout)

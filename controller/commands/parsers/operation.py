@@ -1,0 +1,227 @@
+"""The arguments of what is asked and done while commercials run."""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+from typing import TYPE_CHECKING
+
+from controller.commands.parsers.common import (
+    add_channel,
+    add_output,
+    add_place,
+    add_timeout,
+    duration,
+    new_command,
+)
+
+if TYPE_CHECKING:
+    from controller.commands.parsers.common import Commands
+
+__all__ = ["add_explain", "add_fire", "add_pause", "add_resume", "add_timeline"]
+
+_LONGEST = 180
+
+
+def add_explain(commands: Commands) -> None:
+    """Add `explain`."""
+    explain = new_command(
+        commands,
+        "explain",
+        "why a rule did what it did, or what it would do with an event",
+        (
+            "Shows the last decisions of a TriggerRule, what keeps it from working, and which event"
+            " came nearest to matching. With --event it holds recorded events against the rule,"
+            " test by test, by the operator's own code; with -f too it needs no cluster. Exit code:"
+            " 0 explained, 1 not."
+        ),
+        "mst3k-ad-assets -n playout",
+        "mst3k-ad-assets -n playout --event message.json",
+        "-f rule.yaml -f channel.yaml --event messages.jsonl -o json",
+    )
+    explain.add_argument("name", metavar="RULE", nargs="?", help="name of the TriggerRule")
+    add_place(explain, of="rule")
+    explain.add_argument(
+        "--event",
+        metavar="FILE",
+        help="a message as JSON, or one on each line; - is the standard input",
+    )
+    explain.add_argument(
+        "-f",
+        "--filename",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="take the rule (and its TwitchChannels) from this file, not a cluster; repeatable",
+    )
+    add_output(explain)
+    explain.set_defaults(command=_explain)
+
+
+def add_timeline(commands: Commands) -> None:
+    """Add `timeline`."""
+    timeline = new_command(
+        commands,
+        "timeline",
+        "on-air breaks of a channel beside its commercials",
+        (
+            "Sets what the statuses of a TwitchChannel and of its TriggerRules remember side by"
+            " side, oldest first: at most 20 calls, and 10 decisions of each rule. Files of the"
+            " as-run log reach back further. Exit code: 0 shown, 1 not."
+        ),
+        "mst3k -n playout",
+        "mst3k -n playout --since 72h --as-run /var/log/as-run/2026-11-2*.jsonl",
+    )
+    timeline.add_argument("name", metavar="CHANNEL", help="name of the TwitchChannel")
+    add_place(timeline, of="channel")
+    timeline.add_argument(
+        "--since",
+        type=duration,
+        default="24h",
+        metavar="DURATION",
+        help="how far to look back (default: 24h)",
+    )
+    timeline.add_argument(
+        "--as-run", metavar="FILE", nargs="+", default=[], help="files of the as-run log"
+    )
+    add_output(timeline)
+    timeline.set_defaults(command=_timeline)
+
+
+def add_fire(commands: Commands) -> None:
+    """Add `fire`."""
+    fire = new_command(
+        commands,
+        "fire",
+        "run a commercial by hand",
+        (
+            "Asks the operator for a commercial on a TwitchChannel, now. It passes the channel's"
+            " cooldown, budget and quiet hours as any cue does, and needs the right to patch the"
+            " TwitchChannel. Exit code: 0 Twitch accepted it, 1 it did not run (the message says"
+            " why, and what to do), 130 interrupted."
+        ),
+        "mst3k -n playout --length 90s",
+    )
+    add_channel(fire, wait="for the operator", timeout="45s")
+    fire.add_argument(
+        "--length",
+        type=_length,
+        default="60s",
+        metavar="DURATION",
+        help=f"whole seconds from 1s to {_LONGEST}s (default: 60s)",
+    )
+    fire.set_defaults(command=_fire)
+
+
+def add_pause(commands: Commands) -> None:
+    """Add `pause`."""
+    pause = new_command(
+        commands,
+        "pause",
+        "hold the commercials of channels, or of all channels",
+        (
+            "Sets an annotation on TwitchChannels that the operator looks at right before each call"
+            " to Twitch. Without names: on all of all namespaces, or of one (-n). A commercial that"
+            " runs already runs on, and a channel that is made later is not paused. Exit code: 0"
+            " all are paused, 1 not all, or not as far as the operator told."
+        ),
+        "",
+        "mst3k mst3k-eu -n playout --reason 'wrong feed on air'",
+    )
+    _add_channels(pause)
+    pause.add_argument(
+        "--reason", metavar="TEXT", default="", help="kept in the annotation, for others to read"
+    )
+    pause.set_defaults(command=partial(_pause, resume=False))
+
+
+def add_resume(commands: Commands) -> None:
+    """Add `resume`."""
+    resume = new_command(
+        commands,
+        "resume",
+        "let paused channels go on",
+        (
+            "Removes what `pause` has set. Cues that came meanwhile are not made up for. Exit code:"
+            " 0 all go on, 1 not all, or not as far as the operator told."
+        ),
+        "",
+        "mst3k -n playout",
+    )
+    _add_channels(resume)
+    resume.set_defaults(command=partial(_pause, resume=True), reason="")
+
+
+def _add_channels(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "names", metavar="CHANNEL", nargs="*", help="names of TwitchChannels (default: all)"
+    )
+    parser.add_argument(
+        "-n",
+        "--namespace",
+        help="of the channels (default: the context's for names, all namespaces without)",
+    )
+    parser.add_argument("--context", help="context of the kubeconfig (default: the current one)")
+    wait = "until the operator confirms it; 0s: not at all"
+    add_timeout(parser, wait=wait, timeout="10s", option="--wait")
+
+
+def _length(text: str) -> int:
+    length = duration(text)
+    if not 1 <= length <= _LONGEST or length % 1:
+        msg = f"{text!r} is no length: write whole seconds from 1s to {_LONGEST}s, such as 90s"
+        raise argparse.ArgumentTypeError(msg)
+    return int(length)
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    from controller.commands.explain import Wishes, explain  # noqa: PLC0415
+
+    wishes = Wishes(
+        name=arguments.name,
+        namespace=arguments.namespace,
+        context=arguments.context,
+        files=arguments.filename,
+        event=arguments.event,
+        as_json=arguments.output == "json",
+    )
+    return explain(wishes)
+
+
+def _timeline(arguments: argparse.Namespace) -> int:
+    from controller.commands.timeline import Wishes, show_timeline  # noqa: PLC0415
+
+    wishes = Wishes(
+        name=arguments.name,
+        namespace=arguments.namespace,
+        context=arguments.context,
+        since=arguments.since,
+        as_run=arguments.as_run,
+        as_json=arguments.output == "json",
+    )
+    return show_timeline(wishes)
+
+
+def _fire(arguments: argparse.Namespace) -> int:
+    from controller.commands.fire import fire  # noqa: PLC0415
+
+    return fire(
+        arguments.name,
+        arguments.length,
+        namespace=arguments.namespace,
+        context=arguments.context,
+        timeout=arguments.timeout,
+    )
+
+
+def _pause(arguments: argparse.Namespace, *, resume: bool) -> int:
+    from controller.commands.pause import Wishes, pause  # noqa: PLC0415
+
+    wishes = Wishes(
+        names=arguments.names,
+        namespace=arguments.namespace,
+        context=arguments.context,
+        reason=arguments.reason,
+        wait=arguments.wait,
+    )
+    return pause(wishes, resume=resume)

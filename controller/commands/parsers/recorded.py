@@ -1,0 +1,168 @@
+"""The arguments of what looks at recordings."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import date, time
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from controller.commands.parsers.common import add_output, add_place, new_command
+from controller.resources.fields import parse_instant
+
+if TYPE_CHECKING:
+    from controller.commands.parsers.common import Commands
+
+__all__ = ["add_as_run", "add_backtest"]
+
+
+def add_backtest(commands: Commands) -> None:
+    """Add `backtest`."""
+    backtest = new_command(
+        commands,
+        "backtest",
+        "what rules would have done with recorded events",
+        (
+            "Runs TriggerRules over recorded events, on a clock of their own, by the operator's own"
+            " code: matching, breaks, cooldown, budgets, quiet hours. The channels count as live"
+            " and ready; spec.mode and spec.suspend do not count. Each line of the events is a"
+            " message as it was published, or an object with message and timetoken (or time) as"
+            " PubNub's history has it. Exit code: 0 it ran, 1 a file cannot be used."
+        ),
+        "-f rule.yaml events.jsonl",
+        "-f rules.yaml -f channels.yaml --rule mst3k-splices -o json events.jsonl",
+        "-f rule.yaml -n playout --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z",
+    )
+    backtest.add_argument(
+        "-f",
+        "--filename",
+        metavar="FILE",
+        action="append",
+        required=True,
+        help="TriggerRules, and their TwitchChannels (default: one with all defaults); repeatable",
+    )
+    backtest.add_argument("--rule", metavar="NAME", help="only this TriggerRule of the files")
+    backtest.add_argument(
+        "--time-field",
+        metavar="PATH",
+        help="where messages without an envelope tell their time (default: the rule's timeField,"
+        " else common.timestamp)",
+    )
+    backtest.add_argument(
+        "--from",
+        dest="begin",
+        type=_instant,
+        metavar="INSTANT",
+        help="read PubNub's history from then on, such as 2026-11-01T00:00:00Z, in place of files;"
+        " the keys come from the Secret that the rule names, in the cluster",
+    )
+    backtest.add_argument(
+        "--to", dest="end", type=_instant, metavar="INSTANT", help="until then (default: now)"
+    )
+    add_place(backtest, of="Secret")
+    add_output(backtest)
+    backtest.add_argument(
+        "events", metavar="EVENTS", nargs="*", help="files of JSON lines; - is the standard input"
+    )
+    backtest.set_defaults(command=_backtest)
+
+
+def _backtest(arguments: argparse.Namespace) -> int:
+    from controller.commands.backtest import Wishes, backtest  # noqa: PLC0415
+
+    wishes = Wishes(
+        files=arguments.filename,
+        rule=arguments.rule,
+        events=arguments.events,
+        begin=arguments.begin,
+        end=arguments.end,
+        namespace=arguments.namespace,
+        context=arguments.context,
+        time_field=arguments.time_field,
+        as_json=arguments.output == "json",
+    )
+    return backtest(wishes)
+
+
+def add_as_run(commands: Commands) -> None:
+    """Add `asrun`."""
+    as_run = new_command(
+        commands,
+        "asrun",
+        "what ran on a channel in a broadcast day, from the as-run log",
+        (
+            "Reads files of the as-run log (or logs that hold its lines), chooses a channel and a"
+            " broadcast day, and prints a line for each break and for each ad that was not ours;"
+            " what stands in several files counts once. Totals go to standard error. Exit code: 0"
+            " read, 1 a file cannot be."
+        ),
+        "as-run-2026-11-2*.jsonl --channel mst3k --date 2026-11-23 --tz America/New_York"
+        " --day-start 06:00 -o csv",
+        "- -o table",
+    )
+    as_run.add_argument(
+        "files", metavar="FILE", nargs="+", help="also .gz; - is the standard input"
+    )
+    as_run.add_argument("--channel", metavar="NAME", help="name, or namespace/name (default: all)")
+    as_run.add_argument(
+        "--date", type=_date, metavar="YYYY-MM-DD", help="the broadcast day (default: all)"
+    )
+    as_run.add_argument(
+        "--tz", type=_zone, default="UTC", metavar="ZONE", help="its time zone (default: UTC)"
+    )
+    as_run.add_argument(
+        "--day-start",
+        type=_time,
+        default="00:00",
+        metavar="HH:MM",
+        help="when a broadcast day begins there (default: 00:00)",
+    )
+    as_run.add_argument(
+        "-o", "--output", choices=("csv", "json", "table"), default="csv", help="(default: csv)"
+    )
+    as_run.set_defaults(command=_as_run)
+
+
+def _as_run(arguments: argparse.Namespace) -> int:
+    from controller.commands.as_run import Wishes, as_run  # noqa: PLC0415
+
+    wishes = Wishes(
+        files=arguments.files,
+        channel=arguments.channel,
+        day=arguments.date,
+        zone=arguments.tz,
+        day_start=arguments.day_start,
+        output=arguments.output,
+    )
+    return as_run(wishes)
+
+
+def _instant(text: str) -> float:
+    try:
+        return parse_instant(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        msg = f"{text!r} is no date: write it as 2026-11-23"
+        raise argparse.ArgumentTypeError(msg) from None
+
+
+def _time(text: str) -> time:
+    try:
+        return time.fromisoformat(text)
+    except ValueError:
+        msg = f"{text!r} is no time of day: write it as 06:00"
+        raise argparse.ArgumentTypeError(msg) from None
+
+
+def _zone(text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(text)
+    except (ValueError, OSError, LookupError):
+        msg = f"{text!r} is no time zone: write it as America/New_York or UTC"
+        raise argparse.ArgumentTypeError(msg) from None

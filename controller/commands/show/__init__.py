@@ -1,0 +1,1 @@
+"""What commands print, made from what the cluster tells. Pure."""

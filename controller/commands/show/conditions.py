@@ -1,0 +1,50 @@
+"""The conditions of a resource that are not as they should be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from controller.resources.common import Condition
+
+__all__ = ["find_condition", "lines", "not_fine"]
+
+_FINE = {
+    "Ready": "True",
+    "FeedConnected": "True",
+    "Authorized": "True",
+    "Live": "True",
+    "ClockSkew": "False",
+    "AdsManagerScheduled": "False",
+    "Suspended": "False",
+    "Reconciling": "False",
+    "Stalled": "False",
+}
+
+
+def find_condition(conditions: Iterable[Condition], kind: str) -> Condition | None:
+    """Return the condition of this type, if there is one."""
+    return next((each for each in conditions if each.type == kind), None)
+
+
+def not_fine(conditions: Iterable[Condition]) -> list[Condition]:
+    """Return those that keep something from working, the summary first; each message once."""
+    found: list[Condition] = []
+    for kind, fine in _FINE.items():
+        condition = find_condition(conditions, kind)
+        if condition is None or condition.status == fine:
+            continue
+        told = {(each.reason, each.message) for each in found}
+        if (condition.reason, condition.message) not in told:
+            found.append(condition)
+    return found
+
+
+def lines(conditions: Iterable[Condition]) -> list[str]:
+    """Write conditions, such as `Ready=False  SecretNotFound: create Secret playout`."""
+    return [
+        f"{each.type}={each.status}  {each.reason}" + (f": {each.message}" if each.message else "")
+        for each in conditions
+    ]

@@ -1,0 +1,147 @@
+"""What became of the wish to pause channels, or to let them go on."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from controller.commands.show.conditions import find_condition
+from controller.durations import format_duration
+from controller.resources.kind import PAUSED
+from controller.resources.twitchchannel import TwitchChannelStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Outcome", "Place", "is_confirmed", "is_paused", "pause_value", "report"]
+
+# Reasons with which a paused channel is known to start nothing.
+_HELD = frozenset({"Paused", "Suspended"})
+_MAX_REASON = 256
+
+
+class Place(NamedTuple):
+    """Where a channel is.
+
+    Attributes:
+        namespace: Its namespace.
+        name: Its name.
+    """
+
+    namespace: str
+    name: str
+
+    @classmethod
+    def of(cls, resource: Mapping[str, Any]) -> Place:
+        """The place of a resource."""
+        meta = resource["metadata"]
+        return cls(meta["namespace"], meta["name"])
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass
+class Outcome:
+    """What became of the channels.
+
+    Attributes:
+        changed: Those whose annotation was set, or removed.
+        already: Those that were as wished before.
+        failed: Those that could not be changed, with the reason.
+        unconfirmed: Those of which the operator does not say so yet, with what it says.
+    """
+
+    changed: list[Place] = field(default_factory=list)
+    already: list[Place] = field(default_factory=list)
+    failed: dict[Place, str] = field(default_factory=dict)
+    unconfirmed: dict[Place, str] = field(default_factory=dict)
+
+    @property
+    def set(self) -> list[Place]:
+        """Those that are annotated as wished."""
+        return sorted([*self.changed, *self.already])
+
+    @property
+    def complete(self) -> bool:
+        """Whether all was done, and confirmed where that was waited for."""
+        return not self.failed and not self.unconfirmed
+
+
+def pause_value(instant: str, who: str, reason: str) -> str:
+    """Return the annotation of a paused channel: when, by whom and why.
+
+    Args:
+        instant: In RFC 3339.
+        who: Name of the user; "": not known.
+        reason: In the user's words; "": none was given.
+    """
+    return instant + (f" by {who}" if who else "") + (f": {reason[:_MAX_REASON]}" if reason else "")
+
+
+def is_paused(channel: Mapping[str, Any]) -> bool:
+    """Whether a TwitchChannel carries the annotation."""
+    annotations = channel["metadata"].get("annotations") or {}
+    return str(annotations.get(PAUSED, "false")) != "false"
+
+
+def is_confirmed(channel: Mapping[str, Any], *, resume: bool) -> str | None:
+    """Whether the operator has seen that a channel is paused, or is to go on.
+
+    Returns:
+        None: it has; else what its status says.
+    """
+    status = TwitchChannelStatus.from_status(channel.get("status") or {})
+    ready = find_condition(status.conditions, "Ready")
+    if ready is None:
+        return "it has no status yet: does the operator watch its namespace?"
+    held = ready.status != "True" and ready.reason in _HELD
+    if held is not resume or (resume and ready.reason != "Paused"):
+        return None
+    return f"Ready={ready.status} {ready.reason}"
+
+
+def report(outcome: Outcome, *, resume: bool, wait: float) -> str:
+    """Tell what was done.
+
+    Args:
+        outcome: What was done.
+        resume: The channels were to go on.
+        wait: Seconds for which the operator's word was waited for; 0: it was not.
+    """
+    done, before = ("resumed", "not paused before") if resume else ("paused", "paused before")
+    lines = [f"{done}: {_count(outcome.changed)}{_names(outcome.changed)}"]
+    if outcome.already:
+        lines.append(f"{before}: {_count(outcome.already)}{_names(outcome.already)}")
+    if not outcome.set and not outcome.failed:
+        lines = ["there are no TwitchChannels"]
+    lines += _grouped("failed", outcome.failed)
+    within = format_duration(wait)
+    lines += _grouped(f"not confirmed by the operator within {within}", outcome.unconfirmed)
+    if wait and outcome.set and not outcome.unconfirmed:
+        lines.append("the operator confirms it")
+    return "\n".join(lines)
+
+
+def _count(places: list[Place]) -> str:
+    return f"{len(places)} channel" + ("" if len(places) == 1 else "s")
+
+
+def _names(places: list[Place]) -> str:
+    return f" ({', '.join(map(str, sorted(places)))})" if 0 < len(places) <= _FEW else ""
+
+
+_FEW = 5
+
+
+def _grouped(what: str, told: Mapping[Place, str]) -> list[str]:
+    """The same trouble of many channels is told once."""
+    groups: dict[str, list[Place]] = defaultdict(list)
+    for place, why in told.items():
+        groups[why].append(place)
+    return [
+        line
+        for why, places in groups.items()
+        for line in (f"{what}: {_count(places)}: {why}", *(f"  {each}" for each in sorted(places)))
+    ]

@@ -1,0 +1,203 @@
+"""The commercials of a channel: its arbiter, and what is on its way to Twitch.
+
+Starts run side by side and never wait for another channel; which of them calls, the arbiter says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from controller.actions.commercial import CommercialAction
+from controller.events import Verdict
+from controller.rules.arbiter import Arbiter
+from controller.rules.steps import Readiness, Ruling
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from controller.actions.commercial import Signer
+    from controller.clients.helix import Helix
+    from controller.events import AdSchedule
+    from controller.resources.commercials import CommercialPolicy
+    from controller.rules.ads import AdsNews
+    from controller.rules.breaks import Break
+    from controller.rules.steps import Cue, CueRecord
+
+    Done = Callable[[Ruling, float | None], None]
+    Waiting = Callable[[Ruling], None]
+
+__all__ = ["Airtime"]
+
+logger = logging.getLogger(__name__)
+
+_MOST_UNDER_WAY = 100
+
+
+class Airtime:
+    """Takes the cues of one channel.
+
+    Args:
+        name: Of the channel, for the log.
+        helix: Twitch.
+        signer: Signs the calls.
+        broadcaster_id: Of the channel.
+        policy: `spec.commercials`.
+        started: When this process began.
+        call_timeout: Seconds after which an unanswered call can no longer act.
+        recent: What the status remembers.
+        next_eligible: When Twitch allows the next commercial, as the status remembers it.
+        last_ad: When the last ad began, as the status remembers it.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it works with
+        self,
+        name: str,
+        *,
+        helix: Helix,
+        signer: Signer,
+        broadcaster_id: Callable[[], str],
+        policy: CommercialPolicy,
+        started: float,
+        call_timeout: float,
+        recent: Iterable[CueRecord],
+        next_eligible: float | None,
+        last_ad: float | None,
+    ) -> None:
+        self._name = name
+        self._helix = helix
+        self._signer = signer
+        self._broadcaster_id = broadcaster_id
+        self._under_way: dict[asyncio.Task[None], CommercialAction] = {}
+        self._rehearsal: Arbiter | None = None
+        self.arbiter = Arbiter(
+            policy,
+            started,
+            call_timeout,
+            recent=recent,
+            next_eligible=next_eligible,
+            last_ad=last_ad,
+        )
+
+    def settle(self, policy: CommercialPolicy, readiness: Readiness | None) -> None:
+        """Take what the channel's spec and its grant say now."""
+        arbiter = self.arbiter
+        if arbiter.policy is not policy or arbiter.readiness != readiness:
+            arbiter.policy, arbiter.readiness = policy, readiness
+            self._wake()
+
+    def submit(self, cue: Cue, done: Done, waiting: Waiting) -> None:
+        """Decide about a cue.
+
+        Args:
+            cue: What is asked for.
+            done: Called with the ruling and, where a call was made, the monotonic time at which
+                the first one left.
+            waiting: Called with what to tell meanwhile.
+        """
+        now = time.time()
+        arbiter = self._arbiter_for(cue)
+        start = arbiter.take(cue, now)
+        if isinstance(start, Ruling):
+            done(start, None)
+            return
+        action = CommercialAction(self._helix, self._signer, self._broadcaster_id, waiting)
+        ruling = action.begin(arbiter, start, now)
+        self._wake()  # it may have taken another's place
+        if ruling is not None:
+            done(ruling, None)
+            return
+        if len(self._under_way) >= _MOST_UNDER_WAY:
+            start.dropped = Ruling(Verdict.FAILED, f"{_MOST_UNDER_WAY} cues wait already")
+        task = asyncio.get_running_loop().create_task(self._finish(cue, action, done))
+        self._under_way[task] = action
+
+    def _arbiter_for(self, cue: Cue) -> Arbiter:
+        if not cue.dry_run:
+            return self.arbiter
+        if self._rehearsal is None:
+            real = self.arbiter
+            self._rehearsal = Arbiter(real.policy, real.started, real.call_timeout, real=real)
+        return self._rehearsal
+
+    async def _finish(self, cue: Cue, action: CommercialAction, done: Done) -> None:
+        try:
+            ruling = await action.finish()
+        except Exception:
+            # A fault of ours: told as a verdict, and the next cue has its own chance.
+            logger.exception("%s: cue %s failed", self._name, cue.id)
+            ruling = Ruling(Verdict.FAILED, "an internal fault; see the operator's log")
+        finally:
+            task = asyncio.current_task()
+            if task is not None:
+                self._under_way.pop(task, None)
+            self._wake()
+        try:
+            done(ruling, action.called_at)
+        except Exception:
+            logger.exception("%s: the ruling on cue %s was not recorded", self._name, cue.id)
+
+    def cancel(self, begins: float) -> bool:
+        """An off cue: it closes the break of its time; whether there was one."""
+        due = begins + self.arbiter.policy.delay
+        arbiters = [a for a in (self.arbiter, self._rehearsal) if a is not None]
+        found = [arbiter.cancel(due, time.time()) for arbiter in arbiters]
+        self._wake()
+        return any(found)
+
+    def withdraw(self, rule: str, why: Ruling) -> None:
+        """A rule is gone or suspended: none of its starts is called for any more."""
+        for arbiter in (self.arbiter, self._rehearsal):
+            if arbiter is not None:
+                arbiter.withdraw(rule, why)
+        self._wake()
+
+    def saw_ads(self, schedule: AdSchedule) -> AdsNews:
+        """Take what Twitch tells of the channel's ads."""
+        news = self.arbiter.ads.saw(schedule, time.time())
+        if news.foreign is not None:
+            self._wake()
+        return news
+
+    def ended(self, *, at_once: bool = False) -> list[Break]:
+        """The breaks that are over; each is told once. A rehearsal's are not told.
+
+        Args:
+            at_once: The process ends: take what was called for, over or not.
+        """
+        now = time.time()
+        if self._rehearsal is not None:
+            self._rehearsal.ended(now)
+        return self.arbiter.ended(now, at_once=at_once)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no break is open, nor was a moment ago."""
+        rehearses = self._rehearsal is not None and bool(self._rehearsal.breaks)
+        return not self.arbiter.breaks and not rehearses
+
+    @property
+    def busy(self) -> bool:
+        """Whether a start is on its way."""
+        return bool(self._under_way)
+
+    def _wake(self) -> None:
+        for action in self._under_way.values():
+            action.wake()
+
+    async def drain(self, within: float) -> None:
+        """Wait until the calls under way have their answers; what only waits is dropped.
+
+        A start that waits is taken up by the next process, which hears its cue again.
+        """
+        calling = [t for t, action in self._under_way.items() if action.called_at is not None]
+        if calling:
+            await asyncio.wait(calling, timeout=within)
+        self.stop()
+
+    def stop(self) -> None:
+        """Drop what is on its way: the resource is gone, or the process ends."""
+        for task in self._under_way:
+            task.cancel()

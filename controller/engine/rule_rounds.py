@@ -1,0 +1,150 @@
+"""What is done for a TriggerRule whenever something about it may have changed."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from controller.engine import pubnub_keys
+from controller.engine.rules import Surroundings
+from controller.errors import OperatorError
+from controller.policies.problems import Blocked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from controller.engine.feeds import FeedPool
+    from controller.engine.resource import Key
+    from controller.engine.rules import Rule
+    from controller.engine.secrets import SecretStore
+    from controller.engine.targets import Targets
+
+__all__ = ["RuleRounds"]
+
+_SETTLE = 1.0  # a channel that is applied together with its rule may come a moment later
+_PATIENCE = 120.0  # after which a status is written even if a first round has not ended
+
+
+class RuleRounds:
+    """Runs the rounds of rules.
+
+    Args:
+        rule: Finds a rule.
+        secrets: The Secrets that rules name.
+        feeds: What they listen to.
+        targets: The channels that they are for.
+        mark: Asks for a rule's status to be written.
+    """
+
+    def __init__(
+        self,
+        rule: Callable[[Key], Rule | None],
+        *,
+        secrets: SecretStore,
+        feeds: Callable[[], FeedPool],
+        targets: Targets,
+        mark: Callable[[Key], None],
+    ) -> None:
+        self._rule = rule
+        self._secrets = secrets
+        self._feeds = feeds
+        self._targets = targets
+        self._mark = mark
+        self._silent: dict[Key, bool] = {}
+
+    async def run(self, rule: Rule) -> float | None:
+        """Look at the whole of it, and do what is due.
+
+        Returns:
+            When to come back; None: when something changes.
+
+        Raises:
+            OperatorError: To be tried again with growing pauses.
+        """
+        key, requested = rule.resource.key, rule.resource.requested_at
+        if rule.spec is None or not rule.usable:
+            self._feeds().drop(key)
+            self._handled(rule, requested)
+            return None
+        name = rule.spec.feed.pubnub.secret_ref.name
+        self._secrets.release(key, but={(key.namespace, name)})
+        try:
+            secret = await self._secrets.get(key.namespace, name, key)
+        except OperatorError as error:
+            if rule.keys is None:
+                rule.feed_blocked = Blocked("TransientError", str(error), human=False)
+            self.refresh(key)
+            raise
+        rule.keys, rule.feed_blocked = pubnub_keys.read(secret, name)
+        if self._rule(key) is not rule:
+            return None
+        self._use(rule)
+        self._handled(rule, requested)
+        if rule.concluded:
+            return None
+        now = time.time()
+        return rule.seen_at + (_SETTLE if now < rule.seen_at + _SETTLE else _PATIENCE)
+
+    def _handled(self, rule: Rule, requested: str | None) -> None:
+        if requested is not None and requested != rule.handled:
+            rule.look_for_misses(self._feeds().recent(rule.resource.key))
+        rule.handled = requested
+        self.refresh(rule.resource.key)
+
+    def _use(self, rule: Rule) -> None:
+        rule.delay = self._delay(rule)
+        self._feeds().use(rule)
+
+    def _delay(self, rule: Rule) -> float:
+        return max((c.policy.delay for c in self._targets.of(rule)), default=0.0)
+
+    def forget(self, key: Key) -> None:
+        """A rule is gone."""
+        self._silent.pop(key, None)
+
+    def refresh(self, key: Key) -> None:
+        """Something that a rule's status tells may have changed."""
+        rule = self._rule(key)
+        if rule is None:
+            return
+        if rule.topics and rule.delay != self._delay(rule):
+            self._use(rule)
+        rule.concluded = rule.concluded or self._has_concluded(rule)
+        self._mark(key)
+
+    def look_at_silence(self, now: float) -> None:
+        """Find rules whose feed has fallen silent, or speaks again."""
+        for key, was in list(self._silent.items()):
+            rule = self._rule(key)
+            if rule is None:
+                continue
+            silent = rule.is_silent(now)
+            if silent is not was:
+                self._silent[key] = silent
+                self._mark(key)
+
+    def expect(self, rule: Rule) -> None:
+        """Take note whether a rule expects its feed to speak."""
+        key = rule.resource.key
+        if rule.spec is not None and rule.spec.expect_every is not None:
+            self._silent.setdefault(key, False)
+        else:
+            self._silent.pop(key, None)
+
+    def _has_concluded(self, rule: Rule) -> bool:
+        """Whether a first status would not be followed by another one at once."""
+        waited = time.time() - rule.seen_at
+        if not rule.usable or rule.feed_blocked is not None or waited >= _PATIENCE:
+            return True
+        health = self._feeds().health(rule.resource.key)
+        if health is None or health.connected is None:
+            return False
+        channels = self._targets.of(rule)
+        if not channels:
+            return waited >= _SETTLE
+        return all(channel.concluded for channel in channels)
+
+    def surroundings(self, rule: Rule) -> Surroundings:
+        """What a rule depends on."""
+        key, feeds = rule.resource.key, self._feeds()
+        return Surroundings(self._targets.of(rule), feeds.health(key), feeds.silent_since(key))

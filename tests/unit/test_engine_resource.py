@@ -1,0 +1,59 @@
+"""What the engine keeps of a resource."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from controller.engine.resource import CHANNEL, Resource
+
+
+def _resource(*, labels: dict[str, str] | None = None, **annotations: str) -> Resource:
+    named = {f"twitch-operator.dev/{name}": value for name, value in annotations.items()}
+    meta: dict[str, Any] = {
+        "namespace": "default",
+        "name": "mst3k",
+        "uid": "uid",
+        "generation": 1,
+        "creationTimestamp": "2026-11-23T10:00:00Z",
+        "annotations": named,
+    }
+    if labels is not None:
+        meta["labels"] = labels
+    body = {"metadata": meta, "spec": {"login": "mst3k"}, "status": {"conditions": []}}
+    return Resource.from_body(CHANNEL, body)
+
+
+def test_a_relabelled_channel_asks_for_something_new() -> None:
+    before = _resource(labels={"feed": "F1"})
+    assert before.labels == {"feed": "F1"}
+    assert _resource(labels={"feed": "F1"}).asks == before.asks
+    assert _resource(labels={"feed": "F2"}).asks != before.asks
+    assert _resource().asks == _resource(labels={}).asks != before.asks
+
+
+@pytest.mark.parametrize("name", ["requestedAt", "revokeRequestedAt", "fireRequested", "paused"])
+def test_an_annotation_asks_for_something_new(name: str) -> None:
+    wish: Any = {name: "2026-11-23T10:00:00Z"}
+    assert _resource(**wish).asks != _resource().asks
+
+
+def test_a_request_for_a_commercial_is_read() -> None:
+    wish = "2026-11-23T10:00:00Z/60s"
+    assert _resource(fireRequested=wish).fire_requested == wish
+    assert _resource().fire_requested is None
+
+
+@pytest.mark.parametrize(("value", "paused"), [("true", True), ("", True), ("false", False)])
+def test_a_channel_is_paused_unless_its_annotation_says_false(value: str, paused: bool) -> None:
+    assert _resource(paused=value).paused is paused
+    assert not _resource().paused
+
+
+def test_spec_and_status_come_back_as_they_were() -> None:
+    resource = replace(_resource(), status={"a": ["ü", "\ud800", 1.5, None, {"b": True}]})
+    assert resource.status == {"a": ["ü", "\ud800", 1.5, None, {"b": True}]}
+    assert resource.spec == {"login": "mst3k"}
+    assert replace(resource, generation=2).status == resource.status
