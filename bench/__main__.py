@@ -1,9 +1,17 @@
 """`python -m bench`: all benchmarks, one table."""
 
-from bench import latency, scale
+from bench import deciding, latency, memory, scale, throughput
 from bench.command import run
 
 __all__: list[str] = []
 
 if __name__ == "__main__":
-    run({"latency": latency.benchmark, "scale": scale.benchmark})
+    run(
+        {
+            "deciding": deciding.benchmark,
+            "latency": latency.benchmark,
+            "scale": scale.benchmark,
+            "memory": memory.benchmark,
+            "throughput": throughput.benchmark,
+        }
+    )

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -70,10 +71,48 @@ class Child:
         line = await self._process.stdout.readline()
         return dict(json.loads(line)) if line else {}
 
+    async def order(self, what: Mapping[str, Any]) -> dict[str, Any]:
+        """Write a line of JSON to it, and read its answer."""
+        if self._process.stdin is None:
+            msg = f"{self.name} takes no orders"
+            raise BenchError(msg)
+        self._process.stdin.write(json.dumps(what).encode() + b"\n")
+        return await self.hear()
+
+    def find(self, pattern: str) -> re.Match[str]:
+        """Find something in its log.
+
+        Raises:
+            BenchError: It is not there.
+        """
+        found = re.search(pattern, self._log.read_text("utf-8", "replace"))
+        if found is None:
+            msg = f"{self.name} did not tell {pattern!r}"
+            raise BenchError(msg)
+        return found
+
+    def pin(self, core: int) -> None:
+        """Let it have this core and no other."""
+        for thread in Path(f"/proc/{self._process.pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), {core})
+
+    def cpu(self) -> float:
+        """The seconds of CPU that it needed so far."""
+        text = Path(f"/proc/{self._process.pid}/stat").read_text("utf-8")
+        user, system = text.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def memory(self) -> float:
+        """Its resident set, in MiB."""
+        return self._status("VmRSS")
+
     def peak_memory(self) -> float:
         """The largest resident set that it had so far, in MiB."""
+        return self._status("VmHWM")
+
+    def _status(self, name: str) -> float:
         status = Path(f"/proc/{self._process.pid}/status").read_text("utf-8")
-        [line] = [line for line in status.splitlines() if line.startswith("VmHWM")]
+        [line] = [line for line in status.splitlines() if line.startswith(name)]
         return int(line.split()[1]) / 1024
 
     async def stop(self) -> None:

@@ -86,7 +86,19 @@ class Twitch:
         query = f"/requests?method={method}&path={path}&limit=100000"
         return list((await self._ask("GET", query))["requests"])
 
-    async def _ask(self, method: str, path: str, **body: str) -> Any:  # noqa: ANN401 - JSON
+    async def be_slow(self, number: int, seconds: float) -> None:
+        """Let all calls for commercials of a broadcaster take so many seconds."""
+        await self._ask(
+            "POST",
+            "/faults",
+            method="POST",
+            path=_COMMERCIAL,
+            login=objects.login(number),
+            times=None,
+            delay=seconds,
+        )
+
+    async def _ask(self, method: str, path: str, /, **body: object) -> Any:  # noqa: ANN401 - JSON
         response = await self._http.request(method, self._control + path, json=body or None)
         response.raise_for_status()
         return response.json()
@@ -114,8 +126,13 @@ class Stage:
     folder: Path
     kubeconfig: Path
 
-    def operator(self, namespace: str) -> AbstractAsyncContextManager[Child]:
-        """Run the operator for a namespace."""
+    def operator(self, namespace: str, **settings: str) -> AbstractAsyncContextManager[Child]:
+        """Run the operator for a namespace.
+
+        Args:
+            namespace: Its name.
+            settings: Of the operator, beside those that it needs here.
+        """
         return running(
             f"operator-{namespace}",
             "controller",
@@ -128,7 +145,8 @@ class Stage:
                 "TWITCH_OPERATOR_IDENTITY_URL": self.twitch.identity_url,
                 "TWITCH_OPERATOR_PUBNUB_ORIGIN": self.pubnub["origin"],
                 "TWITCH_OPERATOR_PUBNUB_TLS": "false",
-            },
+            }
+            | {f"TWITCH_OPERATOR_{name.upper()}": text for name, text in settings.items()},
         )
 
     async def prepare(self, namespace: str, count: int, client_id: str | None) -> None:
