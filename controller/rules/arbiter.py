@@ -259,8 +259,6 @@ class Arbiter:
                 # What the next process may still call for, it hears of again.
                 brk.closed = brk.closed or brk.settled or self._is_stale(brk, now)
             self.ads.give_up()
-        else:
-            self.ads.give_up(now)
         self.ads.give_up(now)
         over = [
             brk

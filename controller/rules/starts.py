@@ -88,11 +88,6 @@ class Start:
         self._doubted = 0.0
         self._lost: Answer | None = None
 
-    @property
-    def may_have_run(self) -> bool:
-        """Whether the outcome of a call is open."""
-        return self._in_doubt or self._lost is not None
-
     def run(self, now: float) -> Generator[Step, Reply, Ruling]:
         """Go through with it; see the module for the protocol."""
         if self._may_be_anothers():

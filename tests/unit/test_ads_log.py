@@ -246,6 +246,7 @@ def test_a_foreign_ad_that_might_have_been_ours_is_told_once_that_is_known() -> 
 
 def test_of_a_cue_that_is_not_due_no_earlier_process_has_called() -> None:
     world = World(CommercialPolicy(min_length=0, delay=60, on_cooldown="Skip"), lag=None)
+    world.twitch.readable = False
     world.hear(a_cue())
     world.advance(1)
     world.foreign()

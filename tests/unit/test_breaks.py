@@ -26,6 +26,7 @@ from tests.unit.arbiter_driver import (
     Outcome,
     World,
     a_cue,
+    record,
 )
 
 MESSAGES = Path(__file__).parents[2] / "examples" / "messages"
@@ -414,6 +415,13 @@ def test_who_asks_by_hand_gets_it_though_the_break_was_refused_before() -> None:
     assert (asked.verdict, asked.calls) == (FIRED, [60])
 
 
+def test_who_asks_by_hand_gets_it_though_twitch_refused_the_break() -> None:
+    world = World(script=[REFUSED])
+    assert world.hear(a_cue()).verdict is Verdict.FAILED
+    assert world.hear(a_cue("again")).verdict is SAME
+    assert world.hear(by_hand("fire/1")).verdict is FIRED
+
+
 def test_who_asks_by_hand_after_the_commercial_of_the_break_does_not_get_another() -> None:
     world = World()
     assert world.hear(a_cue()).verdict is FIRED
@@ -489,6 +497,24 @@ def test_the_breaks_of_a_former_process_are_known_in_their_order() -> None:
     late = world.hear(a_cue("c", at=world.now, length=60))
     assert late.verdict is SAME
     assert "with cue b" in late.detail
+
+
+def test_of_two_breaks_of_a_former_process_that_overlap_the_newer_is_meant() -> None:
+    older = record("older", started=NOW - 100, due=NOW - 100, break_seconds=200)
+    newer = record("newer", started=NOW - 50, due=NOW - 50, break_seconds=100)
+    for recent in ([older, newer], [newer, older]):
+        outcome = World(recent=recent).hear(a_cue())
+        assert outcome.verdict is SAME
+        assert "with cue newer" in outcome.detail
+
+
+def test_an_ad_of_another_break_is_not_taken_for_that_of_a_replayed_cue() -> None:
+    other = record("other", started=NOW - 1.5, due=NOW - 70, break_seconds=50)
+    world = World(SKIP, started=NOW, recent=[other], next_eligible=NOW + 478.5)
+    world.twitch.last_ads = [NOW - 1.5]
+    outcome = world.hear(a_cue())
+    world.settle()
+    assert (outcome.verdict, outcome.calls) == (Verdict.COOLING_DOWN, [])
 
 
 # Dry runs

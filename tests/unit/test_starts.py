@@ -281,6 +281,18 @@ def test_who_changes_his_mind_during_a_refresh_is_heeded_before_the_next_call(wh
     assert len(other.calls) <= 1
 
 
+def test_a_call_under_way_keeps_the_break_though_its_rule_is_gone() -> None:
+    world = World(script=[DOWN])
+    world.twitch.latency = 2.0
+    gone = world.hear(a_cue(rule="gone"))
+    world.advance(1)
+    world.withdraw("gone", Ruling(Verdict.SUSPENDED, "the rule is gone"))
+    other = world.hear(a_cue("other", at=world.now, rule="other"))
+    assert other.verdict is Verdict.SAME_BREAK
+    world.settle()
+    assert (gone.verdict, gone.calls) == (Verdict.SUSPENDED, [125])
+
+
 # Lengths
 
 
