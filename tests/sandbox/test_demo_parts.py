@@ -235,11 +235,11 @@ def test_a_long_curl_is_broken_where_a_shell_allows_it() -> None:
 def test_the_tables_tell_distances_to_a_terminal_and_times_to_a_pipe() -> None:
     console, written = _console(terminal=False)
     console.print(tables(facts().resources, NOW))
-    assert "10s ago   125 s   in 7m50s" in written.getvalue()
+    assert "10s ago 125 s in 7m50s" in " ".join(written.getvalue().split())
     assert max(map(len, written.getvalue().splitlines())) <= 80
     console, written = _console(terminal=False)
     console.print(tables(facts().resources, None))
-    assert "14:13:20Z  125 s   14:21:20Z" in written.getvalue()
+    assert "14:13:20Z 125 s 14:21:20Z" in " ".join(written.getvalue().split())
 
 
 def test_the_tables_draw_resources_that_have_no_status_yet() -> None:
