@@ -32,6 +32,7 @@ _COLUMNS = (
     *_LENGTHS, "verdict", "reason", "rule", "feed", "customer", "headend", "feed_code",
     "event_id", "asset_id", "cookie", "reconcile_id", "user_data", "cue_ids", "due_utc", "key",
 )  # fmt: skip
+_LONGEST = 86_400  # seconds
 _SHOWN = ("due", "channel", "verdict", *_LENGTHS, "event_id", "asset_id", "cookie", "reason")
 # What a spreadsheet would take for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -172,7 +173,11 @@ def _entry(line: str) -> Mapping[str, Any] | None:
     wrapped = next((entry[name] for name in _WRAPPERS if isinstance(entry.get(name), str)), None)
     if wrapped is not None:
         return _entry(wrapped)
-    is_one = "key" in entry and entry.get("kind") in _KINDS and _when(entry) is not None
+    is_one = (
+        isinstance(entry.get("key"), str)
+        and entry.get("kind") in _KINDS
+        and _when(entry) is not None
+    )
     return entry if is_one else None
 
 
@@ -230,7 +235,7 @@ def _local(text: str, zone: ZoneInfo) -> str:
         return ""
     try:
         local = datetime.fromtimestamp(parse_instant(text), zone)
-    except ValueError:
+    except (ValueError, OverflowError, OSError):
         return text
     return local.isoformat(timespec="milliseconds")
 
@@ -248,11 +253,17 @@ def _is_number(cell: str) -> bool:
     return True
 
 
+def _seconds(value: object) -> float:
+    """A length that can be added up; 0 where it is none."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if number and 0 <= value <= _LONGEST else 0.0  # type: ignore[arg-type,operator]
+
+
 def _totals(entries: Sequence[Mapping[str, Any]]) -> str:
     breaks = [entry for entry in entries if entry.get("kind") == "break"]
-    ran = [entry for entry in breaks if entry.get("accepted_seconds")]
+    ran = [entry for entry in breaks if _seconds(entry.get("accepted_seconds"))]
     asked, uncovered = (
-        sum(float(entry.get(name) or 0) for entry in breaks)
+        sum(_seconds(entry.get(name)) for entry in breaks)
         for name in ("accepted_seconds", "uncovered_seconds")
     )
     others = len(entries) - len(breaks)

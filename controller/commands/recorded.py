@@ -20,6 +20,7 @@ __all__ = ["DEFAULT_TIME_FIELD", "Recording", "read_recording"]
 DEFAULT_TIME_FIELD = "common.timestamp"
 
 _TICKS = 10_000_000  # of a timetoken in a second
+_LATEST = 253_402_300_799  # the end of the year 9999
 
 
 @dataclass(slots=True)
@@ -87,10 +88,12 @@ def _published(envelope: Mapping[str, Any]) -> float | Refusal:
     token, at = envelope.get("timetoken"), envelope.get("time")
     try:
         if token is not None:
-            return int(token) / _TICKS
-        if isinstance(at, str):
-            return parse_instant(at)
-        return float(at)  # type: ignore[arg-type]
+            seconds = int(token) / _TICKS
+        else:
+            seconds = parse_instant(at) if isinstance(at, str) else float(at)  # type: ignore[arg-type]
+        if 0 < seconds < _LATEST:  # nor NaN
+            return seconds
+        return Refusal("its time lies outside of what a clock shows")
     except (TypeError, ValueError, OverflowError):
         told = "timetoken is no whole number" if token is not None else "time is no instant"
         return Refusal(

@@ -139,10 +139,16 @@ class Airtime:
         except Exception:
             logger.exception("%s: the ruling on cue %s was not recorded", self._name, cue.id)
 
-    def cancel(self, begins: float) -> bool:
-        """An off cue: it closes the break of its time; whether there was one."""
+    def cancel(self, begins: float, *, dry_run: bool) -> bool:
+        """An off cue: it closes the break of its time; whether there was one.
+
+        Args:
+            begins: When it comes into effect, without the channel's delay.
+            dry_run: Its rule rehearses: it closes what is rehearsed, and nothing else.
+        """
         due = begins + self.arbiter.policy.delay
-        arbiters = [a for a in (self.arbiter, self._rehearsal) if a is not None]
+        real = None if dry_run else self.arbiter
+        arbiters = [a for a in (real, self._rehearsal) if a is not None]
         found = [arbiter.cancel(due, time.time()) for arbiter in arbiters]
         self._wake()
         return any(found)
@@ -196,6 +202,11 @@ class Airtime:
         if calling:
             await asyncio.wait(calling, timeout=within)
         self.stop()
+
+    def retire(self, why: Ruling) -> None:
+        """The channel is gone: what waits is told so, and a call under way comes to its end."""
+        self.arbiter.readiness = Readiness(why.verdict, why.detail)
+        self._wake()
 
     def stop(self) -> None:
         """Drop what is on its way: the resource is gone, or the process ends."""

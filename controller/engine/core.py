@@ -38,7 +38,7 @@ from controller.rules.as_run import Station, break_entry, foreign_entry
 from controller.rules.steps import Ruling
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Hashable, Iterable, Mapping
 
     import httpx
 
@@ -62,6 +62,8 @@ _DELETED = 10_000  # UIDs of the last deletions that were told
 _URGENT = frozenset({Verdict.FIRED, Verdict.FAILED, Verdict.UNKNOWN})
 _GONE = Ruling(Verdict.SUSPENDED, "the rule was deleted while the cue waited")
 _SUSPENDED = Ruling(Verdict.SUSPENDED, "the rule was suspended while the cue waited")
+_ELSEWHERE = Ruling(Verdict.SUSPENDED, "the rule was pointed elsewhere while the cue waited")
+_NO_CHANNEL = Ruling(Verdict.CHANNEL_NOT_READY, "the channel was deleted while the cue waited")
 _REHEARSES = Ruling(Verdict.SUSPENDED, "the rule became a DryRun while the cue waited")
 
 
@@ -260,12 +262,14 @@ class Engine:
     def _tell_as_run(self, *, at_once: bool = False) -> None:
         """Write down the breaks that are over."""
         for channel in self._channels.values():
-            if channel.airtime.idle:
-                continue
-            station = _station(channel)
-            for brk in channel.airtime.ended(at_once=at_once):
-                if not brk.recalled or self._as_run.remembers:
-                    self._as_run.write(break_entry(station, brk))
+            if not channel.airtime.idle:
+                self._tell_breaks(channel, at_once=at_once)
+
+    def _tell_breaks(self, channel: Channel, *, at_once: bool) -> None:
+        station = _station(channel)
+        for brk in channel.airtime.ended(at_once=at_once):
+            if not brk.recalled or self._as_run.remembers:
+                self._as_run.write(break_entry(station, brk))
 
     def _queue_resync(self, _key: Key) -> None:
         self._sync.ask()
@@ -315,13 +319,22 @@ class Engine:
         self._by_hand.look(channel)
 
     def _rule_changed(self, rule: Rule) -> None:
-        before = self._targets.of(rule)
         self._targets.add_rule(rule)
         self._rule_rounds.expect(rule)
         if rule.suspended or rule.rehearses:
-            why = _SUSPENDED if rule.suspended else _REHEARSES
-            for channel in before:
-                channel.airtime.withdraw(rule.resource.key.name, why)
+            self._withdraw(rule.resource.key, _SUSPENDED if rule.suspended else _REHEARSES)
+        else:
+            self._withdraw(rule.resource.key, _ELSEWHERE, but=self._targets.of(rule))
+
+    def _withdraw(self, rule: Key, why: Ruling, but: Iterable[Channel] = ()) -> None:
+        """None of a rule's starts is called for any more, but on some channels.
+
+        All channels are asked: the rule may have named others when its starts began.
+        """
+        kept = {id(channel) for channel in but}
+        for key, channel in self._channels.items():
+            if channel.airtime.busy and key.namespace == rule.namespace and id(channel) not in kept:
+                channel.airtime.withdraw(rule.name, why)
 
     def _remove(self, key: Key, uid: str) -> None:
         holdings = self._holdings(key.kind)
@@ -333,14 +346,15 @@ class Engine:
         self._statuses.forget(key)
         self._secrets.release(key)
         if key.kind == CHANNEL:
-            held.stop()
+            held.stopped = True
+            held.airtime.retire(_NO_CHANNEL)
+            self._tell_breaks(held, at_once=True)
             self._targets.remove_channel(key)
             self._metrics.remove_channel(key.namespace, key.name)
             self._rivals.settle(held)
             self._refresh_rules_of(held)
         else:
-            for channel in self._targets.of(held):
-                channel.airtime.withdraw(key.name, _GONE)
+            self._withdraw(key, _GONE)
             self._feeds.drop(key)
             self._targets.remove_rule(key)
             self._rule_rounds.forget(key)
@@ -421,7 +435,9 @@ class Engine:
         self, rule: Rule, channel: Channel | None, decision: Decision, called: bool
     ) -> None:
         """A decision was made: it is written, and what Twitch said concerns the whole channel."""
-        self._statuses.mark(rule.resource.key, urgent=decision.verdict in _URGENT)
+        key = rule.resource.key
+        if self._rules.get(key) is rule:
+            self._statuses.mark(key, urgent=decision.verdict in _URGENT)
         if channel is not None and called:
             self._statuses.mark(channel.resource.key, urgent=True)
             self._was_called(channel, decision.verdict)

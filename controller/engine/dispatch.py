@@ -103,7 +103,7 @@ class Dispatcher:
             at = event.published if isinstance(at, Refusal) else at
             at = begins(at, event.published, time.time())
             for channel in self._targets(rule, event):
-                if channel.airtime.cancel(at):
+                if channel.airtime.cancel(at, dry_run=rule.rehearses):
                     logger.info("%s: off cue %s on %s", key, event.id, channel.resource.key)
         except Exception:
             logger.exception("%s: off cue %s was not handled", key, event.id)
@@ -142,13 +142,13 @@ class Dispatcher:
         ruling: Ruling,
         called_at: float | None,
     ) -> None:
-        key = rule.resource.key
-        if self._rule(key) is not rule:
-            return  # deleted meanwhile: there is nobody to tell
+        # What was called for concerns the channel, also where the rule was deleted meanwhile.
         latency = self._note(rule, channel, event, matched, ruling, called_at)
         self._metrics.decisions.labels(ruling.verdict.value).inc()
-        for result in ("matched", result_of(ruling.verdict)):
-            self._metrics.rule_events.inc(key.namespace, key.name, result)
+        key = rule.resource.key
+        if self._rule(key) is rule:
+            for result in ("matched", result_of(ruling.verdict)):
+                self._metrics.rule_events.inc(key.namespace, key.name, result)
         if called_at is not None:
             self._metrics.cue_to_call.observe(latency)
 

@@ -102,7 +102,7 @@ class Arbiter:
     def take(self, cue: Cue, now: float) -> Ruling | Start:
         """Decide about a cue: a ruling, or the start that it leads to."""
         known = self.memory.known(cue.id)
-        if known is not None:
+        if known is not None and abs(cue.published - known.published) <= _REPEATS:
             brk = self.breaks.of_cue(cue.id)
             if brk is not None and brk.recalled:
                 brk.heard_again(cue)
@@ -172,7 +172,7 @@ class Arbiter:
             return Ruling(
                 Verdict.OUTRANKED, f"by {_rule(start.cue)}, which has the higher priority"
             )
-        if cue.priority == start.cue.priority or start.calling:
+        if cue.priority == start.cue.priority or start.calling or start.looks_back:
             return repeated or _same_break(brk)
         start.dropped = Ruling(Verdict.OUTRANKED, f"by {_rule(cue)}, which has the higher priority")
         # Who ranks higher says how long the break is.
@@ -278,6 +278,8 @@ class Arbiter:
         return all(now > cue.due(delay) + cue.max_age for cue in brk.cues)
 
 
+# PubNub repeats nothing that is older; what has the same id much later is another cue.
+_REPEATS = 1800.0
 # An older cue leaves no trace: a month of events may come at once.
 _NEWS = 3600.0
 

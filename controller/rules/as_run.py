@@ -52,11 +52,11 @@ class Station:
 def key_of(station: Station, brk: Break) -> str:
     """What tells the line of a break from all others, also over a restart.
 
-    The cue that was called for, as the channel's status remembers that one alone; where none was,
-    the first.
+    When it began, as identities may come again on another day; and the cue that was called for, as
+    the channel's status remembers that one alone; where none was, the first.
     """
     cue = brk.by if brk.by is not None and brk.called is not None else brk.cues[0]
-    return f"{station.uid}/{cue.id}"
+    return f"{station.uid}/{rfc3339(brk.due)}/{cue.id}"
 
 
 def break_entry(station: Station, brk: Break) -> dict[str, Any]:

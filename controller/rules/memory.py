@@ -27,6 +27,7 @@ MAX_RECENT = 20
 
 _MAX_KNOWN = 200
 _MAX_FOREIGN = 100
+_SAME = 60.0  # seconds
 
 
 class Memory:
@@ -143,5 +144,8 @@ class Memory:
         ]
         ran += self._foreign
         if self._base is not None:
-            ran += self._base.ads(now)
+            real = self._base.ads(now)
+            # What is rehearsed beside a commercial that really ran is the same one.
+            ran = [ad for ad in ran if all(abs(ad.started - r.started) > _SAME for r in real)]
+            ran += real
         return sorted((ad for ad in ran if ad.started > now - HOUR), key=lambda ad: ad.started)

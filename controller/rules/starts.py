@@ -64,6 +64,7 @@ class Start:
     Attributes:
         dropped: Why it is not to go on: it was cancelled, outranked, or its rule is gone.
         calling: A call is under way, or its outcome open.
+        looks_back: It is being found out whether a former process called for it.
         holds_until: Until when it waits for the channel to be eligible; None: it does not.
         first_call: When Twitch was first asked, by an earlier process at the earliest; None: not.
         otherwise: What its cue is told where nothing comes of it, as it was not its break's first.
@@ -75,6 +76,7 @@ class Start:
         self.brk = brk
         self.dropped: Ruling | None = None
         self.calling = False
+        self.looks_back = False
         self.holds_until: float | None = None
         self.otherwise: Ruling | None = None
         self.first_call: float | None = None
@@ -94,7 +96,9 @@ class Start:
             early = too_late(self._case(), now)
             if early is not None:
                 return early
+            self.looks_back = True
             found, now = yield from self._after_a_restart()
+            self.looks_back = False
             if found is not None:
                 return found
         while True:

@@ -192,7 +192,16 @@ def test_the_status_keeps_the_newest_cues_and_the_arbiter_many_more() -> None:
         world.advance(480)
     told = [record.cue_id for record in world.arbiter.memory.recent]
     assert told == [f"new-{n}" for n in range(29, 9, -1)]
-    assert world.hear(a_cue("old-19", at=world.now)).verdict is Verdict.DUPLICATE
+    assert world.arbiter.memory.known("old-19") is not None
+
+
+def test_an_identity_that_comes_again_on_another_day_is_another_cue() -> None:
+    world = World()
+    assert world.hear(a_cue("414")).verdict is Verdict.FIRED
+    world.advance(1700)
+    assert world.hear(a_cue("414", at=world.now)).verdict is Verdict.DUPLICATE
+    world.advance(86_400)
+    assert world.hear(a_cue("414", at=world.now)).verdict is Verdict.FIRED
 
 
 def test_the_memory_is_bounded() -> None:

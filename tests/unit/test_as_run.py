@@ -57,7 +57,7 @@ def test_a_line_has_what_traffic_reconciles_with_verbatim() -> None:
 
 def test_a_line_tells_what_was_asked_accepted_and_left_uncovered() -> None:
     entry = break_entry(STATION, a_break())
-    assert entry["key"] == "uid-1/cue-1"
+    assert entry["key"] == "uid-1/2026-11-23T10:00:00Z/cue-1"
     assert (entry["due"], entry["called"]) == ("2026-11-23T10:00:00Z", "2026-11-23T10:00:00.200Z")
     assert entry["confirmed"] == "2026-11-23T10:00:01Z"
     assert (entry["break_seconds"], entry["asked_seconds"]) == (125.1, 125)

@@ -15,7 +15,7 @@ import pytest
 from controller.engine.as_run import AS_RUN_LOGGER, AsRunLog, file_name
 from controller.engine.metrics import Metrics
 from controller.events import Verdict
-from controller.resources.common import parse_instant
+from controller.resources.common import parse_instant, rfc3339
 from controller.rules.as_run import Station, break_entry
 from controller.rules.breaks import Break
 from controller.rules.payloads import strict_json
@@ -173,7 +173,11 @@ def test_a_break_keeps_its_key_over_a_restart() -> None:
     brk.ruling, brk.by, brk.called = Ruling(Verdict.FIRED, ""), spot, TODAY
     recalled = Break(TODAY, TODAY + 60)
     recalled.recall(CueRecord("b", TODAY, TODAY, 60, Verdict.FIRED, TODAY, 60.0, 60))
-    assert break_entry(station, brk)["key"] == break_entry(station, recalled)["key"] == "uid-1/b"
+    assert (
+        break_entry(station, brk)["key"]
+        == break_entry(station, recalled)["key"]
+        == f"uid-1/{rfc3339(brk.due)}/b"
+    )
     assert break_entry(station, brk)["cue_ids"] == ["a", "b"]
 
 
@@ -181,4 +185,4 @@ def test_a_break_without_a_call_is_named_by_its_first_cue() -> None:
     station = Station("uid-1", "playout", "mst3k", "642998111")
     brk = Break(TODAY, TODAY + 60, [Cue("a", TODAY, 5.0, 30.0), Cue("b", TODAY, 60.0, 30.0)])
     brk.ruling, brk.by = Ruling(Verdict.EXPIRED, ""), brk.cues[1]
-    assert break_entry(station, brk)["key"] == "uid-1/a"
+    assert break_entry(station, brk)["key"] == f"uid-1/{rfc3339(brk.due)}/a"

@@ -157,7 +157,7 @@ def condition(kind: str, status: str, reason: str) -> dict[str, str]:
         ),
         (
             {"commercials": {"recentCues": [
-                {"cueId": "cue-1", "publishTime": "2027-01-15T07:00:00Z", "result": "Fired"}
+                {"cueId": "cue-1", "publishTime": "2027-01-15T07:45:00Z", "result": "Fired"}
             ]}},
             Verdict.DUPLICATE,
             "the cue was",

@@ -125,7 +125,7 @@ def test_what_was_before_is_left_out() -> None:
 
 def test_the_as_run_log_counts_where_both_tell_of_a_break() -> None:
     line = {
-        "key": "uid-1/a",
+        "key": "uid-1/2026-11-23T10:00:00Z/a",
         "kind": "break",
         "channel": "mst3k",
         "cue_ids": ["a0", "a", "a2"],

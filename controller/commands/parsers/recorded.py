@@ -146,7 +146,10 @@ def _instant(text: str) -> float:
 
 def _date(text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
+        if date(1970, 1, 2) <= day <= date(9000, 1, 1):
+            return day
+        raise ValueError(text)
     except ValueError:
         msg = f"{text!r} is no date: write it as 2026-11-23"
         raise argparse.ArgumentTypeError(msg) from None

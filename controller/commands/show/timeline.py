@@ -145,7 +145,7 @@ def as_run_row(line: Mapping[str, Any]) -> Row | None:
     if at is None:
         return None
     # The key ends in the cue that was called for, by which the status knows the break.
-    cue = str(line.get("key") or "").partition("/")[2] if line.get("kind") == "break" else ""
+    cue = str(line.get("key") or "").split("/", 2)[-1] if line.get("kind") == "break" else ""
     return Row(
         at=at,
         due=due,
