@@ -134,7 +134,7 @@ class Arbiter:
         """The break that a cue announces, how it repeats a cue before it, and since when."""
         delay = self.policy.delay
         brk = self.breaks.of_cue(cue.id)
-        if brk is not None:
+        if brk is not None and abs(due - brk.due) <= _REPEATS:
             first = next(other for other in brk.cues if other.id == cue.id)
             since = min(due, first.due(delay))
             return brk, Ruling(Verdict.DUPLICATE, "the cue came before"), since
