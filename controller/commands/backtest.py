@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from controller.commands.consent.terminal import say
-from controller.commands.history import read_history
 from controller.commands.manifests import choose, read_manifests, read_text
 from controller.commands.recorded import DEFAULT_TIME_FIELD, read_recording
 from controller.commands.show.text import aligned, moment, to_json
@@ -94,6 +93,9 @@ def _recording(wishes: Wishes, rules: Sequence[SimulatedRule]) -> Recording:
         if end <= wishes.begin:
             msg = f"--to ({rfc3339(end)}) must be after --from ({rfc3339(wishes.begin)})"
             raise OperatorError(msg)
+        # It brings the clients of Kubernetes and PubNub along, which take a second to load.
+        from controller.commands.history import read_history  # noqa: PLC0415
+
         return read_history(rules, wishes.begin, end, wishes.namespace, wishes.context)
     if not wishes.events:
         msg = "give files of events, or --from for PubNub's history"

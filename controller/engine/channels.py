@@ -198,6 +198,8 @@ class Channel:
 
     def settle(self) -> None:
         """Tell the arbiter how commercials are run, and whether cues may start any."""
+        if self.stopped:
+            return  # a round or a look that was under way must not wake it up again
         ready = self.ready
         readiness: Readiness | None = None
         if ready.status != "True":

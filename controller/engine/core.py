@@ -299,6 +299,8 @@ class Engine:
             self._take_in(resource)
         if resource.key.kind == RULE:
             self._rule_changed(self._rules[resource.key])
+            if held is not None:
+                self._withdraw_from_elsewhere(self._rules[resource.key])
         else:
             self._channel_changed(self._channels[resource.key])
         self._queue.add(resource.key)
@@ -321,6 +323,9 @@ class Engine:
     def _rule_changed(self, rule: Rule) -> None:
         self._targets.add_rule(rule)
         self._rule_rounds.expect(rule)
+
+    def _withdraw_from_elsewhere(self, rule: Rule) -> None:
+        """A rule changed: what it would not start any more is not called for."""
         if rule.suspended or rule.rehearses:
             self._withdraw(rule.resource.key, _SUSPENDED if rule.suspended else _REHEARSES)
         else:

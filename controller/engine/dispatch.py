@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 from controller.engine.rules import result_of
 from controller.events import Decision, Event, Verdict
-from controller.rules.deciding import begins
+from controller.rules.deciding import off_cue_time
 from controller.rules.expressions import lazy_cel_view
-from controller.rules.payloads import Refusal
 from controller.rules.steps import Ruling
 
 if TYPE_CHECKING:
@@ -97,11 +96,9 @@ class Dispatcher:
         if rule is None or rule.compiled is None or rule.suspended:
             return False
         try:
-            if not rule.compiled.cancelled_by(event.payload):
+            at = off_cue_time(rule.compiled, event, time.time())
+            if at is None:
                 return False
-            at = rule.compiled.event_time(event.payload, event.published)
-            at = event.published if isinstance(at, Refusal) else at
-            at = begins(at, event.published, time.time())
             for channel in self._targets(rule, event):
                 if channel.airtime.cancel(at, dry_run=rule.rehearses):
                     logger.info("%s: off cue %s on %s", key, event.id, channel.resource.key)

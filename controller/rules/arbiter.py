@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from controller.events import Verdict
 from controller.rules.ads import AdsLog
 from controller.rules.breaks import LONGEST_BREAK, Break, Breaks
-from controller.rules.judging import Case, clock, too_late
+from controller.rules.judging import Case, too_late
 from controller.rules.memory import COOLDOWN, MAX_RECENT, Memory
 from controller.rules.starts import Start
 from controller.rules.steps import BY_HAND, Readiness, Ruling
+from controller.rules.times import clock
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from controller.rules.times import clock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +80,7 @@ def _too_many(counted: list[Ad], most: int | None) -> Spent | None:
         return None
     until = counted[len(counted) - most].started + HOUR
     told = f"{len(counted)} ads within the hour, maxPerHour is {most}"
-    return Spent(f"{told}: not before {_clock(until)}", until)
+    return Spent(f"{told}: not before {clock(until)}", until)
 
 
 def _too_long(counted: list[Ad], now: float, asked: int, most: int | None) -> Spent | None:
@@ -92,10 +93,6 @@ def _too_long(counted: list[Ad], now: float, asked: int, most: int | None) -> Sp
         seconds -= ad.length
         if seconds + asked <= most:
             until = ad.started + HOUR
-            return Spent(f"{told}: not before {_clock(until)}", until)
+            return Spent(f"{told}: not before {clock(until)}", until)
     told = f"{asked} s alone exceed maxSecondsPerHour ({most})"
     return Spent(f"{told}: raise it, or shorten the break", now + HOUR)
-
-
-def _clock(instant: float) -> str:
-    return datetime.fromtimestamp(instant, UTC).strftime("%H:%M:%SZ")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from controller.resources.triggerrule import TriggerRuleSpec
     from controller.rules.compiled import CompiledRule
 
-__all__ = ["Matched", "RulePolicy", "begins", "decide", "is_old_news"]
+__all__ = ["Matched", "RulePolicy", "begins", "decide", "is_old_news", "off_cue_time"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +111,20 @@ def begins(time: float, published: float, now: float) -> float:
         now: The present time.
     """
     return min(time, published, now)
+
+
+def off_cue_time(rule: CompiledRule, event: Event, now: float) -> float | None:
+    """When an off cue comes into effect; None: the event is none for this rule.
+
+    Args:
+        rule: The rule, compiled.
+        event: The event.
+        now: The present time.
+    """
+    if not rule.cancelled_by(event.payload):
+        return None
+    time = rule.event_time(event.payload, event.published)
+    return begins(event.published if isinstance(time, Refusal) else time, event.published, now)
 
 
 def is_old_news(  # noqa: PLR0913 - what it depends on

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from controller.durations import format_duration
@@ -17,6 +16,7 @@ from controller.rules.budget import over_budget
 from controller.rules.lengths import asked_length
 from controller.rules.quiet_hours import quiet_until
 from controller.rules.steps import Ruling, Wait
+from controller.rules.times import clock
 
 if TYPE_CHECKING:
     from controller.resources.commercials import CommercialPolicy
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from controller.rules.memory import Memory
     from controller.rules.steps import Cue, Readiness
 
-__all__ = ["Case", "clock", "judge", "too_late", "too_old_at", "wanted_seconds"]
+__all__ = ["Case", "judge", "too_late", "too_old_at", "wanted_seconds"]
 
 # Less than this is the transport's own latency, not a late start.
 _ON_TIME = 2.0
@@ -101,11 +101,6 @@ def wanted_seconds(case: Case, now: float) -> float:
     if case.policy.lateness == "Keep" or now - case.brk.due < _ON_TIME:
         return case.brk.seconds
     return case.brk.end - now
-
-
-def clock(instant: float) -> str:
-    """Write an instant for a sentence, in UTC."""
-    return datetime.fromtimestamp(instant, UTC).strftime("%H:%M:%SZ")
 
 
 def _asked(case: Case, now: float) -> int | Ruling:

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 
 from controller.events import Answer, AnswerKind, Verdict
 from controller.rules.arbiter import Arbiter
-from controller.rules.deciding import RulePolicy, begins, decide
+from controller.rules.deciding import RulePolicy, decide, off_cue_time
 from controller.rules.expressions import lazy_cel_view
 from controller.rules.memory import COOLDOWN
-from controller.rules.payloads import Refusal
 from controller.rules.selectors import ChannelIndex
 from controller.rules.steps import Call, ReadLastAd, Reply, Ruling, Wait
 
@@ -156,11 +155,9 @@ class Simulation:
         self._now = max(self._now, until)
 
     def _cancels(self, rule: SimulatedRule, event: Event) -> bool:
-        if not rule.compiled.cancelled_by(event.payload):
+        at = off_cue_time(rule.compiled, event, self._now)
+        if at is None:
             return False
-        at = rule.compiled.event_time(event.payload, event.published)
-        at = event.published if isinstance(at, Refusal) else at
-        at = begins(at, event.published, self._now)
         for stage in self._targets(rule, event):
             stage.arbiter.cancel(at + stage.channel.policy.delay, self._now)
             self._wake(stage)

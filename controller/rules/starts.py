@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from controller.backoff import backoff
 from controller.events import Answer, AnswerKind, Verdict
-from controller.rules.judging import Case, clock, judge, too_late, too_old_at
+from controller.rules.judging import Case, judge, too_late, too_old_at
 from controller.rules.lengths import standard_below
 from controller.rules.memory import COOLDOWN
 from controller.rules.steps import Call, Cue, CueRecord, ReadLastAd, Refresh, Reply, Ruling, Wait
+from controller.rules.times import clock
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -284,9 +285,8 @@ class Start:
         wait = max(wait, 1.0)
         self.calling = False  # not before the clock is set: the next in line goes by it
         self._desk.memory.cool(now + wait, wait, answer.message)
-        self.brk.called = (
-            None  # nothing ran: a later cue of the break may find the channel eligible
-        )
+        # Nothing ran: a later cue of the break may find the channel eligible.
+        self.brk.called = None
         self.first_call = None
         return None, now
 

@@ -1,8 +1,9 @@
-"""The moment that an event speaks of, on the feed's clock."""
+"""Instants: the one that an event speaks of, and how they are told."""
 
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from controller.resources.fields import parse_instant
@@ -14,13 +15,18 @@ if TYPE_CHECKING:
 
     from controller.rules.fieldpath import FieldPath
 
-__all__ = ["event_time"]
+__all__ = ["clock", "event_time"]
 
 # Seconds reach this in the year 5138; milliseconds passed it in 1973.
 _MILLISECONDS_FROM = 1e11
 _LATEST = 1e14
 
 _NUMBER = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,15})?")
+
+
+def clock(instant: float) -> str:
+    """Write an instant for a sentence, in UTC."""
+    return datetime.fromtimestamp(instant, UTC).strftime("%H:%M:%SZ")
 
 
 def event_time(

@@ -12,9 +12,10 @@ from controller.events import Verdict
 from controller.resources.commercials import CommercialPolicy, QuietHours
 from controller.rules.breaks import Break
 from controller.rules.budget import Ad
-from controller.rules.judging import Case, clock, judge, too_late, too_old_at, wanted_seconds
+from controller.rules.judging import Case, judge, too_late, too_old_at, wanted_seconds
 from controller.rules.memory import Memory
 from controller.rules.steps import Readiness, Ruling, Wait
+from controller.rules.times import clock
 from tests.unit.arbiter_driver import NOW, World, a_cue, record
 
 NOT_READY = Readiness(Verdict.CHANNEL_NOT_READY, "no grant")
