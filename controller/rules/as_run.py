@@ -127,8 +127,10 @@ def _instant(instant: float | None) -> str | None:
 
 def _uncovered(brk: Break, accepted: int | None) -> float:
     """Seconds of the break in which no commercial ran."""
-    began = brk.confirmed or brk.called
-    if accepted is None or began is None:
+    known = [at for at in (brk.called, brk.confirmed) if at is not None]
+    if accepted is None or not known:
         return brk.seconds
+    # Twitch tells whole seconds, which may lie before the call.
+    began = max(known)
     covered = min(brk.end, began + accepted) - max(brk.due, began)
     return max(0.0, brk.seconds - max(0.0, covered))

@@ -112,6 +112,47 @@ async def test_an_off_cue_cancels_a_start_that_waits(studio: Studio) -> None:
     assert studio.asked("called-off") == []
 
 
+async def test_an_off_cue_of_a_rehearsing_rule_drops_no_real_start(studio: Studio) -> None:
+    await studio.station("kept", delay="2s")
+    feed = rule("kept")["spec"]["feed"]
+    off = [{"field": "msg_type", "equals": "off"}]
+    trial = rule("trial", channelRef={"name": "kept"}, feed=feed, cancelOn=off, mode="DryRun")
+    await studio.site.kubectl.apply(trial)
+    await studio.site.kubectl.ready("trule/trial")
+    studio.publish("kept", message())
+    await studio.until_verdict("trial", "Waiting")
+    studio.publish("kept", message() | {"msg_type": "off"})
+    await studio.until_verdict("trial", "Cancelled")
+    await studio.until_verdict("kept", "Fired", "Confirmed")
+    assert len(studio.asked("kept")) == 1
+
+
+async def test_a_rule_that_is_pointed_elsewhere_or_deleted_starts_nothing_more(
+    studio: Studio,
+) -> None:
+    names = ("repointed", "deleted", "beside")
+    await asyncio.gather(*(studio.station(name, delay="4s") for name in names))
+    for name in names:
+        studio.publish(name, message())
+        await studio.until_verdict(name, "Waiting")
+    await studio.site.kubectl.apply(rule("repointed", channelRef={"name": "beside"}))
+    await studio.site.kubectl("delete", "trule", "deleted")
+    decision = await studio.until_verdict("repointed", "Suspended")
+    assert decision["detail"] == "the rule was pointed elsewhere while the cue waited"
+    # What was published last is called for last: the others' moments have passed then.
+    await studio.until_verdict("beside", "Fired", "Confirmed")
+    assert studio.asked("repointed") == studio.asked("deleted") == []
+
+
+async def test_a_channel_that_is_deleted_leaves_the_line_of_its_break(studio: Studio) -> None:
+    await studio.station("leaving")
+    studio.publish("leaving", message(cue_id="its-last"))
+    await studio.until_verdict("leaving", "Fired", "Confirmed")
+    await studio.site.kubectl("delete", "tch", "leaving")
+    await eventually(lambda: '"cue_ids":["its-last"]' in studio.operator.log)
+    assert studio.operator.log.count('"cue_ids":["its-last"]') == 1
+
+
 async def test_a_pause_and_a_suspended_rule_hold_a_start_that_waits(studio: Studio) -> None:
     for name in ("held", "withdrawn"):
         await studio.add(

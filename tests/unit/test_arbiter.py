@@ -340,3 +340,21 @@ def test_a_replayed_cue_may_expire_while_it_waits() -> None:
 def test_an_old_cue_is_expired_without_a_wait() -> None:
     outcome = World(started=NOW - 1).hear(a_cue(age=31))
     assert (outcome.verdict, outcome.steps) == (Verdict.EXPIRED, [])
+
+
+def test_who_ranks_higher_waits_until_it_is_known_what_a_former_process_called_for() -> None:
+    world = World(started=NOW - 1, last_ads=[NOW - 2.9])
+    first = world.hear(a_cue("one", age=3))
+    second = world.hear(a_cue("two", priority=5))
+    world.settle()
+    assert (first.verdict, second.verdict) == (Verdict.FIRED, Verdict.SAME_BREAK)
+    assert first.calls == second.calls == []
+
+
+def test_what_is_rehearsed_beside_a_real_commercial_counts_once() -> None:
+    real = Memory((record("a", started=NOW),))
+    rehearsal = Memory(base=real)
+    rehearsal.remember(record("a", started=NOW + 0.1))
+    assert len(rehearsal.ads(NOW + 10)) == 1
+    rehearsal.remember(record("b", started=NOW + 600))
+    assert len(rehearsal.ads(NOW + 610)) == 2

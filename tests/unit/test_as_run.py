@@ -81,6 +81,13 @@ def test_what_overlaps_the_end_of_a_break_covers_only_the_break() -> None:
     assert break_entry(STATION, brk)["uncovered_seconds"] == 100
 
 
+def test_twitchs_whole_seconds_leave_nothing_uncovered_that_ran() -> None:
+    brk = a_break()
+    brk.due, brk.called, brk.confirmed = DUE + 0.77, DUE + 0.77, DUE
+    brk.end = brk.due + 125
+    assert break_entry(STATION, brk)["uncovered_seconds"] == 0
+
+
 def test_an_ad_that_was_not_ours_has_a_line_with_the_same_columns() -> None:
     ours, foreign = break_entry(STATION, a_break()), foreign_entry(STATION, Ad(DUE, 30, ours=False))
     assert list(ours) == list(foreign)
