@@ -72,6 +72,25 @@ class Settings(BaseModel):
     resync_interval: Seconds = Field(
         300, description="Between two lists of all resources, which find a missed deletion."
     )
+    min_activation_delay: Seconds = Field(
+        300, description="Least delay of a new extension secret: Twitch takes none below 300 s."
+    )
+    extension_check_interval: Seconds = Field(
+        600, description="Between two looks at Twitch for an extension's secrets and configuration."
+    )
+    allowed_fetch_hosts: Names = Field(
+        (),
+        description="Hosts, or host:port, by comma: URLs from resources may name these though they "
+        "are not public, and by http.",
+    )
+    gateway_address: str = Field(
+        "0.0.0.0:8080",
+        description="host:port of the gateway (port 0: any).",
+    )
+    gateway_drain: Seconds = Field(
+        5, description="After SIGTERM, how long the gateway goes on before it takes no more."
+    )
+    gateway_timeout: Seconds = Field(5, description="For the gateway's calls, each.")
     status_interval: Seconds = Field(10, description="Between two coalesced status writes.")
     call_timeout: Seconds = Field(5, description="For one call to Twitch.")
     identity_timeout: Seconds = Field(15, description="For one OAuth call.")

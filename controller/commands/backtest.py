@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from controller.actions.message_desk import Line, MessageDesk, described
 from controller.commands.consent.terminal import say
 from controller.commands.manifests import choose, read_manifests, read_text
 from controller.commands.recorded import DEFAULT_TIME_FIELD, read_recording
@@ -20,12 +21,15 @@ from controller.resources.triggerrule import TRIGGER_RULE, TriggerRuleSpec
 from controller.resources.twitchchannel import TWITCH_CHANNEL, TwitchChannelSpec
 from controller.rules.compiled import compile_rule
 from controller.rules.fieldpath import FieldPath, FieldPathError
+from controller.rules.messages import EVERYWHERE
 from controller.rules.simulation import SimulatedChannel, SimulatedRule, Simulation
+from controller.rules.steps import Ruling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from controller.commands.recorded import Recording
+    from controller.rules.messages import Message
     from controller.rules.simulation import Outcome
 
 __all__ = ["Wishes", "backtest"]
@@ -77,11 +81,28 @@ def backtest(wishes: Wishes) -> int:
     rules = _rules(manifests, wishes.rule)
     channels = _channels(manifests, rules)
     recording = _recording(wishes, rules)
-    simulation = Simulation(rules, channels)
+    simulation = Simulation(rules, channels, _Post().send)
     _run(simulation, recording)
     show = _for_programs if wishes.as_json else _for_people
     say(show(simulation, recording))
     return 0
+
+
+class _Post:
+    """Takes all messages, as Twitch would of extensions in order."""
+
+    def __init__(self) -> None:
+        self._desk = MessageDesk()
+
+    def send(self, rule: str, channel: str, message: Message, now: float) -> Ruling:
+        """Tell what becomes of a message."""
+        line = Line(rule, channel)
+        ruling = self._desk.turned_away(line, message, now)
+        if ruling is not None:
+            return ruling
+        to = EVERYWHERE if message.is_global else channel
+        text = self._desk.admit(line, message, message.extension, to, now)
+        return text if isinstance(text, Ruling) else Ruling(Verdict.FIRED, described(message, text))
 
 
 def _recording(wishes: Wishes, rules: Sequence[SimulatedRule]) -> Recording:
@@ -202,13 +223,15 @@ def _for_people(simulation: Simulation, recording: Recording) -> str:
 
 
 def _totals_for_people(simulation: Simulation, recording: Recording) -> list[str]:
-    counts = _counts(simulation.outcomes)
+    counts, messages = _counts(simulation.outcomes), _messages(simulation.outcomes)
     told = ", ".join(f"{verdict} {number}" for verdict, number in counts.items()) or "none"
     lines = [
         f"{simulation.events} events, {simulation.matched} matched",
         f"Decisions: {told}",
-        f"Commercials: {counts.get('Fired', 0)}, {_seconds(simulation.outcomes)} s",
+        f"Commercials: {counts.get('Fired', 0) - messages}, {_seconds(simulation.outcomes)} s",
     ]
+    if messages:
+        lines.append(f"Messages: {messages}")
     if recording.malformed:
         number, reason = recording.malformed[0]
         place = f"line {number}" if number else "the first"
@@ -225,6 +248,7 @@ def _for_programs(simulation: Simulation, recording: Recording) -> str:
                 "matched": simulation.matched,
                 "malformed": len(recording.malformed),
                 "commercialSeconds": _seconds(simulation.outcomes),
+                "messages": _messages(simulation.outcomes),
                 "verdicts": _counts(simulation.outcomes),
             },
             "malformed": [
@@ -255,3 +279,7 @@ def _counts(outcomes: Iterable[Outcome]) -> dict[str, int]:
 
 def _seconds(outcomes: Iterable[Outcome]) -> int:
     return sum(o.asked or 0 for o in outcomes if o.verdict is Verdict.FIRED)
+
+
+def _messages(outcomes: Iterable[Outcome]) -> int:
+    return sum(o.verdict is Verdict.FIRED and o.asked is None for o in outcomes)

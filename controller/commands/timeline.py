@@ -112,6 +112,7 @@ async def _rules(cluster: Cluster, namespace: str) -> tuple[list[RuleStatus], li
             TriggerRuleStatus.from_status(rule.get("status") or {}),
         )
         for rule in found
+        if "extensionMessage" not in (rule["spec"].get("action") or {})  # they speak of no break
     ]
     return rules, []
 

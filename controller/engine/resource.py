@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from controller.resources.common import parse_instant
+from controller.resources.extensionapp import EXTENSION_APP
 from controller.resources.kind import (
     FIRE_REQUESTED,
     PAUSED,
@@ -21,14 +22,19 @@ from controller.resources.twitchchannel import TWITCH_CHANNEL
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CHANNEL", "PLURALS", "RULE", "Key", "Kind", "Resource"]
+__all__ = ["CHANNEL", "EXTENSION", "PLURALS", "RULE", "Key", "Kind", "Resource"]
 
-Kind = Literal["TwitchChannel", "TriggerRule"]
+Kind = Literal["TwitchChannel", "TriggerRule", "ExtensionApp"]
 
 CHANNEL: Literal["TwitchChannel"] = "TwitchChannel"
 RULE: Literal["TriggerRule"] = "TriggerRule"
+EXTENSION: Literal["ExtensionApp"] = "ExtensionApp"
 
-PLURALS: dict[Kind, str] = {CHANNEL: TWITCH_CHANNEL.plural, RULE: TRIGGER_RULE.plural}
+PLURALS: dict[Kind, str] = {
+    CHANNEL: TWITCH_CHANNEL.plural,
+    RULE: TRIGGER_RULE.plural,
+    EXTENSION: EXTENSION_APP.plural,
+}
 """The kinds as they stand in URLs."""
 
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})

@@ -6,6 +6,7 @@ from controller.resources.common import SpecModel, StatusModel
 from controller.resources.fields import Rule
 
 __all__ = [
+    "ALLOWED_HOST",
     "FIRE_REQUESTED",
     "GROUP",
     "PAUSED",
@@ -23,7 +24,11 @@ REQUESTED_AT = f"{GROUP}/requestedAt"
 """Annotation: each new value asks to reconcile now; status.lastHandledReconcileAt answers."""
 
 REVOKE_REQUESTED_AT = f"{GROUP}/revokeRequestedAt"
-"""Annotation: each new value asks to end the grant; status.lastHandledRevokeAt answers."""
+"""Annotation: each new value asks to end the grant of a channel, or to take the secrets of an
+extension out of service; status.lastHandledRevokeAt answers."""
+
+ALLOWED_HOST = f"{GROUP}/allowed-host"
+"""Annotation of a Secret: the one host to which it may be sent, where a resource has the URL."""
 
 FIRE_REQUESTED = f"{GROUP}/fireRequested"
 """Annotation of a channel: each new value, `<RFC 3339 instant>/<duration>`, asks for a commercial;

@@ -14,13 +14,14 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
+from controller.resources.extensionapp import EXTENSION_APP
 from controller.resources.kind import GROUP, VERSION, Column, Kind
 from controller.resources.triggerrule import TRIGGER_RULE
 from controller.resources.twitchchannel import TWITCH_CHANNEL
 
 __all__ = ["KINDS", "UnsupportedSchema", "crd_manifests", "structural_schema"]
 
-KINDS: tuple[Kind, ...] = (TWITCH_CHANNEL, TRIGGER_RULE)
+KINDS: tuple[Kind, ...] = (TWITCH_CHANNEL, TRIGGER_RULE, EXTENSION_APP)
 
 _HEADER = "# Generated from controller/resources by: twitch-operator crds\n"
 

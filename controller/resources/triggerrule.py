@@ -4,7 +4,13 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from controller.resources.common import ObjectStatus, SecretReference, SpecModel, StatusModel
+from controller.resources.common import (
+    ObjectName,
+    ObjectStatus,
+    SecretReference,
+    SpecModel,
+    StatusModel,
+)
 from controller.resources.fields import (
     Clip,
     Duration,
@@ -27,6 +33,8 @@ __all__ = [
     "Counts",
     "Dedupe",
     "EventLabel",
+    "ExtensionMessageAction",
+    "ExtensionReference",
     "Feed",
     "NearestMiss",
     "PubNubFeed",
@@ -125,13 +133,66 @@ class CommercialAction(SpecModel):
         return self
 
 
+class ExtensionReference(SpecModel):
+    """An ExtensionApp in the same namespace."""
+
+    name: ObjectName
+    """Name of the ExtensionApp, in the namespace of this object. It may come later."""
+
+
+class ExtensionMessageAction(SpecModel):
+    """Send a message to the front ends of an extension, by extension PubSub."""
+
+    rules: ClassVar = (
+        Rule(
+            "(self.target == 'whisper') == has(self.opaqueIdField)",
+            "opaqueIdField goes with target: whisper: give both, or neither",
+            ".opaqueIdField",
+        ),
+    )
+
+    extension_ref: ExtensionReference
+    """The ExtensionApp whose front ends get the message."""
+
+    type: Annotated[
+        str,
+        Field(min_length=1, max_length=64),
+        Matching(r"^[^\s]([^\x00-\x1f\x7f]*[^\s])?$", "must not be blank, nor begin or end so"),
+    ]
+    """Tells the front end what the message is, such as ad-break."""
+
+    data: Annotated[str, Field(min_length=1, max_length=1024)] = "{}"
+    """What it carries: an expression in CEL over the variable event that gives an object, such as
+    {"seconds": event.data.duration_sec}. At most 1024 characters."""
+
+    version: Annotated[int, Field(ge=0, le=2147483647)] = 0
+    """Version of the message's form, for the front end."""
+
+    target: Literal["broadcast", "global", "whisper"] = "broadcast"
+    """broadcast: to all who watch the channel. global: to all who watch any channel with the
+    extension; the rule names one channel by channelRef. whisper: to one viewer."""
+
+    opaque_id_field: FieldPath | None = None
+    """For whisper: path of the event's field with the viewer's opaque id, such as
+    data.opaque_id."""
+
+    @model_validator(mode="after")
+    def _whispers_to_someone(self) -> Self:
+        if (self.target == "whisper") != (self.opaque_id_field is not None):
+            raise ValueError(self.rules[0].message)
+        return self
+
+
 class Action(SpecModel):
     """What is done about an event that matches."""
 
-    exactly_one_of: ClassVar = ("commercial",)
+    exactly_one_of: ClassVar = ("commercial", "extension_message")
 
-    commercial: CommercialAction
+    commercial: CommercialAction | None = None
     """Run a commercial on the channel."""
+
+    extension_message: ExtensionMessageAction | None = None
+    """Send a message to an extension's front ends; at most once for an event."""
 
 
 class TriggerRuleSpec(SpecModel):
@@ -143,6 +204,18 @@ class TriggerRuleSpec(SpecModel):
             "has(self.when) || (has(self.match) && size(self.match) > 0)",
             "must have match or when: without both, each message of the feed would start a"
             " commercial",
+        ),
+        Rule(
+            "!has(self.action.extensionMessage) || self.action.extensionMessage.target != 'global'"
+            " || has(self.channelRef)",
+            "a global message goes out once: name one channel by channelRef, not channelSelector",
+            ".channelRef",
+        ),
+        Rule(
+            "!has(self.action.extensionMessage) || !has(self.cancelOn) || size(self.cancelOn) == 0",
+            "cancelOn is for commercials: a message is sent at once, and cannot be called back;"
+            " remove it",
+            ".cancelOn",
         ),
     )
 
@@ -215,6 +288,11 @@ class TriggerRuleSpec(SpecModel):
     def _has_a_test(self) -> Self:
         if not self.match and self.when is None:
             raise ValueError(self.rules[0].message)
+        message = self.action.extension_message
+        if message is not None and message.target == "global" and self.channel_ref is None:
+            raise ValueError(self.rules[1].message)
+        if message is not None and self.cancel_on:
+            raise ValueError(self.rules[2].message)
         return self
 
 

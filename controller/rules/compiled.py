@@ -11,6 +11,7 @@ from controller.rules.fieldpath import FieldPath, FieldPathError
 from controller.rules.identity import bounded, event_id, field_text
 from controller.rules.lengths import LengthPlan, break_length
 from controller.rules.matchers import MAX_PROGRAM, compile_regex, compile_test
+from controller.rules.messages import compile_message
 from controller.rules.payloads import Refusal
 from controller.rules.selectors import label_text
 from controller.rules.times import event_time
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from controller.resources.triggerrule import TriggerRuleSpec
     from controller.rules.expressions import CelView, Expression
     from controller.rules.matchers import Test
+    from controller.rules.messages import MessagePlan
 
 __all__ = ["MATCHED", "CompiledRule", "MatchResult", "compile_rule"]
 
@@ -41,6 +43,8 @@ class MatchResult(NamedTuple):
 
 MATCHED: Final = MatchResult(matched=True)
 
+_NO_LENGTH: Final = LengthPlan()
+
 
 @dataclass(frozen=True, slots=True)
 class CompiledRule:
@@ -51,10 +55,11 @@ class CompiledRule:
         when: The expression, if there is one.
         id_path: The field of the identity.
         time_path: The field of the time.
-        length: Where the length of the break comes from.
+        length: Where the length of the break comes from; nowhere, if it sends a message.
         cancels: Tests that an off cue passes; none: the rule knows no off cues.
         same: Fields of the second identity.
         labels: Label of a channel → the field whose value picks the channels.
+        message: How its messages are made; None: it starts commercials.
     """
 
     tests: tuple[Test, ...]
@@ -65,6 +70,7 @@ class CompiledRule:
     cancels: tuple[Test, ...] = ()
     same: tuple[FieldPath, ...] = ()
     labels: tuple[tuple[str, FieldPath], ...] = ()
+    message: MessagePlan | None = None
 
     def match(
         self, payload: Mapping[str, Any], view: Callable[[], CelView | Refusal]
@@ -129,7 +135,6 @@ def compile_rule(spec: TriggerRuleSpec) -> CompiledRule:
         InvalidExpression: Something cannot be used; it names the field, such as
             `spec.match[2].regex`.
     """
-    commercial = spec.action.commercial
     _bound_regexes(spec)
     return CompiledRule(
         tests=tuple(
@@ -139,11 +144,7 @@ def compile_rule(spec: TriggerRuleSpec) -> CompiledRule:
         when=None if spec.when is None else compile_when(spec.when),
         id_path=_path(spec.id_field, "spec.idField"),
         time_path=_path(spec.time_field, "spec.timeField"),
-        length=LengthPlan(
-            fixed=commercial.length,
-            path=_path(commercial.length_field, "spec.action.commercial.lengthField"),
-            default=commercial.default_length,
-        ),
+        length=_length(spec),
         cancels=tuple(
             compile_test(matcher, f"spec.cancelOn[{index}]")
             for index, matcher in enumerate(spec.cancel_on)
@@ -158,7 +159,30 @@ def compile_rule(spec: TriggerRuleSpec) -> CompiledRule:
                 spec.channel_selector.match_event if spec.channel_selector is not None else ()
             )
         ),
+        message=_message(spec),
     )
+
+
+def _length(spec: TriggerRuleSpec) -> LengthPlan:
+    commercial = spec.action.commercial
+    if commercial is None:
+        return _NO_LENGTH
+    return LengthPlan(
+        fixed=commercial.length,
+        path=_path(commercial.length_field, "spec.action.commercial.lengthField"),
+        default=commercial.default_length,
+    )
+
+
+def _message(spec: TriggerRuleSpec) -> MessagePlan | None:
+    action = spec.action.extension_message
+    if action is None:
+        return None
+    if spec.cancel_on:
+        problem = "is for commercials: a message is sent at once, and cannot be called back"
+        raise InvalidExpression("spec.cancelOn", f"{problem}; remove it")
+    path = _path(action.opaque_id_field, "spec.action.extensionMessage.opaqueIdField")
+    return compile_message(action, path)
 
 
 def _bound_regexes(spec: TriggerRuleSpec) -> None:

@@ -1,4 +1,4 @@
-"""What an event leads to for one rule: a cue for the channel's arbiter, or a verdict at once."""
+"""What an event leads to for one rule: a cue for the channel's arbiter, a message, or a verdict."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from controller.events import Verdict
+from controller.rules.expressions import lazy_cel_view
+from controller.rules.messages import Message
 from controller.rules.payloads import Refusal
 from controller.rules.steps import Cue, Ruling
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from controller.events import Event
     from controller.resources.triggerrule import TriggerRuleSpec
     from controller.rules.compiled import CompiledRule
+    from controller.rules.expressions import CelView
+    from controller.rules.messages import MessagePlan
 
 __all__ = ["Matched", "RulePolicy", "begins", "decide", "is_old_news", "off_cue_time"]
 
@@ -59,15 +63,21 @@ class Matched:
     Attributes:
         cue_id: Its identity.
         time: When it happened, by the rule's timeField, else when the feed took it in.
-        outcome: A cue to run, or what became of it already.
+        outcome: A cue to run, a message to send, or what became of it already.
     """
 
     cue_id: str
     time: float
-    outcome: Cue | Ruling
+    outcome: Cue | Message | Ruling
 
 
-def decide(rule: CompiledRule, policy: RulePolicy, event: Event, now: float) -> Matched:
+def decide(
+    rule: CompiledRule,
+    policy: RulePolicy,
+    event: Event,
+    now: float,
+    view: Callable[[], CelView | Refusal] | None = None,
+) -> Matched:
     """Decide about an event that matches a rule.
 
     Args:
@@ -75,6 +85,7 @@ def decide(rule: CompiledRule, policy: RulePolicy, event: Event, now: float) -> 
         policy: What else it says.
         event: The event.
         now: The present time.
+        view: Gives the event as CEL sees it, where it was looked at already.
     """
     cue_id = rule.event_id(event.payload, event.id)
     time = rule.event_time(event.payload, event.published)
@@ -82,6 +93,12 @@ def decide(rule: CompiledRule, policy: RulePolicy, event: Event, now: float) -> 
         return Matched(cue_id, event.published, Ruling(Verdict.FAILED, time.reason))
     if policy.suspended:
         return Matched(cue_id, time, Ruling(Verdict.SUSPENDED, "spec.suspend of the rule is true"))
+    if rule.message is not None:
+        seen = (view or lazy_cel_view(event.payload))()
+        message = _message(
+            rule, rule.message, policy, event, seen, begins(time, event.published, now)
+        )
+        return Matched(cue_id, time, message)
     length = rule.break_length(event.payload)
     if isinstance(length, Refusal):
         return Matched(cue_id, time, Ruling(Verdict.FAILED, length.reason))
@@ -100,6 +117,36 @@ def decide(rule: CompiledRule, policy: RulePolicy, event: Event, now: float) -> 
         payload=event.payload,
     )
     return Matched(cue_id, time, cue)
+
+
+def _message(  # noqa: PLR0913, PLR0917 - what it is made of
+    rule: CompiledRule,
+    plan: MessagePlan,
+    policy: RulePolicy,
+    event: Event,
+    seen: CelView | Refusal,
+    begun: float,
+) -> Message | Ruling:
+    send = plan.send_to(event.payload)
+    if isinstance(send, Refusal):
+        return Ruling(Verdict.FAILED, send.reason)
+    data = plan.data_for(seen)
+    if isinstance(data, Refusal):
+        return Ruling(Verdict.FAILED, data.reason)
+    return Message(
+        id=rule.event_id(event.payload, event.id),
+        published=event.published,
+        begins=begun,
+        max_age=policy.max_age,
+        extension=plan.extension,
+        send=send,
+        type=plan.type,
+        data=data,
+        version=plan.version,
+        dry_run=policy.dry_run,
+        same_as=rule.same_as(event.payload),
+        same_within=policy.same_within,
+    )
 
 
 def begins(time: float, published: float, now: float) -> float:

@@ -1,4 +1,4 @@
-r"""The `when` of a rule: CEL over one variable, `event`.
+r"""CEL over one variable, `event`: the `when` of a rule, and what else it computes.
 
 All numbers of an event are doubles. A field is compared with either kind of literal (`event.n > 3`
 and `event.n > 3.0`); what is computed takes doubles alone (`event.n + 1.0 > 3.0`).
@@ -33,7 +33,16 @@ if TYPE_CHECKING:
 
     from controller.rules.costs import Cost
 
-__all__ = ["MAX_WHEN", "CelView", "Expression", "cel_view", "compile_when", "lazy_cel_view"]
+__all__ = [
+    "MAX_WHEN",
+    "CelView",
+    "Expression",
+    "cel_view",
+    "compile_cel",
+    "compile_when",
+    "evaluate_cel",
+    "lazy_cel_view",
+]
 
 MAX_WHEN = 1024
 """Characters of an expression."""
@@ -74,22 +83,12 @@ class Expression:
 
     def evaluate(self, view: CelView | Refusal) -> bool | Refusal:
         """Tell whether an event fulfils it, or why that cannot be told: no match either way."""
-        if isinstance(view, Refusal):
-            return view
-        if self._cost.steps(view.size, view.longest) > _BUDGET:
-            return Refusal(
-                f"when is too costly for an event of this size, with {view.longest} elements in one"
-                " list or object: shorten it, or leave event out of the comprehension"
-            )
-        try:
-            result = self._compiled.eval(view.activation)
-            kind, value = result.type(), result.value()
-        except RuntimeError as error:
-            return Refusal(f"when failed: {_explain_failure(str(error))}")
+        answer = evaluate_cel(self._compiled, self._cost, view, "when")
+        if isinstance(answer, Refusal):
+            return answer
+        kind, value = answer
         if kind == cel.Type.BOOL:
             return bool(value)
-        if kind == cel.Type.ERROR:
-            return Refusal(f"when failed: {_explain_failure(str(value))}")
         return Refusal(f"when gave a value of type {kind.name()}, and must give true or false")
 
 
@@ -125,17 +124,58 @@ def compile_when(text: str, where: str = "spec.when") -> Expression:
         InvalidExpression: It does not parse, cannot give a bool or could cost too much; the message
             begins with line:column where there is a place.
     """
-    if len(text) > MAX_WHEN:
-        msg = f"longer than {MAX_WHEN} characters: move parts of it to match, or to a second rule"
-        raise InvalidExpression(where, msg)
-    try:
-        compiled = _ENV.compile(text)
-    except (RuntimeError, ValueError) as error:
-        raise InvalidExpression(where, _explain_compile_error(str(error))) from None
+    compiled = compile_cel(text, where)
     if compiled.return_type() not in (cel.Type.BOOL, cel.Type.DYN):
         msg = f"gives a value of type {compiled.return_type().name()}, and must give true or false"
         raise InvalidExpression(where, msg)
     return Expression(text, compiled, cost_of(text, where))
+
+
+def compile_cel(text: str, where: str) -> cel.Expression:
+    """Compile an expression of whatever type.
+
+    Args:
+        text: CEL.
+        where: The field that holds it.
+
+    Raises:
+        InvalidExpression: It is too long, or does not parse.
+    """
+    if len(text) > MAX_WHEN:
+        msg = f"longer than {MAX_WHEN} characters: move parts of it to match, or to a second rule"
+        raise InvalidExpression(where, msg)
+    try:
+        return _ENV.compile(text)
+    except (RuntimeError, ValueError) as error:
+        raise InvalidExpression(where, _explain_compile_error(str(error))) from None
+
+
+def evaluate_cel(
+    compiled: cel.Expression, cost: Cost, view: CelView | Refusal, name: str
+) -> tuple[cel.Type, Any] | Refusal:
+    """Give type and value of an expression for an event, or why it has none.
+
+    Args:
+        compiled: The expression.
+        cost: Of it, as `cost_of` counts.
+        view: The event.
+        name: What the reason calls the expression.
+    """
+    if isinstance(view, Refusal):
+        return view
+    if cost.steps(view.size, view.longest) > _BUDGET:
+        return Refusal(
+            f"{name} is too costly for an event of this size, with {view.longest} elements in one"
+            " list or object: shorten it, or leave event out of the comprehension"
+        )
+    try:
+        result = compiled.eval(view.activation)
+        kind, value = result.type(), result.value()
+    except RuntimeError as error:
+        return Refusal(f"{name} failed: {_explain_failure(str(error))}")
+    if kind == cel.Type.ERROR:
+        return Refusal(f"{name} failed: {_explain_failure(str(value))}")
+    return kind, value
 
 
 class _Extent:

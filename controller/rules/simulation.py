@@ -17,11 +17,12 @@ from controller.rules.arbiter import Arbiter
 from controller.rules.deciding import RulePolicy, decide, off_cue_time
 from controller.rules.expressions import lazy_cel_view
 from controller.rules.memory import COOLDOWN
+from controller.rules.messages import Message
 from controller.rules.selectors import ChannelIndex
 from controller.rules.steps import Call, ReadLastAd, Reply, Ruling, Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
     from controller.events import Event
     from controller.resources.commercials import CommercialPolicy
@@ -66,7 +67,7 @@ class Outcome:
         verdict: What became of it; Waiting until that is known.
         detail: For the user.
         called: When Twitch was asked.
-        asked: Seconds that it was asked for.
+        asked: Seconds of commercial that it was asked for; None: none, or it was a message.
     """
 
     time: float
@@ -105,6 +106,8 @@ class Simulation:
     Args:
         rules: Whose `mode` and `suspend` do not count.
         channels: Those that the rules may be for.
+        send: Tells what becomes of a message now, by names of rule and channel; without it, each
+            goes out.
 
     Attributes:
         outcomes: What the events led to, in their order.
@@ -113,8 +116,12 @@ class Simulation:
     """
 
     def __init__(
-        self, rules: Iterable[SimulatedRule], channels: Iterable[SimulatedChannel]
+        self,
+        rules: Iterable[SimulatedRule],
+        channels: Iterable[SimulatedChannel],
+        send: Callable[[str, str, Message, float], Ruling] | None = None,
     ) -> None:
+        self._send = send
         self._rules = sorted(rules, key=lambda rule: (-rule.spec.priority, rule.name))
         self._policies = {rule.name: _policy(rule) for rule in self._rules}
         self._stages: dict[str, _Stage] = {}
@@ -173,7 +180,19 @@ class Simulation:
             told = Ruling(Verdict.CHANNEL_NOT_READY, "the files hold no TwitchChannel for it")
             _settle(self._note(rule, event, matched, None), told)
         for stage in stages:
-            self._submit(stage, matched.outcome, self._note(rule, event, matched, stage))
+            outcome = self._note(rule, event, matched, stage)
+            if isinstance(matched.outcome, Message):
+                self._deliver(stage, matched.outcome, outcome)
+            else:
+                self._submit(stage, matched.outcome, outcome)
+
+    def _deliver(self, stage: _Stage, message: Message, outcome: Outcome) -> None:
+        ruling = Ruling(Verdict.FIRED, message.type)
+        if self._send is not None:
+            ruling = self._send(outcome.rule, stage.channel.name, message, self._now)
+        if ruling.verdict is Verdict.FIRED:
+            outcome.called = self._now
+        _settle(outcome, ruling)
 
     def _note(
         self, rule: SimulatedRule, event: Event, matched: Matched, stage: _Stage | None

@@ -16,13 +16,16 @@ if TYPE_CHECKING:
     from tests.cluster.operator_harness import Site
 
 
+_KINDS = ("twitchchannels", "triggerrules", "extensionapps")
+
+
 @pytest.fixture(scope="session")
 def cluster(control_plane: ControlPlane) -> ControlPlane:
     """The control plane with the CRDs in it."""
     control_plane.run_kubectl(
         "apply", "--server-side", "--force-conflicts", "-f", str(CRDS), check=True
     )
-    names = [f"crd/{kind}.twitch-operator.dev" for kind in ("twitchchannels", "triggerrules")]
+    names = [f"crd/{kind}.twitch-operator.dev" for kind in _KINDS]
     control_plane.until_established(*names)
     return control_plane
 

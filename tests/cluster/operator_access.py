@@ -118,7 +118,7 @@ _HOP_BY_HOP = frozenset({"host", "connection", "transfer-encoding", "content-len
 
 def _role(name: str) -> dict[str, Any]:
     """All rights that the operator needs in a namespace."""
-    kinds = ["twitchchannels", "triggerrules"]
+    kinds = ["twitchchannels", "triggerrules", "extensionapps"]
     rules = [
         {"apiGroups": [GROUP], "resources": kinds, "verbs": ["get", "list", "watch"]},
         {

@@ -993,7 +993,7 @@ def test_kubectl_get_tells_how_it_stands(
         assert re.fullmatch(shown[name], cell), name
 
 
-def test_the_category_shows_both_kinds(control_plane: ControlPlane, reported: str) -> None:
+def test_the_category_shows_all_kinds(control_plane: ControlPlane, reported: str) -> None:
     shown = control_plane.run_kubectl("get", "twitch", "-n", reported, "-o", "name").stdout.split()
 
     assert set(shown) == {
@@ -1023,7 +1023,7 @@ def test_the_examples_are_accepted(control_plane: ControlPlane) -> None:
     )
 
     assert answer.returncode == 0, answer.stderr
-    assert answer.stdout.count(GROUP) == 4
+    assert answer.stdout.count(GROUP) >= 5
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
@@ -1038,9 +1038,10 @@ def test_kubectl_explain_has_a_description_for_every_field(
     schemas = json.loads(published)["components"]["schemas"]
     (schema,) = (s for name, s in schemas.items() if name.endswith(f".{kind.name}"))
 
-    explained = control_plane.run_kubectl("explain", f"{kind.short}.spec.suspend").stdout
+    field = next(iter(schema["properties"]["spec"]["properties"]))
+    explained = control_plane.run_kubectl("explain", f"{kind.short}.spec.{field}").stdout
 
-    described = schema["properties"]["spec"]["properties"]["suspend"]["description"]
+    described = schema["properties"]["spec"]["properties"][field]["description"]
     assert described in " ".join(explained.split())  # it breaks lines
     assert fields_without_description(schema, kind.name) == []
 

@@ -108,6 +108,7 @@ def test_both_sample_messages_are_one_break_of_one_commercial(bench: Bench) -> N
         "matched": 2,
         "malformed": 0,
         "commercialSeconds": 125,
+        "messages": 0,
         "verdicts": {"Fired": 1, "SameBreak": 1},
     }
 

@@ -8,7 +8,9 @@ import pytest
 import yaml
 
 from controller.resources.schema import KINDS
+from controller.resources.triggerrule import TriggerRuleSpec
 from controller.resources.twitchchannel import TwitchChannelSpec
+from controller.rules.compiled import compile_rule
 
 if TYPE_CHECKING:
     from controller.resources.kind import Kind
@@ -26,10 +28,10 @@ def manifests(kind: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_there_are_two_examples_of_each_kind_and_they_parse(kind: Kind) -> None:
+def test_there_are_examples_of_each_kind_and_they_parse(kind: Kind) -> None:
     examples = manifests(kind.name)
 
-    assert len(examples) == 2
+    assert examples
     for example in examples:
         kind.spec.from_spec(example["spec"])
 
@@ -39,6 +41,7 @@ def test_the_examples_refer_to_what_they_bring_along() -> None:
         secret["metadata"]["name"]: set(secret["stringData"]) for secret in manifests("Secret")
     }
     channels = {channel["metadata"]["name"] for channel in manifests("TwitchChannel")}
+    extensions = {extension["metadata"]["name"] for extension in manifests("ExtensionApp")}
 
     for channel in manifests("TwitchChannel"):
         spec = TwitchChannelSpec.from_spec(channel["spec"])
@@ -51,6 +54,9 @@ def test_the_examples_refer_to_what_they_bring_along() -> None:
         spec = rule["spec"]
         assert spec["channelRef"]["name"] in channels
         assert "subscribe-key" in secrets[spec["feed"]["pubnub"]["secretRef"]["name"]]
+        compile_rule(TriggerRuleSpec.from_spec(spec))
+        message = spec["action"].get("extensionMessage")
+        assert message is None or message["extensionRef"]["name"] in extensions
 
 
 def test_the_examples_of_messages_are_json_objects_of_both_kinds() -> None:

@@ -291,7 +291,11 @@ def test_what_a_crd_cannot_say_is_refused_with_its_place(
 def test_each_kind_has_a_manifest_without_anchors() -> None:
     manifests = crd_manifests()
 
-    assert list(manifests) == ["twitchchannels.yaml", "triggerrules.yaml"]
+    assert list(manifests) == [
+        "twitchchannels.yaml",
+        "triggerrules.yaml",
+        "extensionapps.yaml",
+    ]
     for text in manifests.values():
         assert text.startswith("# Generated from controller/resources by: twitch-operator crds\n")
         assert "&id" not in text
@@ -306,4 +310,4 @@ def test_columns_that_may_lie_ahead_are_no_dates() -> None:
             for column in version["additionalPrinterColumns"]
             if column["type"] == "date"
         }
-        assert dates <= {"LAST-RUN", "CONFIRMED", "LAST-CUE", "AGE"}
+        assert dates <= {"LAST-RUN", "CONFIRMED", "LAST-CUE", "ROTATED", "AGE"}

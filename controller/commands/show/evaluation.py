@@ -1,7 +1,7 @@
 """One event against one rule, test by test, by the operator's own code.
 
 What the channels' arbiters would say is foreseen from their statuses: as if the event came now, and
-nothing else happened meanwhile.
+nothing else happened meanwhile. So is whether a message would go out, as far as the channel goes.
 """
 
 from __future__ import annotations
@@ -9,14 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from controller.actions.message_desk import described
 from controller.commands.show.conditions import find_condition
 from controller.engine.channel_status import remembered
+from controller.errors import PermanentError
 from controller.events import Event, Verdict
+from controller.policies.envelope import envelope
 from controller.resources.common import rfc3339
 from controller.rules.arbiter import Arbiter
 from controller.rules.compiled import compile_rule
 from controller.rules.deciding import RulePolicy, decide
 from controller.rules.expressions import lazy_cel_view
+from controller.rules.messages import Message
 from controller.rules.payloads import Refusal, parse_payload, strict_json
 from controller.rules.selectors import ChannelIndex
 from controller.rules.steps import Call, Cue, Readiness, Reply, Ruling, Wait
@@ -158,6 +162,8 @@ def evaluate(
     whole = replace(whole, facts=_facts(rule, payload, matched))
     if isinstance(matched.outcome, Ruling):
         return whole
+    if isinstance(matched.outcome, Message):
+        return _with_message(whole, matched.outcome, _concerned(rule, payload, channels))
     # What was recorded long ago is judged as if it happened now.
     cue = replace(matched.outcome, begins=now)
     concerned = _concerned(rule, payload, channels)
@@ -177,10 +183,36 @@ def _facts(
     outcome = matched.outcome
     if isinstance(outcome, Ruling):
         return (facts[0], ("outcome", f"{outcome.verdict.value}: {outcome.detail}"))
-    facts.append(("break", round(outcome.length, 3)))
+    if isinstance(outcome, Cue):
+        facts.append(("break", round(outcome.length, 3)))
     if rule.spec.dedupe is not None:
         facts.append(("dedupe", outcome.same_as or "none: a field of dedupe.key is absent"))
     return tuple(facts)
+
+
+def _with_message(whole: Evaluation, message: Message, concerned: Iterable[Channel]) -> Evaluation:
+    """What would be sent, and what keeps channels from it."""
+    try:
+        text = envelope(message.type, message.data, message.version)
+    except PermanentError as error:
+        outcome = ("outcome", f"{Verdict.FAILED.value}: {error}")
+        return replace(whole, facts=(*whole.facts, outcome))
+    facts = (*whole.facts, ("extension", message.extension), ("message", text))
+    told = tuple((each.name, _reach(each, message, text)) for each in concerned)
+    return replace(whole, facts=facts, channels=told)
+
+
+def _reach(channel: Channel, message: Message, text: str) -> Ruling:
+    if channel.spec.suspend:
+        return Ruling(Verdict.SUSPENDED, "spec.suspend of the channel is true")
+    ready = find_condition(channel.status.conditions, "Ready")
+    if ready is not None and ready.reason in ("Paused", "Conflict"):
+        verdict = _NOT_READY.get(ready.reason, Verdict.CHANNEL_NOT_READY)
+        return Ruling(verdict, f"{ready.reason}: {ready.message}")
+    if ready is not None and channel.status.broadcaster is None and not message.is_global:
+        return Ruling(Verdict.CHANNEL_NOT_READY, "its broadcaster is not known")
+    verdict = Verdict.DRY_RUN if message.dry_run else Verdict.FIRED
+    return Ruling(verdict, f"it would send {described(message, text)}")
 
 
 def foresee(channel: Channel, cue: Cue, now: float) -> Ruling:

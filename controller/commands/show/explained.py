@@ -102,7 +102,9 @@ def _heading(told: Explained) -> str:
     reference = told.spec.channel_ref
     for_ = f"channel {reference.name}" if reference else "channels by channelSelector"
     topics = ", ".join(told.spec.feed.pubnub.topics)
-    return f"{heading}: {for_}, topics {topics}, mode {told.spec.mode}"
+    message = told.spec.action.extension_message
+    by = f", messages by ExtensionApp {message.extension_ref.name}" if message is not None else ""
+    return f"{heading}: {for_}{by}, topics {topics}, mode {told.spec.mode}"
 
 
 def _decisions(decisions: Sequence[RecentDecision]) -> str:
