@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from controller.commands.parsers.grants import add_authorize, add_revoke
+from controller.commands.parsers.grants import add_authorize, add_revoke, add_revoke_secrets
 from controller.commands.parsers.operation import (
     add_explain,
     add_fire,
@@ -59,6 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--context", help="context of the kubeconfig (default: the current one)")
     run.set_defaults(command=_run)
 
+    _add_gateway(commands)
+
     crds = commands.add_parser("crds", help="print the CRDs, or write them to a folder")
     crds.add_argument("--output-dir", type=Path, help="write one file for each kind into DIR")
     crds.set_defaults(command=_crds)
@@ -72,7 +74,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _kubectl_parser() -> argparse.ArgumentParser:
-    text = "What is asked and done about TwitchChannels and TriggerRules, day by day."
+    text = (
+        "What is asked and done about TwitchChannels, TriggerRules and ExtensionApps, day by day."
+    )
     parser, commands = _new_parser("kubectl twitch", text)
     _add_shared(commands)
     return parser
@@ -82,6 +86,7 @@ def _add_shared(commands: Commands) -> None:
     """What both programs have."""
     add_authorize(commands)
     add_revoke(commands)
+    add_revoke_secrets(commands)
     add_explain(commands)
     add_timeline(commands)
     add_fire(commands)
@@ -98,6 +103,13 @@ def _new_parser(prog: str, description: str) -> tuple[argparse.ArgumentParser, C
     version = importlib.metadata.version("twitch-operator")
     parser.add_argument("--version", action="version", version=f"%(prog)s {version}")
     return parser, parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+
+def _add_gateway(commands: Commands) -> None:
+    text = "serve the backend of the extensions that are declared: /send/ and /setup/"
+    gateway = commands.add_parser("gateway", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    gateway.add_argument("--context", help="context of the kubeconfig (default: the current one)")
+    gateway.set_defaults(command=_gateway)
 
 
 def _add_demo(commands: Commands) -> None:
@@ -133,6 +145,12 @@ def _run(arguments: argparse.Namespace) -> int:
     from controller.commands.run import run_operator  # noqa: PLC0415
 
     return run_operator(arguments.context)
+
+
+def _gateway(arguments: argparse.Namespace) -> int:
+    from controller.commands.gateway import run_gateway  # noqa: PLC0415
+
+    return run_gateway(arguments.context)
 
 
 def _crds(arguments: argparse.Namespace) -> int:

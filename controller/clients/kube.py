@@ -10,7 +10,7 @@ import base64
 import binascii
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import aiohttp
@@ -79,6 +79,7 @@ class Secret:
         owner_uids: The UIDs of its owners.
         resource_version: For an update that must not overwrite another's.
         uid: Its own UID.
+        annotations: Its annotations.
     """
 
     data: Mapping[str, bytes]
@@ -86,6 +87,7 @@ class Secret:
     owner_uids: tuple[str, ...]
     resource_version: str
     uid: str
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Secret(keys={sorted(self.data)}, resource_version={self.resource_version!r})"
@@ -106,6 +108,7 @@ class Secret:
             owner_uids=tuple(o["uid"] for o in meta.get("ownerReferences") or ()),
             resource_version=meta.get("resourceVersion", ""),  # none of a rehearsed creation
             uid=meta["uid"],
+            annotations=meta.get("annotations") or {},
         )
 
 
@@ -227,6 +230,7 @@ class Kube:
         labels: Mapping[str, str],
         owner: Mapping[str, Any] | None = None,
         *,
+        annotations: Mapping[str, str] | None = None,
         rehearse: bool = False,
     ) -> Secret:
         """Make a Secret.
@@ -237,12 +241,13 @@ class Kube:
             data: Key → text.
             labels: Its labels.
             owner: Owner reference; None: it has no owner.
+            annotations: Its annotations.
             rehearse: Only find out whether it could be made.
 
         Raises:
             KubeConflict: One of that name exists.
         """
-        manifest = _secret_manifest(name, data, labels, owner)
+        manifest = _secret_manifest(name, data, labels, owner, annotations)
         query = _DRY_RUN if rehearse else None
         made = await self._call("POST", _secret(namespace), body=manifest, query=query)
         return Secret.from_manifest(made)
@@ -256,6 +261,7 @@ class Kube:
         *,
         resource_version: str,
         owner: Mapping[str, Any] | None = None,
+        annotations: Mapping[str, str] | None = None,
         rehearse: bool = False,
     ) -> Secret:
         """Replace a Secret that is still as it was read.
@@ -267,13 +273,14 @@ class Kube:
             labels: Its labels.
             resource_version: As it was read.
             owner: Owner reference; None: it has no owner.
+            annotations: Its annotations.
             rehearse: Only find out whether it could be written.
 
         Raises:
             KubeConflict: Somebody wrote it in between.
             KubeNotFound: It is gone.
         """
-        manifest = _secret_manifest(name, data, labels, owner)
+        manifest = _secret_manifest(name, data, labels, owner, annotations)
         manifest["metadata"]["resourceVersion"] = resource_version
         query = _DRY_RUN if rehearse else None
         stored = await self._call("PUT", _secret(namespace, name), body=manifest, query=query)
@@ -387,8 +394,11 @@ def _secret_manifest(
     data: Mapping[str, Sensitive],
     labels: Mapping[str, str],
     owner: Mapping[str, Any] | None,
+    annotations: Mapping[str, str] | None,
 ) -> dict[str, Any]:
     metadata: dict[str, Any] = {"name": name, "labels": dict(labels)}
+    if annotations:
+        metadata["annotations"] = dict(annotations)
     if owner is not None:
         metadata["ownerReferences"] = [dict(owner)]
     return {

@@ -82,7 +82,7 @@ async def _run(settings: Settings, context: str | None) -> int:
         def alive() -> bool:
             return watch.alive and (engine.healthy or not engine.synced)
 
-        async with serve_probes(settings, metrics, alive, lambda: engine.synced):
+        async with serve_probes(settings, metrics.registry, alive, lambda: engine.synced):
             work = loop.create_task(engine.run())
             try:
                 return await _until_the_end(engine, watch, work, stop)

@@ -12,6 +12,7 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
+from controller.clients.extensions import Extensions
 from controller.clients.helix import Helix
 from controller.clients.identity import Identity
 from controller.engine.ads import AdsWatch
@@ -19,11 +20,13 @@ from controller.engine.as_run import AsRunLog
 from controller.engine.by_hand import ByHand
 from controller.engine.channel_rounds import ChannelRounds
 from controller.engine.dispatch import Dispatcher
+from controller.engine.extension_rounds import ExtensionRounds
 from controller.engine.feeds import FeedPool
 from controller.engine.garbage import Garbage
 from controller.engine.live import LiveWatch
+from controller.engine.messenger import Messenger
 from controller.engine.recorder import Recorder
-from controller.engine.resource import CHANNEL, RULE, Key, Kind, Resource
+from controller.engine.resource import CHANNEL, EXTENSION, RULE, Key, Kind, Resource
 from controller.engine.rivals import Rivals
 from controller.engine.rule_rounds import RuleRounds
 from controller.engine.rules import Rule
@@ -44,8 +47,10 @@ if TYPE_CHECKING:
 
     from controller.clients.kube import Kube
     from controller.engine.channels import Channel
+    from controller.engine.extensions import ExtensionApp
     from controller.engine.metrics import Metrics
     from controller.events import Decision
+    from controller.policies.conditions import Finding
     from controller.rules.ads import AdsNews
     from controller.rules.steps import CueRecord
     from controller.settings import Settings
@@ -92,16 +97,39 @@ class Engine:
         self._selectors_due: set[str] = set()
         self._deleted: OrderedDict[str, None] = OrderedDict()
         self._rivals = Rivals(self._channels.get, self._told)
-        self._sync = Sync(kube, settings, self._uids, self._found, self._gone)
+        self._sync = Sync(kube, settings, held=self._uids, found=self._found, gone=self._gone)
         self._secrets = SecretStore(kube, settings, self._ask_again)
         self._queue: WorkQueue[Key] = WorkQueue(self._reconcile, _WORKERS)
-        dispatcher = Dispatcher(self._rules.get, self._targets.for_event, self._decided, metrics)
+        extensions = Extensions(http, settings)
+        self._extensions = ExtensionRounds(
+            settings,
+            kube,
+            extensions=extensions,
+            secrets=self._secrets,
+            broadcaster_of=self._broadcaster_of,
+            tell=self._told_of_extension,
+            look=self._queue.add,
+        )
+        self._messenger = Messenger(
+            self._rules.get,
+            extension_of=self._extensions.signer_of,
+            extensions=extensions,
+            started=self._started,
+        )
+        dispatcher = Dispatcher(
+            self._rules.get,
+            self._targets.for_event,
+            self._decided,
+            metrics,
+            self._messenger.submit,
+        )
         self._rule_rounds = RuleRounds(
             self._rules.get,
             secrets=self._secrets,
             feeds=lambda: self._feeds,
             targets=self._targets,
             mark=lambda key: self._statuses.mark(key, urgent=True),
+            extension_ready=self._secrets_current,
         )
         self._feeds = FeedPool(
             settings,
@@ -194,6 +222,8 @@ class Engine:
                 self._remove(key, uid)
 
     def _holdings(self, kind: Kind) -> dict[Key, Any]:
+        if kind == EXTENSION:
+            return self._extensions.apps
         return self._channels if kind == CHANNEL else self._rules
 
     # Life
@@ -220,7 +250,9 @@ class Engine:
         await self._feeds.close()
         within = 2 * self._settings.call_timeout
         busy = [channel.airtime for channel in self._channels.values() if channel.airtime.busy]
-        await asyncio.gather(*(airtime.drain(within) for airtime in busy))
+        await asyncio.gather(
+            *(airtime.drain(within) for airtime in busy), self._messenger.drain(within)
+        )
         for channel in self._channels.values():
             channel.stop()
 
@@ -290,9 +322,7 @@ class Engine:
                 return
             held.update(resource)
             if known.requested_at != resource.requested_at:
-                self._secrets.look_again(resource.key)
-                if resource.key.kind == CHANNEL:
-                    self._channels[resource.key].keeper.recheck(anew=True)
+                self._recheck(resource.key)
         else:
             if held is not None:
                 self._remove(resource.key, held.resource.uid)
@@ -301,9 +331,19 @@ class Engine:
             self._rule_changed(self._rules[resource.key])
             if held is not None:
                 self._withdraw_from_elsewhere(self._rules[resource.key])
+        elif resource.key.kind == EXTENSION:
+            self._extensions.changed(self._extensions.apps[resource.key].client_id)
         else:
             self._channel_changed(self._channels[resource.key])
         self._queue.add(resource.key)
+
+    def _recheck(self, key: Key) -> None:
+        """Somebody asked for a look at everything."""
+        self._secrets.look_again(key)
+        if key.kind == CHANNEL:
+            self._channels[key].keeper.recheck(anew=True)
+        elif key.kind == EXTENSION:
+            self._extensions.apps[key].recheck()
 
     def _take_in(self, resource: Resource) -> None:
         """A resource that was not there before."""
@@ -311,6 +351,8 @@ class Engine:
         if key.kind == CHANNEL:
             self._channels[key] = channel = self._rounds.new_channel(resource)
             self._rivals.settle(channel)
+        elif key.kind == EXTENSION:
+            self._extensions.apps[key] = self._extensions.new_app(resource)
         else:
             self._rules[key] = Rule(resource, self._started, self._rule_rounds.surroundings)
             self._metrics.add_rule(key.namespace, key.name)
@@ -358,6 +400,10 @@ class Engine:
             self._metrics.remove_channel(key.namespace, key.name)
             self._rivals.settle(held)
             self._refresh_rules_of(held)
+        elif key.kind == EXTENSION:
+            self._extensions.changed(held.client_id)
+            self._metrics.remove_extension(key.namespace, key.name)
+            self._refresh_senders(key)
         else:
             self._withdraw(key, _GONE)
             self._feeds.drop(key)
@@ -367,7 +413,10 @@ class Engine:
 
     async def _reconcile(self, key: Key) -> float | None:
         channel, rule = self._channels.get(key), self._rules.get(key)
+        app = self._extensions.apps.get(key)
         try:
+            if app is not None:
+                return await self._extensions.run(app)
             if channel is not None:
                 return await self._rounds.run(channel)
             return await self._rule_rounds.run(rule) if rule is not None else None
@@ -389,6 +438,12 @@ class Engine:
         channel.settle()
         self._statuses.mark(channel.resource.key, urgent=True)
         self._refresh_rules_of(channel)
+        self._extensions.channel_changed(channel.resource.key)
+
+    def _broadcaster_of(self, namespace: str, name: str) -> str | None:
+        """The broadcaster id of a channel that has its grant; None: it is not known."""
+        channel = self._channels.get(Key(CHANNEL, namespace, name))
+        return channel.claim if channel is not None and channel.rival is None else None
 
     def _saw_ads(self, channel: Channel, news: AdsNews) -> None:
         """Twitch told of the channel's ads."""
@@ -413,6 +468,27 @@ class Engine:
         self._statuses.mark(channel.resource.key, urgent=True)
         if called:
             self._was_called(channel, ruling.verdict)
+
+    # Extensions
+
+    def _told_of_extension(self, app: ExtensionApp) -> None:
+        """Something about an ExtensionApp may have changed: its status and its rules follow."""
+        key, due = app.resource.key, app.next_rotation
+        if due is None:
+            self._metrics.remove_extension(key.namespace, key.name)
+        else:
+            self._metrics.next_rotation.labels(key.namespace, key.name).set(due)
+        self._statuses.mark(key, urgent=True)
+        self._refresh_senders(key)
+
+    def _refresh_senders(self, key: Key) -> None:
+        """Look at the rules that send messages by an ExtensionApp."""
+        self._rule_rounds.extension_changed(key)
+
+    def _secrets_current(self, namespace: str, name: str) -> Finding | None:
+        """Whether the secrets of an ExtensionApp are current; None: there is no such."""
+        app = self._extensions.apps.get(Key(EXTENSION, namespace, name))
+        return app.secrets_finding(time.time()) if app is not None else None
 
     # Rules
 
@@ -466,7 +542,7 @@ class Engine:
         channel = self._channels.get(key)
         if channel is not None:
             return channel
-        return self._rules.get(key)
+        return self._extensions.apps.get(key) or self._rules.get(key)
 
 
 def _station(channel: Channel) -> Station:

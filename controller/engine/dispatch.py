@@ -15,6 +15,7 @@ from controller.engine.rules import result_of
 from controller.events import Decision, Event, Verdict
 from controller.rules.deciding import off_cue_time
 from controller.rules.expressions import lazy_cel_view
+from controller.rules.messages import Message
 from controller.rules.steps import Ruling
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from controller.engine.resource import Key
     from controller.engine.rules import Rule
     from controller.rules.deciding import Matched
+    from controller.rules.expressions import CelView
+    from controller.rules.payloads import Refusal
+
+    Send = Callable[[Rule, Channel, Message, Callable[[Ruling, float | None], None]], None]
 
 __all__ = ["Dispatcher"]
 
@@ -39,8 +44,10 @@ class Dispatcher:
     Args:
         rule: Finds a rule.
         targets: Finds the channels that a rule and an event are for.
-        decided: Called with the rule, the channel, the decision and whether a call was made.
+        decided: Called with the rule, the channel, the decision and whether Twitch was asked for a
+            commercial.
         metrics: Counts.
+        send: Takes the messages, and tells what became of each as `Airtime.submit` does.
     """
 
     def __init__(
@@ -49,11 +56,13 @@ class Dispatcher:
         targets: Callable[[Rule, Event], Sequence[Channel]],
         decided: Callable[[Rule, Channel | None, Decision, bool], None],
         metrics: Metrics,
+        send: Send | None = None,
     ) -> None:
         self._rule = rule
         self._targets = targets
         self._on_decided = decided
         self._metrics = metrics
+        self._send = send
 
     async def event(self, keys: Iterable[Key], cancels: Iterable[Key], event: Event) -> None:
         """Meet an event with the rules that it may match.
@@ -86,7 +95,7 @@ class Dispatcher:
                 logger.exception("%s: event %s was not handled", key, event.id)
         for rule in sorted(matching, key=lambda rule: -rule.priority):
             try:
-                self._match(rule, event, now)
+                self._match(rule, event, now, view)
             except Exception:
                 logger.exception("%s: event %s was not handled", rule.resource.key, event.id)
 
@@ -106,23 +115,27 @@ class Dispatcher:
             logger.exception("%s: off cue %s was not handled", key, event.id)
         return True
 
-    def _match(self, rule: Rule, event: Event, now: float) -> None:
-        matched = rule.decide(event, now)
+    def _match(
+        self, rule: Rule, event: Event, now: float, view: Callable[[], CelView | Refusal]
+    ) -> None:
+        matched = rule.decide(event, now, view)
         if matched is None:
             return
-        if isinstance(matched.outcome, Ruling):
-            self._decided(rule, None, event, matched, matched.outcome, None)
+        outcome = matched.outcome
+        if isinstance(outcome, Ruling):
+            self._decided(rule, None, event, matched, outcome, None)
             return
         channels = self._targets(rule, event)
         if not channels:
             ruling = Ruling(Verdict.CHANNEL_NOT_READY, rule.no_channel(event))
             self._decided(rule, None, event, matched, ruling, None)
         for channel in channels:
-            channel.airtime.submit(
-                matched.outcome,
-                partial(self._decided, rule, channel, event, matched),
-                partial(self._waits, rule, channel, event, matched),
-            )
+            done = partial(self._decided, rule, channel, event, matched)
+            if not isinstance(outcome, Message):
+                waits = partial(self._waits, rule, channel, event, matched)
+                channel.airtime.submit(outcome, done, waits)
+            elif self._send is not None:
+                self._send(rule, channel, outcome, done)
 
     def _waits(
         self, rule: Rule, channel: Channel, event: Event, matched: Matched, ruling: Ruling
@@ -167,5 +180,6 @@ class Dispatcher:
         rule.record(decision, event, matched.time)
         key, verdict = rule.resource.key, ruling.verdict
         logger.info("%s: cue %s: %s: %s", key, matched.cue_id, verdict, ruling.detail)
-        self._on_decided(rule, channel, decision, called_at is not None)
+        asked = called_at is not None and not isinstance(matched.outcome, Message)
+        self._on_decided(rule, channel, decision, asked)
         return latency

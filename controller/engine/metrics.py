@@ -86,6 +86,11 @@ class Metrics:
             "When a channel's access token expires.",
             ["namespace", "channel"],
         )
+        self.next_rotation = gauge(
+            "extension_next_rotation_timestamp_seconds",
+            "When an extension's next shared secret is made; in the past: it is overdue.",
+            ["namespace", "extension"],
+        )
         self.token_refreshes = counter(
             "token_refreshes", "Refresh tokens that were exchanged, by result.", ["result"]
         )
@@ -141,3 +146,7 @@ class Metrics:
     def remove_channel(self, namespace: str, channel: str) -> None:
         """End the series of a channel."""
         self.credential_expiration.remove_by_labels({"namespace": namespace, "channel": channel})
+
+    def remove_extension(self, namespace: str, extension: str) -> None:
+        """End the series of an ExtensionApp."""
+        self.next_rotation.remove_by_labels({"namespace": namespace, "extension": extension})

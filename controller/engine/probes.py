@@ -14,7 +14,8 @@ from controller.settings import SettingsError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from controller.engine.metrics import Metrics
+    from prometheus_client import CollectorRegistry
+
     from controller.settings import Settings
 
 __all__ = ["serve_probes"]
@@ -24,7 +25,10 @@ logger = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def serve_probes(
-    settings: Settings, metrics: Metrics, alive: Callable[[], bool], ready: Callable[[], bool]
+    settings: Settings,
+    registry: CollectorRegistry,
+    alive: Callable[[], bool],
+    ready: Callable[[], bool],
 ) -> AsyncIterator[None]:
     """Serve what the settings ask for; one server where both addresses are the same.
 
@@ -32,7 +36,7 @@ async def serve_probes(
 
     Args:
         settings: HEALTH_ADDRESS and METRICS_ADDRESS; empty: not served.
-        metrics: What is exposed.
+        registry: The metrics that are exposed.
         alive: Whether the process does its work; where not, it should be started anew.
         ready: Whether it has seen the resources.
     """
@@ -44,7 +48,7 @@ async def serve_probes(
         return _answer(alive() and ready())
 
     async def expose(_: web.Request) -> web.Response:
-        text = generate_latest(metrics.registry)
+        text = generate_latest(registry)
         return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4"})
 
     routes: dict[str, dict[str, Callable[[web.Request], Awaitable[web.Response]]]] = {}

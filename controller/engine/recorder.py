@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from controller.backoff import backoff
 from controller.clients.kube import KubeConflict, KubeError, KubeNotFound, KubeUnavailable
 from controller.logs import redact
-from controller.policies.announcements import announcements
+from controller.policies.announcements import announcements, rotation
 from controller.resources.common import ObjectStatus
 from controller.resources.kind import GROUP, VERSION
 
@@ -108,9 +108,12 @@ class Recorder:
             resource: As the API server held it before.
             status: As it holds it now.
         """
-        if resource.status.get("conditions") == status.get("conditions"):
+        before = resource.status
+        rotated = rotation(before, status)
+        if rotated is None and before.get("conditions") == status.get("conditions"):
             return
-        for news in announcements(_conditions(resource.status), _conditions(status)):
+        told = announcements(_conditions(before), _conditions(status))
+        for news in (*told, *((rotated,) if rotated is not None else ())):
             if len(self._waiting) == self._waiting.maxlen:
                 self._count("overflow")  # the one that waits longest goes
             self._waiting.append(_notice(resource, news, time.time()))

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from controller.engine import pubnub_keys
+from controller.engine.resource import EXTENSION, Key
 from controller.engine.rules import Surroundings
 from controller.errors import OperatorError
 from controller.policies.problems import Blocked
@@ -14,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from controller.engine.feeds import FeedPool
-    from controller.engine.resource import Key
     from controller.engine.rules import Rule
     from controller.engine.secrets import SecretStore
     from controller.engine.targets import Targets
+    from controller.policies.conditions import Finding
 
 __all__ = ["RuleRounds"]
 
@@ -34,9 +35,11 @@ class RuleRounds:
         feeds: What they listen to.
         targets: The channels that they are for.
         mark: Asks for a rule's status to be written.
+        extension_ready: Whether the secrets of an ExtensionApp are current, by namespace and name;
+            None: there is no such.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it works with
         self,
         rule: Callable[[Key], Rule | None],
         *,
@@ -44,12 +47,16 @@ class RuleRounds:
         feeds: Callable[[], FeedPool],
         targets: Targets,
         mark: Callable[[Key], None],
+        extension_ready: Callable[[str, str], Finding | None] | None = None,
     ) -> None:
         self._rule = rule
         self._secrets = secrets
         self._feeds = feeds
         self._targets = targets
         self._mark = mark
+        self._extension_ready = extension_ready
+        self._senders: dict[Key, set[Key]] = {}
+        self._sends_by: dict[Key, Key] = {}
         self._silent: dict[Key, bool] = {}
 
     async def run(self, rule: Rule) -> float | None:
@@ -96,11 +103,19 @@ class RuleRounds:
         self._feeds().use(rule)
 
     def _delay(self, rule: Rule) -> float:
+        if rule.sends:
+            return 0.0  # a message is due at once
         return max((c.policy.delay for c in self._targets.of(rule)), default=0.0)
 
     def forget(self, key: Key) -> None:
         """A rule is gone."""
         self._silent.pop(key, None)
+        self._file(key, None)
+
+    def extension_changed(self, extension: Key) -> None:
+        """An ExtensionApp came, changed or went: the rules that send by it follow."""
+        for key in list(self._senders.get(extension, ())):
+            self.refresh(key)
 
     def refresh(self, key: Key) -> None:
         """Something that a rule's status tells may have changed."""
@@ -124,12 +139,30 @@ class RuleRounds:
                 self._mark(key)
 
     def expect(self, rule: Rule) -> None:
-        """Take note whether a rule expects its feed to speak."""
-        key = rule.resource.key
+        """Take note whether a rule expects its feed to speak, and by which extension it sends."""
+        key, name = rule.resource.key, rule.extension
+        self._file(key, None if name is None else Key(EXTENSION, key.namespace, name))
         if rule.spec is not None and rule.spec.expect_every is not None:
             self._silent.setdefault(key, False)
         else:
             self._silent.pop(key, None)
+
+    def _file(self, key: Key, extension: Key | None) -> None:
+        before = self._sends_by.pop(key, None)
+        if before is not None:
+            rules = self._senders[before]
+            rules.discard(key)
+            if not rules:
+                del self._senders[before]
+        if extension is not None:
+            self._sends_by[key] = extension
+            self._senders.setdefault(extension, set()).add(key)
+
+    def _extension_of(self, rule: Rule) -> Finding | None:
+        name = rule.extension
+        if name is None or self._extension_ready is None:
+            return None
+        return self._extension_ready(rule.resource.key.namespace, name)
 
     def _has_concluded(self, rule: Rule) -> bool:
         """Whether a first status would not be followed by another one at once."""
@@ -139,12 +172,19 @@ class RuleRounds:
         health = self._feeds().health(rule.resource.key)
         if health is None or health.connected is None:
             return False
-        channels = self._targets.of(rule)
-        if not channels:
+        channels, extension = self._targets.of(rule), self._extension_of(rule)
+        if extension is not None and extension.status == "Unknown":
+            return False
+        if not channels or (rule.sends and extension is None):
             return waited >= _SETTLE
         return all(channel.concluded for channel in channels)
 
     def surroundings(self, rule: Rule) -> Surroundings:
         """What a rule depends on."""
         key, feeds = rule.resource.key, self._feeds()
-        return Surroundings(self._targets.of(rule), feeds.health(key), feeds.silent_since(key))
+        return Surroundings(
+            self._targets.of(rule),
+            feeds.health(key),
+            feeds.silent_since(key),
+            self._extension_of(rule),
+        )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from controller.engine.conditions import to_conditions
+from controller.engine.reach import reachable
 from controller.errors import InvalidExpression
 from controller.events import Decision, Verdict
 from controller.policies.problems import Blocked
@@ -22,7 +23,9 @@ from controller.resources.triggerrule import (
 )
 from controller.rules.compiled import compile_rule
 from controller.rules.deciding import RulePolicy, decide, is_old_news
+from controller.rules.messages import Message
 from controller.rules.misses import nearest_miss
+from controller.rules.steps import Ruling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,12 +35,23 @@ if TYPE_CHECKING:
     from controller.events import Event
     from controller.feeds.health import FeedHealth
     from controller.feeds.pubnub import PubNubKeys
+    from controller.policies.conditions import Finding
     from controller.rules.compiled import CompiledRule
     from controller.rules.deciding import Matched
+    from controller.rules.expressions import CelView
     from controller.rules.memory import Memory
+    from controller.rules.payloads import Refusal
 
 __all__ = ["Rule", "Surroundings", "result_of"]
 
+# Seconds by which PubNub's clock may be ahead of this machine's: what a former process may have
+# sent must not be taken for new.
+_CLOCKS = 1.0
+_UNSENT = Ruling(
+    Verdict.UNKNOWN,
+    "published before this process of the operator began: whether the one before it sent the"
+    " message is not known, and it goes out at most once",
+)
 _FAILED = {Verdict.FAILED, Verdict.UNKNOWN}
 
 
@@ -56,11 +70,14 @@ class Surroundings:
         channels: Those that it is for.
         health: Of its feed; None: it listens to none.
         silent_since: When its topics last brought anything; None: it listens to none.
+        extension: Whether the secrets of the ExtensionApp that it names are current; None: there is
+            no such ExtensionApp, or it names none.
     """
 
     channels: Sequence[Channel]
     health: FeedHealth | None
     silent_since: float | None
+    extension: Finding | None = None
 
 
 class Rule:
@@ -158,20 +175,36 @@ class Rule:
         """Seconds of the past in which a cue may still fire."""
         return self._policy.max_age + self.delay
 
-    def decide(self, event: Event, now: float) -> Matched | None:
-        """Decide about an event that matches; None: it was dealt with before."""
+    def decide(
+        self, event: Event, now: float, view: Callable[[], CelView | Refusal] | None = None
+    ) -> Matched | None:
+        """Decide about an event that matches; None: it was dealt with before.
+
+        Args:
+            event: The event.
+            now: The present time.
+            view: Gives the event as CEL sees it, where it was looked at already.
+        """
         if self.compiled is None:
             return None
-        matched = decide(self.compiled, self._policy, event, now)
-        since = self._since.get(event.topic, self._created)
-        if event.published >= max(since, self._started) or matched.cue_id in self._untold:
+        matched = decide(self.compiled, self._policy, event, now, view)
+        since, started = self._since.get(event.topic, self._created), self._started
+        message = matched.outcome if isinstance(matched.outcome, Message) else None
+        if message is not None and not message.dry_run:
+            started += _CLOCKS
+        if event.published >= max(since, started):
+            return matched
+        if message is not None and not message.dry_run:
+            matched = replace(matched, outcome=message.too_old(now) or _UNSENT)
+        elif matched.cue_id in self._untold:
             return matched
         old = is_old_news(
             matched,
             event,
             created=since,
-            started=self._started,
-            decided=frozenset() if self._selects else self._told,  # another channel may wait
+            started=started,
+            # Another channel may wait; but messages never do.
+            decided=frozenset() if self._selects and not self.sends else self._told,
             last_event=self._told_until,
             max_age=self.window,
             now=now,
@@ -234,6 +267,17 @@ class Rule:
         return expected is not None and since is not None and now - since > expected
 
     @property
+    def sends(self) -> bool:
+        """Whether its action is a message."""
+        return self.extension is not None
+
+    @property
+    def extension(self) -> str | None:
+        """Name of the ExtensionApp by which it sends messages; None: it sends none."""
+        plan = self.compiled.message if self.compiled is not None else None
+        return plan.extension if plan is not None else None
+
+    @property
     def _selects(self) -> bool:
         return self.spec is not None and self.spec.channel_selector is not None
 
@@ -293,7 +337,7 @@ class Rule:
     def _new_status(self, now: float) -> TriggerRuleStatus:
         around = self._surroundings(self)
         findings = rule_findings(self._facts(around, now))
-        nearest = _soonest(around.channels)
+        nearest = None if self.sends else _soonest(around.channels)
         return TriggerRuleStatus(
             observed_generation=self.resource.generation,
             last_handled_reconcile_at=self.handled,
@@ -312,7 +356,7 @@ class Rule:
     def _facts(self, around: Surroundings, now: float) -> RuleFacts:
         spec, health = self.spec, around.health
         silent = around.silent_since if self.is_silent(now) else None
-        ready = (channel.ready for channel in around.channels)
+        ready = (self._readiness(channel) for channel in around.channels)
         one = next((finding for finding in ready if finding.status == "True"), None)
         reference = spec.channel_ref if spec is not None else None
         return RuleFacts(
@@ -323,11 +367,18 @@ class Rule:
             feed_reason=health.reason if health is not None else "Connecting",
             feed_message=self._feed_message(health),
             channel=reference.name if reference is not None else None,
-            channel_ready=one or next((channel.ready for channel in around.channels), None),
+            channel_ready=one or next(map(self._readiness, around.channels), None),
             selected=len(around.channels),
             silent_since=silent,
             skew=self._skew if spec is not None and spec.time_field else None,
+            extension=self.extension,
+            extension_ready=around.extension,
         )
+
+    def _readiness(self, channel: Channel) -> Finding:
+        if self.compiled is None or self.compiled.message is None:
+            return channel.ready
+        return reachable(channel, everywhere=self.compiled.message.target == "global")
 
     def _feed_message(self, health: FeedHealth | None) -> str:
         if health is None or self.spec is None:

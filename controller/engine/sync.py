@@ -33,21 +33,25 @@ class Sync:
         held: The UIDs of the resources of a kind, in a namespace or all, that are held.
         found: Called with kind and body of each resource.
         gone: Called with kind and UID of each that was held before the list and is not in it.
+        kinds: What is listed; by default all.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it works with
         self,
         kube: Kube,
         settings: Settings,
+        *,
         held: Callable[[Kind, str | None], set[str]],
         found: Callable[[Kind, Mapping[str, Any]], None],
         gone: Callable[[Kind, str], None],
+        kinds: tuple[Kind, ...] = tuple(PLURALS),
     ) -> None:
         self._kube = kube
         self._settings = settings
         self._held = held
         self._found = found
         self._gone = gone
+        self._kinds = kinds
         self._asked = asyncio.Event()
         self.done = False
 
@@ -65,7 +69,8 @@ class Sync:
         """
         problem: KubeError | None = None
         listed = False
-        for kind, plural in PLURALS.items():
+        for kind in self._kinds:
+            plural = PLURALS[kind]
             for namespace in self._settings.watch_namespaces or (None,):
                 try:
                     await self._list(kind, plural, namespace)

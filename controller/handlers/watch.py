@@ -33,7 +33,6 @@ __all__ = ["Watch"]
 
 logger = logging.getLogger(__name__)
 
-_KINDS: dict[str, Kind] = {plural: kind for kind, plural in PLURALS.items()}
 _SERVER_TIMEOUT = 300  # whole seconds: the API server refuses 300.0
 _WATCHDOG_INTERVAL = 2.0
 _WATCHER_GRACE = 30.0  # after the start, and while kopf replaces a watcher
@@ -55,6 +54,7 @@ class Watch:
         notify: Called from this thread's loop with kind, event type and body.
         configuration: Where the API server is, and how to log in; read again after a 401.
         namespaces: Literal names; empty: all.
+        kinds: What is watched; by default all.
     """
 
     def __init__(
@@ -62,10 +62,12 @@ class Watch:
         notify: Callable[[Kind, str | None, Mapping[str, Any]], None],
         configuration: Callable[[], Configuration],
         namespaces: tuple[str, ...],
+        kinds: tuple[Kind, ...] = tuple(PLURALS),
     ) -> None:
         self._notify = notify
         self._configuration = configuration
         self._namespaces = namespaces
+        self._kinds: dict[str, Kind] = {PLURALS[kind]: kind for kind in kinds}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self.problem: str | None = None
@@ -107,7 +109,7 @@ class Watch:
 
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
-        for plural in _KINDS:
+        for plural in self._kinds:
             kopf.on.event(GROUP, VERSION, plural, registry=registry)(self._event)
         kopf.on.login(registry=registry)(self._login)
         kopf.on.startup(registry=registry)(self._begin)
@@ -122,7 +124,7 @@ class Watch:
         **_: Any,  # noqa: ANN401 - kopf's own
     ) -> None:
         # A coroutine: kopf would give a plain function a thread for each event.
-        self._notify(_KINDS[resource.plural], type, dict(body))
+        self._notify(self._kinds[resource.plural], type, dict(body))
 
     async def _login(self, **_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - kopf's own
         # kopf logs in at the start, and again after a 401: with what is valid then.
@@ -153,7 +155,7 @@ class Watch:
 
     async def _guard(self) -> None:
         """End the watch when a watcher is gone for good."""
-        wanted = len(_KINDS) * max(1, len(self._namespaces))
+        wanted = len(self._kinds) * max(1, len(self._namespaces))
         whole = time.monotonic()
         while True:
             await asyncio.sleep(_WATCHDOG_INTERVAL)

@@ -7,17 +7,20 @@ the condition itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from controller.policies.extension_conditions import REVOKED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from controller.resources.common import Condition
 
-__all__ = ["Announcement", "announcements"]
+__all__ = ["Announcement", "announcements", "rotation"]
 
 _AUTHORIZE = "Authorize"
 _RECONCILE = "Reconcile"
+_ROTATE = "Rotate"
 _PENDING = "not authorized yet: the condition Authorized in the status tells what is waited for"
 
 
@@ -50,11 +53,40 @@ def announcements(
     old = {condition.type: condition for condition in before}
     new = {condition.type: condition for condition in after}
     authorized, ready = _changed("Authorized", old, new), _changed("Ready", old, new)
+    secrets = _changed("SecretsCurrent", old, new)
     told = (
         _of_authorized(authorized) if authorized is not None else None,
         _of_ready(ready, old, new) if ready is not None else None,
+        _of_secrets(secrets) if secrets is not None else None,
     )
     return tuple(each for each in told if each is not None)
+
+
+def rotation(before: Mapping[str, Any], after: Mapping[str, Any]) -> Announcement | None:
+    """Tell of a new shared secret between two statuses of an ExtensionApp.
+
+    Args:
+        before: As the API server held it.
+        after: As it holds it now.
+    """
+    made = after.get("lastRotationTime")
+    if made is None or made == before.get("lastRotationTime"):
+        return None
+    newest = max(after.get("secrets") or (), key=lambda s: s.get("activeTime") or "", default=None)
+    if newest is None:
+        return None
+    note = (
+        f"shared secret {newest.get('fingerprint')} was made; it is active from"
+        f" {newest.get('activeTime')}"
+    )
+    return Announcement("Normal", "SecretRotated", note, _ROTATE)
+
+
+def _of_secrets(is_: Condition) -> Announcement | None:
+    """Only a revocation: what else is the matter with the secrets is told by Ready."""
+    if is_.reason != REVOKED:
+        return None
+    return Announcement("Warning", is_.reason, is_.message, _ROTATE)
 
 
 def _changed(aspect: str, old: dict[str, Condition], new: dict[str, Condition]) -> Condition | None:

@@ -35,6 +35,8 @@ class RuleFacts:
         selected: How many channels the selector picks.
         silent_since: When the feed last brought anything, if that is longer ago than expectEvery.
         skew: Seconds by which the event's own clock is ahead of the feed's (negative: behind).
+        extension: Name of the ExtensionApp by which it sends messages; None: it sends none.
+        extension_ready: Whether that one's secrets are current; None: there is none of that name.
     """
 
     problem: Blocked | None
@@ -48,6 +50,8 @@ class RuleFacts:
     selected: int = 1
     silent_since: float | None = None
     skew: float | None = None
+    extension: str | None = None
+    extension_ready: Finding | None = None
 
 
 def rule_findings(facts: RuleFacts) -> tuple[Finding, ...]:
@@ -83,7 +87,19 @@ def _rule_ready(facts: RuleFacts, feed: Finding) -> Finding:
             " whether the playout system publishes, and on which topics"
         )
         return Finding("Ready", "False", "FeedStale", message)
-    return _target_ready(facts)
+    return _extension_problem(facts) or _target_ready(facts)
+
+
+def _extension_problem(facts: RuleFacts) -> Finding | None:
+    name, ready = facts.extension, facts.extension_ready
+    if name is None or (ready is not None and ready.status == "True"):
+        return None
+    if ready is None:
+        where = "spec.action.extensionMessage.extensionRef"
+        message = f"{where}: ExtensionApp {name} does not exist; it is waited for"
+        return Finding("Ready", "False", "ExtensionNotFound", message)
+    told = f"ExtensionApp {name} is not ready ({ready.reason}): {ready.message}"
+    return Finding("Ready", "False", "ExtensionNotReady", told)
 
 
 def _target_ready(facts: RuleFacts) -> Finding:
@@ -101,7 +117,8 @@ def _target_ready(facts: RuleFacts) -> Finding:
         none = "is not ready" if name is not None else "are not ready, none of them"
         told = f"{target} {none} ({channel.reason}): {channel.message}"
         return Finding("Ready", "False", "ChannelNotReady", told)
-    return Finding("Ready", "True", "Succeeded", f"listening, for {target}")
+    by = f", by ExtensionApp {facts.extension}" if facts.extension is not None else ""
+    return Finding("Ready", "True", "Succeeded", f"listening, for {target}{by}")
 
 
 def _clock_skew(facts: RuleFacts) -> Finding | None:

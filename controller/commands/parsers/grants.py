@@ -1,17 +1,17 @@
-"""The arguments of what begins a grant, and of what ends it."""
+"""The arguments of what begins a grant, and of what ends one or the secrets of an extension."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from controller.commands.parsers.common import add_channel, new_command
+from controller.commands.parsers.common import add_channel, add_place, add_timeout, new_command
 
 if TYPE_CHECKING:
     import argparse
 
     from controller.commands.parsers.common import Commands
 
-__all__ = ["add_authorize", "add_revoke"]
+__all__ = ["add_authorize", "add_revoke", "add_revoke_secrets"]
 
 
 def add_authorize(commands: Commands) -> None:
@@ -56,6 +56,34 @@ def add_revoke(commands: Commands) -> None:
     )
     add_channel(revoke, wait="for the operator", timeout="1m")
     revoke.set_defaults(command=_revoke)
+
+
+def add_revoke_secrets(commands: Commands) -> None:
+    """Add `revoke-secrets`."""
+    revoke = new_command(
+        commands,
+        "revoke-secrets",
+        "take all shared secrets of an extension out of service",
+        (
+            "For secrets that leaked: has the operator make a new shared secret, and the gateway"
+            " refuse all former ones from now on. The price: until the new secret is active"
+            " (spec.secret.rotation.activationDelay), the JWTs of Twitch's extension helper are"
+            " refused with 403. Twitch takes the old secrets until they expire, within one hour; at"
+            " once they are deleted in the extension's console alone. Exit code: 0 revoked, 1 not,"
+            " 130 interrupted."
+        ),
+        "deck-tracker -n extensions",
+    )
+    revoke.add_argument("name", metavar="NAME", help="of the ExtensionApp")
+    add_place(revoke, of="ExtensionApp")
+    add_timeout(revoke, wait="for the operator", timeout="1m")
+    revoke.set_defaults(command=_revoke_secrets)
+
+
+def _revoke_secrets(arguments: argparse.Namespace) -> int:
+    from controller.commands.revoke_secrets import revoke_secrets  # noqa: PLC0415
+
+    return revoke_secrets(arguments.name, arguments.namespace, arguments.context, arguments.timeout)
 
 
 def _authorize(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,102 @@
+"""Which message goes out: each once, in its form, and no more than Twitch takes.
+
+Without I/O and without a clock: the engine sends by it, and a backtest asks it what would be sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from controller.errors import PermanentError
+from controller.events import Verdict
+from controller.policies.buckets import Buckets
+from controller.policies.envelope import envelope
+from controller.rules.ledger import Ledger
+from controller.rules.steps import Ruling
+from controller.rules.times import clock
+
+if TYPE_CHECKING:
+    from controller.rules.messages import Message
+
+__all__ = ["Line", "MessageDesk", "described"]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Whose message it is: of one rule, on one channel.
+
+    Attributes:
+        rule: Identity of the rule.
+        channel: Identity of the channel.
+        dry_run: Rehearsals are counted by themselves.
+    """
+
+    rule: str
+    channel: str
+    dry_run: bool = False
+
+
+class MessageDesk:
+    """Judges the messages of all rules."""
+
+    def __init__(self) -> None:
+        self._ledger: Ledger[Line] = Ledger()
+        self._buckets: Buckets[tuple[str, str, bool]] = Buckets()
+
+    def turned_away(self, line: Line, message: Message, now: float) -> Ruling | None:
+        """Whether a message is too old, or was sent before."""
+        return message.too_old(now) or self._ledger.repeats(line, message)
+
+    def admit(
+        self, line: Line, message: Message, client_id: str, to: str, now: float
+    ) -> str | Ruling:
+        """Let a message out, unless something speaks against it.
+
+        Args:
+            line: Whose it is.
+            message: One that was not turned away.
+            client_id: Of the extension.
+            to: The channel's id; `EVERYWHERE` for a global message.
+            now: The present time.
+
+        Returns:
+            The envelope to send, and none is let out for this event again; or a ruling, which for
+            a dry run says what would have been sent.
+        """
+        try:
+            text = envelope(message.type, message.data, message.version)
+        except PermanentError as error:
+            return Ruling(Verdict.FAILED, str(error))
+        wait = self._buckets.take((client_id, to, message.dry_run), now)
+        if wait:
+            return _spent(now + wait)
+        self._ledger.note(line, message, now)
+        if message.dry_run:
+            return Ruling(Verdict.DRY_RUN, f"it would send {described(message, text)}")
+        return text
+
+    def drain(self, client_id: str, to: str, now: float) -> None:
+        """Twitch takes no more for the moment."""
+        self._buckets.drain((client_id, to, False), now)
+
+    def take_back(self, line: Line, message: Message) -> None:
+        """A message that was let out did not leave: one that repeats it may."""
+        self._ledger.undo(line, message)
+
+
+def described(message: Message, text: str) -> str:
+    """Tell what is sent, without its content.
+
+    Args:
+        message: The message.
+        text: Its envelope.
+    """
+    target = {"broadcast": "to the channel", "global": "to all channels"}
+    to = target.get(message.send, "to one viewer")
+    return f"{message.type} of {len(text.encode())} bytes {to}"
+
+
+def _spent(until: float) -> Ruling:
+    limit = "Twitch takes 100 messages of an extension for a channel at once, and 1 a second"
+    return Ruling(Verdict.BUDGET_SPENT, f"{limit}: the next at {clock(until)}")

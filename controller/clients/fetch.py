@@ -1,0 +1,309 @@
+"""HTTP to URLs that a resource names, which must not lead into the cluster.
+
+Whoever may write a resource chooses such a URL. So it is https (http only to hosts of the setting
+ALLOWED_FETCH_HOSTS), its host is resolved once for each connection and every address of it must be
+public (or the host be one of that setting), and the connection goes to the very address that was
+looked at. Redirects are not followed. Answers are bounded in size and time, and their bodies never
+become part of an error. What one host is slow with keeps no call to another waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from http.cookiejar import DefaultCookiePolicy
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
+
+import httpcore
+import httpx
+from httpcore import AnyIOBackend, AsyncNetworkBackend
+
+from controller.errors import PermanentError, TransientError
+from controller.policies.gateway_checks import allows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from httpcore import SOCKET_OPTION, AsyncNetworkStream
+
+__all__ = ["MAX_ANSWER", "FetchFailed", "FetchForbidden", "Fetched", "Fetcher"]
+
+MAX_ANSWER = 64 * 1024
+"""Bytes of an answer's body that are read."""
+
+_AT_ONCE = 64  # calls to one host
+_IDLE = 100  # connections that are kept
+_KEEP_ALIVE = 30.0
+_NAMES_AT_ONCE = 64
+
+
+class FetchForbidden(PermanentError):
+    """A URL that must not be called; the message says why, and what would allow it."""
+
+
+class FetchFailed(TransientError):
+    """A call that came to nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An answer.
+
+    Attributes:
+        status: HTTP status.
+        body: At most `MAX_ANSWER` bytes.
+    """
+
+    status: int
+    body: bytes
+
+
+class Fetcher:
+    """Calls URLs of resources; use it as an async context manager.
+
+    Args:
+        allowed_hosts: The setting ALLOWED_FETCH_HOSTS.
+        timeout: Seconds for one call, the wait for others to the same host included.
+    """
+
+    def __init__(self, allowed_hosts: Sequence[str], timeout: float) -> None:
+        self._allowed = tuple(allowed_hosts)
+        self._timeout = timeout
+        self._rooms: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._http = httpx.AsyncClient(
+            transport=_Transport(_Guard(self._allowed)),
+            timeout=httpx.Timeout(self._timeout),
+            follow_redirects=False,
+            trust_env=False,
+            headers={
+                "User-Agent": "twitch-operator",
+                "Accept": "application/json",
+                # What is packed could be far larger than what was read of it.
+                "Accept-Encoding": "identity",
+            },
+        )
+        # Cookies would be kept without bound, and carried from one resource's URL to another's.
+        self._http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
+
+    async def get(self, url: str) -> Fetched:
+        """GET a URL.
+
+        Raises:
+            FetchForbidden: It must not be called.
+            FetchFailed: It came to nothing.
+        """
+        return await self._call(self._http.build_request("GET", self._checked(url)))
+
+    async def post(
+        self, url: str, form: Mapping[str, str], login: tuple[str, str] | None = None
+    ) -> Fetched:
+        """POST a form to a URL.
+
+        Args:
+            url: Where.
+            form: Its fields.
+            login: User and password of HTTP Basic, as they stand in the header.
+
+        Raises:
+            FetchForbidden: It must not be called.
+            FetchFailed: It came to nothing.
+        """
+        request = self._http.build_request("POST", self._checked(url), data=dict(form))
+        return await self._call(request, httpx.BasicAuth(*login) if login else None)
+
+    def _checked(self, url: str) -> httpx.URL:
+        """Look at what can be told from the URL itself."""
+        try:
+            parts, parsed = urlsplit(url), httpx.URL(url)
+            port = parts.port
+        except (ValueError, httpx.InvalidURL):
+            msg = "the URL cannot be read"
+            raise FetchForbidden(msg) from None
+        if parts.hostname is None or parsed.userinfo or port == 0:
+            msg = "the URL must have a host, and no user"
+            raise FetchForbidden(msg)
+        if parts.hostname.lower() not in (parsed.host.lower(), parsed.raw_host.decode("ascii")):
+            msg = f"the host of the URL is ambiguous: {parts.hostname} or {parsed.host}"
+            raise FetchForbidden(msg)
+        if parts.scheme != "https" and not (parts.scheme == "http" and allows(self._allowed, url)):
+            msg = (
+                f"the URL of {parsed.host} is not https; http is for the hosts of the setting"
+                " ALLOWED_FETCH_HOSTS alone"
+            )
+            raise FetchForbidden(msg)
+        return parsed
+
+    async def _call(self, request: httpx.Request, auth: httpx.Auth | None = None) -> Fetched:
+        host = request.url.host
+        # Weakly held: a host that nobody calls needs no place.
+        room = self._rooms.setdefault(request.url.netloc.decode(), asyncio.Semaphore(_AT_ONCE))
+        try:
+            async with asyncio.timeout(self._timeout), room:
+                response = await self._http.send(request, auth=auth, stream=True)
+                try:
+                    return Fetched(response.status_code, await _read(response, host))
+                finally:
+                    await response.aclose()
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError, ValueError) as error:
+            msg = f"{host} did not answer: {type(error).__name__}"
+            raise FetchFailed(msg) from error
+
+
+async def _read(response: httpx.Response, host: str) -> bytes:
+    body = b""
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > MAX_ANSWER:
+            msg = f"{host} answered with more than {MAX_ANSWER} bytes"
+            raise FetchFailed(msg)
+    return body
+
+
+class _Transport(httpx.AsyncHTTPTransport):
+    """httpx' own, with a pool whose connections are looked at before they are made."""
+
+    def __init__(self, guard: _Guard) -> None:
+        context = httpx.create_ssl_context(trust_env=True)  # SSL_CERT_FILE, SSL_CERT_DIR
+        super().__init__(verify=context, trust_env=False)
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=context,
+            max_connections=None,
+            max_keepalive_connections=_IDLE,
+            keepalive_expiry=_KEEP_ALIVE,
+            network_backend=guard,
+        )
+
+
+class _Guard(AsyncNetworkBackend):
+    """Connects to public addresses, and to those of allowed hosts.
+
+    TLS is told the URL's host all the same: names in certificates are checked against that.
+    """
+
+    def __init__(self, allowed: Iterable[str]) -> None:
+        self._allowed = tuple(allowed)
+        self._backend = AnyIOBackend()
+        self._resolver = _Resolver()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's own
+        local_address: str | None = None,
+        socket_options: Iterable[SOCKET_OPTION] | None = None,
+    ) -> AsyncNetworkStream:
+        """Resolve, look, and connect to an address that was looked at."""
+        addresses = await self._resolver.resolve(host, port)
+        if not allows(self._allowed, _url_of(host, port)):
+            closed = [address for address in addresses if not _is_public(address)]
+            if closed:
+                msg = (
+                    f"{host} is at {closed[0]}, which is no public address; the setting"
+                    " ALLOWED_FETCH_HOSTS can allow it"
+                )
+                raise FetchForbidden(msg)
+        problem: Exception | None = None
+        share = timeout / len(addresses) if timeout and addresses else timeout
+        for address in addresses:
+            try:
+                return await self._backend.connect_tcp(
+                    address, port, share, local_address, socket_options
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                problem = error
+        raise problem or httpcore.ConnectError("no address")
+
+    async def connect_unix_socket(
+        self,
+        path: str,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's own
+        socket_options: Iterable[SOCKET_OPTION] | None = None,
+    ) -> AsyncNetworkStream:
+        """No URL leads to a socket of this machine."""
+        del path, timeout, socket_options
+        msg = "sockets of this machine must not be called"
+        raise FetchForbidden(msg)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)
+
+
+def _url_of(host: str, port: int) -> str:
+    bracketed = f"[{host}]" if ":" in host else host
+    return f"https://{bracketed}:{port}"
+
+
+class _Resolver:
+    """Resolves names in threads of its own, one for a name however many ask.
+
+    A name server that is slow holds one thread, and not those that others need.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_NAMES_AT_ONCE, thread_name_prefix="resolver")
+        self._asking: dict[tuple[str, int], asyncio.Future[list[Any]]] = {}
+
+    async def resolve(self, host: str, port: int) -> list[str]:
+        """The addresses of a host, each once."""
+        asking = self._asking.get((host, port))
+        if asking is None:
+            look = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+            asking = asyncio.get_running_loop().run_in_executor(self._threads, look)
+            self._asking[host, port] = asking
+            asking.add_done_callback(partial(self._answered, (host, port)))
+        try:
+            # Those who go away take the answer from nobody else.
+            found = await asyncio.shield(asking)
+        except (OSError, UnicodeError) as error:
+            msg = "the host's name cannot be resolved"
+            raise httpcore.ConnectError(msg) from error
+        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+    def _answered(self, name: tuple[str, int], asked: asyncio.Future[list[Any]]) -> None:
+        del self._asking[name]
+        if not asked.cancelled():
+            asked.exception()  # whoever waits gets it; where nobody does, it is no news
+
+
+def _is_public(address: str) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    inner = _inner(parsed)
+    if parsed in _NAT64 and inner is not None:
+        return _is_global(inner)  # the way of IPv6-only clusters to the rest of the Internet
+    return _is_global(parsed) and (inner is None or _is_global(inner))
+
+
+def _is_global(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    site = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
+    return address.is_global and not (address.is_multicast or address.is_reserved or site)
+
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+def _inner(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
+) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that an IPv6 address stands for."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return None
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour

@@ -1,0 +1,362 @@
+"""Keeps an extension's shared secrets: does the steps that `policies.rotation` plans.
+
+It alone writes the target Secret. What the Secret holds is read once, when a process begins; then
+what this process knows counts, so that a Secret that somebody deleted or changed is put right.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from controller.clients.extension_jwt import Extension
+from controller.clients.extensions import ExtensionRefused, NotSent
+from controller.clients.helix import Unauthorized
+from controller.clients.kube import KubeConflict, KubeNotFound
+from controller.engine.secrets import text_of_key
+from controller.engine.tokens import jitter, owner
+from controller.errors import InvalidSecret, OperatorError, RateLimited, TransientError
+from controller.policies import rotation
+from controller.policies.extension_secrets import (
+    REVOKED_FOR,
+    decode,
+    encode,
+    is_target,
+    key_of,
+    target_labels,
+)
+from controller.policies.problems import Blocked, missing_secret
+from controller.policies.rotation import Holding
+from controller.resources.common import parse_instant, rfc3339
+from controller.resources.kind import GROUP
+
+if TYPE_CHECKING:
+    from controller.clients.extensions import Extensions
+    from controller.clients.kube import Kube, Secret
+    from controller.engine.resource import Key
+    from controller.engine.secrets import SecretStore
+    from controller.policies.extension_secrets import SharedSecret
+    from controller.resources.extensionapp import ExtensionAppSpec
+    from controller.sensitive import Sensitive
+    from controller.settings import Settings
+
+__all__ = ["SecretKeeper"]
+
+logger = logging.getLogger(__name__)
+
+_BEGUN = f"{GROUP}/rotation-begun"
+_MOST_STEPS = 20
+_MOST_SETTLE = 30.0
+
+
+class SecretKeeper:
+    """The shared secrets of one ExtensionApp.
+
+    Args:
+        key: Of the resource.
+        uid: Of the resource.
+        created: When the resource was made.
+        extensions: Twitch.
+        secrets: What the named Secrets hold.
+        kube: Writes the target Secret.
+        settings: Intervals.
+
+    Attributes:
+        holding: What is kept of the secrets.
+        problem: What is in the way; None: nothing.
+        failure: What went wrong last, if it may pass.
+        stored: The target Secret holds what is kept.
+        revoked_before: The last request to revoke that the status tells as done.
+        rotated_at: When the newest secret was made, where that was seen.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it works with
+        self,
+        key: Key,
+        uid: str,
+        created: float,
+        *,
+        extensions: Extensions,
+        secrets: SecretStore,
+        kube: Kube,
+        settings: Settings,
+    ) -> None:
+        self._key = key
+        self._uid = uid
+        self._created = created
+        self._extensions = extensions
+        self._secrets = secrets
+        self._kube = kube
+        self._settings = settings
+        self._jitter = jitter(uid)
+        self._adopted = False
+        self._seen_version = ""
+        self._read_at: float | None = None
+        self._intent = False
+        self._refused: dict[Sensitive, float] = {}
+        self._refusal = ""
+        self._wish = ""
+        self.holding = Holding()
+        self.problem: Blocked | None = None
+        self.failure: str | None = None
+        self.stored = False
+        self.revoked_before = ""
+        self.rotated_at: float | None = None
+
+    def recheck(self) -> None:
+        """Ask Twitch in the next round, also with secrets that it did not take."""
+        self._read_at, self._refused = None, {}
+
+    @property
+    def secrets(self) -> tuple[SharedSecret, ...]:
+        """All that Twitch told of."""
+        return self.holding.secrets
+
+    @property
+    def handled(self) -> str:
+        """The last request to revoke that was carried out."""
+        holding = self.holding
+        return holding.revoke_request if holding.replaced else self.revoked_before
+
+    def next_rotation(self, spec: ExtensionAppSpec) -> float | None:
+        """When the next secret will be made; None: nothing is known yet."""
+        if not self.holding.secrets:
+            return None
+        interval = spec.secret.rotation.interval
+        return rotation.next_rotation(self.holding, self._created, interval, self._jitter)
+
+    async def reconcile(self, spec: ExtensionAppSpec, revoke_request: str) -> float | None:
+        """Do what is due.
+
+        Args:
+            spec: What the user wants.
+            revoke_request: The annotation that asks to take all secrets out of service; "": none.
+
+        Returns:
+            When to come back (seconds since the epoch); None: when something changes.
+
+        Raises:
+            OperatorError: To be tried again with growing pauses.
+        """
+        wish = "" if revoke_request == self.revoked_before else revoke_request
+        try:
+            until = await self._work(spec, wish)
+        except OperatorError as error:
+            self.failure = str(error)
+            raise
+        self.failure = None
+        return until
+
+    async def _work(self, spec: ExtensionAppSpec, wish: str) -> float | None:
+        for _ in range(_MOST_STEPS):
+            secret = await self._look(spec)
+            bootstrap = await self._bootstrap(spec)
+            now = time.time()
+            self.stored = secret is not None and self._is_stored(spec, secret, now)
+            step = rotation.plan(self._facts(spec, secret, bootstrap, wish, now), now)
+            if isinstance(step, rotation.Rest):
+                self.problem = step.blocked
+                return step.until
+            await self._do(step, spec, secret)
+        msg = f"Secret {spec.secret.target_secret_name} changes whenever it is written"
+        raise TransientError(msg)
+
+    async def _do(self, step: rotation.Plan, spec: ExtensionAppSpec, secret: Secret | None) -> None:
+        if isinstance(step, rotation.Write):
+            await self._write(spec, secret)
+        elif isinstance(step, rotation.Read):
+            await self._read(spec, step.signer)
+        elif isinstance(step, rotation.Revoke):
+            logger.warning("%s: all shared secrets are taken out of service", self._key)
+            self.holding = rotation.revoked(self.holding, self._wish)
+        elif isinstance(step, rotation.Begin):
+            self.holding = rotation.begun(self.holding, time.time())
+            self._intent = True
+        elif isinstance(step, rotation.Forget):
+            self.holding = rotation.not_made(self.holding)
+        elif isinstance(step, rotation.Create):
+            await self._create(spec, step.signer)
+
+    async def _look(self, spec: ExtensionAppSpec) -> Secret | None:
+        """Read the target Secret; what another process of the operator wrote is taken over."""
+        name = spec.secret.target_secret_name
+        secret = await self._secrets.get(self._key.namespace, name, self._key)
+        if secret is None or not self._is_ours(secret):
+            self._adopted = self._adopted or secret is None
+            return secret
+        if secret.resource_version != self._seen_version:
+            found = _from_secret(secret)
+            if not self._adopted:
+                self.holding = found
+            elif {s.content for s in found.secrets} - {s.content for s in self.holding.secrets}:
+                self._read_at = None  # Twitch tells which of them there are
+            self._adopted = True
+            self._seen_version = secret.resource_version
+        return secret
+
+    async def _bootstrap(self, spec: ExtensionAppSpec) -> Sensitive | Blocked:
+        reference = spec.secret.bootstrap_secret_ref
+        field = "spec.secret.bootstrapSecretRef"
+        secret = await self._secrets.get(self._key.namespace, reference.name, self._key)
+        if secret is None:
+            blocked = missing_secret(field, reference.name, reference.key)
+            told = f"{blocked.message}, a shared secret from the extension's console"
+            return replace(blocked, message=told)
+        try:
+            content = text_of_key(secret, reference.name, reference.key)
+        except InvalidSecret as error:
+            return Blocked("InvalidSecret", f"{field}: {error}", human=True)
+        if key_of(content) is None:
+            message = (
+                f"{field}: the key {reference.key} of Secret {reference.name} is no base64 text:"
+                " copy a shared secret from the extension's console, letter by letter"
+            )
+            return Blocked("InvalidSecret", message, human=True)
+        return content
+
+    def _facts(
+        self,
+        spec: ExtensionAppSpec,
+        secret: Secret | None,
+        bootstrap: Sensitive | Blocked,
+        wish: str,
+        now: float,
+    ) -> rotation.Facts:
+        self._wish = wish
+        self._refused = {
+            content: at for content, at in self._refused.items() if now < at + rotation.REFUSED_FOR
+        }
+        delay, timeout = spec.secret.rotation.activation_delay, self._settings.call_timeout
+        return rotation.Facts(
+            holding=self.holding,
+            stored=self.stored,
+            foreign=secret is not None and not self._is_ours(secret),
+            target=spec.secret.target_secret_name,
+            bootstrap=bootstrap,
+            refused=self._refused,
+            refusal=self._refusal,
+            read_at=self._read_at,
+            intent=self._intent,
+            revoke_request=wish,
+            created=self._created,
+            interval=spec.secret.rotation.interval,
+            jitter=self._jitter,
+            check_interval=self._settings.extension_check_interval,
+            settle=min(_MOST_SETTLE, max(2 * timeout, delay)),
+        )
+
+    async def _read(self, spec: ExtensionAppSpec, signer: Sensitive) -> None:
+        asked_at = time.time()
+        try:
+            told = await self._extensions.secrets(_extension(spec, signer))
+        except Unauthorized as error:
+            self._note_refusal(signer, error)
+            return
+        known = {secret.content for secret in self.holding.secrets}
+        begun = self.holding.begun
+        self.holding = rotation.learned(self.holding, told, time.time())
+        self._read_at, self._refused, self._refusal = asked_at, {}, ""
+        if begun is not None and self.holding.begun is None:
+            self._note_new(known, "found after its answer was lost")
+
+    async def _create(self, spec: ExtensionAppSpec, signer: Sensitive) -> None:
+        self._intent = False
+        known = {secret.content for secret in self.holding.secrets}
+        delay = spec.secret.rotation.activation_delay
+        try:
+            told = await self._extensions.create_secret(_extension(spec, signer), delay)
+        except Unauthorized as error:
+            self._note_refusal(signer, error)
+            self.holding = rotation.not_made(self.holding)
+            return
+        except (NotSent, RateLimited, ExtensionRefused):
+            self.holding = rotation.not_made(self.holding)
+            raise
+        if not {secret.content for secret in told} - known:
+            msg = "Twitch's answer to a new secret lacks it; it is looked for"
+            raise TransientError(msg)
+        self.holding = rotation.made(self.holding, told, time.time())
+        self._read_at = time.time()
+        self._note_new(known, "made")
+
+    def _note_new(self, known: set[Sensitive], how: str) -> None:
+        self.rotated_at = time.time()
+        for secret in self.holding.secrets:
+            if secret.content not in known:
+                active = rfc3339(round(secret.active))
+                told = "%s: shared secret %s was %s; it is active from %s"
+                logger.info(told, self._key, secret.fingerprint, how, active)
+
+    def _note_refusal(self, signer: Sensitive, error: Unauthorized) -> None:
+        self._refused[signer] = time.time()
+        self._refusal = str(error)
+
+    async def _write(self, spec: ExtensionAppSpec, secret: Secret | None) -> None:
+        """Make or replace the Secret; one that is not as it was read is read anew."""
+        namespace, name = self._key.namespace, spec.secret.target_secret_name
+        data = encode(self.holding.secrets, time.time())
+        marks = _marks(self.holding)
+        its_owner = self._owner(spec)
+        try:
+            if secret is None:
+                stored = await self._kube.create_secret(
+                    namespace, name, data, self._labels(), its_owner, annotations=marks
+                )
+            else:
+                others = {k: v for k, v in secret.annotations.items() if k not in _MARKS}
+                stored = await self._kube.update_secret(
+                    namespace,
+                    name,
+                    data,
+                    {**secret.labels, **self._labels()},
+                    resource_version=secret.resource_version,
+                    owner=its_owner,
+                    annotations=others | marks,
+                )
+        except (KubeConflict, KubeNotFound):
+            await self._secrets.get(namespace, name, self._key, fresh=True)
+            return
+        self._seen_version = stored.resource_version
+        self._secrets.put(namespace, name, stored)
+
+    def _is_stored(self, spec: ExtensionAppSpec, secret: Secret, now: float) -> bool:
+        wanted = {k: v.reveal().encode() for k, v in encode(self.holding.secrets, now).items()}
+        marks = {name: text for name, text in secret.annotations.items() if name in _MARKS}
+        owned = (self._uid,) if spec.secret.deletion_policy == "Delete" else ()
+        return (
+            dict(secret.data) == wanted
+            and marks == _marks(self.holding)
+            and secret.owner_uids == owned
+        )
+
+    def _labels(self) -> dict[str, str]:
+        return target_labels(self._key.name)
+
+    def _is_ours(self, secret: Secret) -> bool:
+        return is_target(secret.labels, self._key.name)
+
+    def _owner(self, spec: ExtensionAppSpec) -> dict[str, object] | None:
+        return owner(self._key, self._uid) if spec.secret.deletion_policy == "Delete" else None
+
+
+_MARKS = (_BEGUN, REVOKED_FOR)
+
+
+def _extension(spec: ExtensionAppSpec, signer: Sensitive) -> Extension:
+    return Extension(spec.client_id, spec.owner_id, signer)
+
+
+def _marks(holding: Holding) -> dict[str, str]:
+    """Annotations of the target Secret that tell a next process what was under way."""
+    marks = {_BEGUN: rfc3339(holding.begun)} if holding.begun is not None else {}
+    return marks | ({REVOKED_FOR: holding.revoke_request} if holding.revoke_request else {})
+
+
+def _from_secret(secret: Secret) -> Holding:
+    try:
+        begun = parse_instant(secret.annotations[_BEGUN])
+    except (KeyError, ValueError):
+        begun = None
+    return Holding(decode(secret.data), begun, secret.annotations.get(REVOKED_FOR, ""))

@@ -1,0 +1,119 @@
+"""Conditions of an ExtensionApp, from facts; see `controller.policies.conditions`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from controller.policies.conditions import Finding, with_summary
+from controller.resources.common import rfc3339
+
+if TYPE_CHECKING:
+    from controller.policies.problems import Blocked
+
+__all__ = ["REVOKED", "ExtensionFacts", "extension_findings"]
+
+REVOKED = "SecretsRevoked"
+"""Reason of SecretsCurrent and Ready while a revocation is under way."""
+
+_PRICE = (
+    "the gateway and whoever obeys secrets.json refuse the former secrets from now on, and with"
+    " them the JWTs of Twitch's extension helper, which get 403 until the new secret is active"
+)
+_STILL_GOOD = (
+    "Calls to Twitch are still signed with the old secret, and Twitch takes it until it expires: to"
+    " delete it at once, use the extension's console (dev.twitch.tv/console, Extensions, Settings)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionFacts:
+    """What is known about an extension.
+
+    Attributes:
+        spec_problem: Why the spec cannot be used.
+        rival: The older ExtensionApp of the same client id.
+        blocked: What keeps the secrets from being current.
+        failure: What passed wrong last, if it may pass.
+        signs: There is a secret to sign with, and the target Secret has it.
+        stored: The target Secret holds what is known.
+        target: Name of the target Secret.
+        next_rotation: When the next secret is made.
+        revoking: A revocation is under way.
+        revoked_until: When its new secret becomes active; None: it is not made yet.
+        configuration: Whether Twitch has the configuration as declared; None: none is declared.
+        gateway: Whether the gateway can serve it; None: it is not asked to.
+    """
+
+    spec_problem: Blocked | None
+    rival: str | None
+    blocked: Blocked | None
+    failure: str | None
+    signs: bool
+    stored: bool
+    target: str
+    next_rotation: float | None
+    revoking: bool
+    revoked_until: float | None
+    configuration: Finding | None
+    gateway: Finding | None
+
+
+def extension_findings(facts: ExtensionFacts) -> tuple[Finding, ...]:
+    """All conditions of an ExtensionApp."""
+    secrets = _secrets(facts)
+    others = tuple(f for f in (facts.configuration, facts.gateway) if f is not None)
+    found = with_summary((secrets, *others), _ready(facts, secrets, others), suspended=False)
+    return tuple(finding for finding in found if finding.type != "Suspended")
+
+
+def _secrets(facts: ExtensionFacts) -> Finding:
+    kind = "SecretsCurrent"
+    problem = facts.spec_problem
+    if problem is not None:
+        return Finding(kind, "Unknown", problem.reason, problem.message, problem.human)
+    if facts.rival is not None:
+        message = (
+            f"ExtensionApp {facts.rival} has this clientId: delete one of the two; the secrets and"
+            " the configuration of this one are left alone"
+        )
+        return Finding(kind, "False", "Conflict", message, human=True)
+    if facts.blocked is not None:
+        blocked = facts.blocked
+        return Finding(kind, "False", blocked.reason, blocked.message, blocked.human)
+    if not facts.signs or not facts.stored:
+        if facts.failure is not None:
+            message = f"{facts.failure}; it is tried again"
+            return Finding(kind, "False", "TransientError", message)
+        message = "Twitch is being asked for the extension's secrets"
+        return Finding(kind, "Unknown", "Pending", message)
+    if facts.revoking:
+        return Finding(kind, "True", REVOKED, _revoking(facts))
+    told = f"Secret {facts.target} holds them"
+    if facts.next_rotation is not None:
+        told += f"; the next is made at {rfc3339(round(facts.next_rotation))}"
+    if facts.failure is not None:
+        told += f"; last tried and to be tried again: {facts.failure}"
+    return Finding(kind, "True", "Succeeded", told)
+
+
+def _revoking(facts: ExtensionFacts) -> str:
+    if facts.revoked_until is None:
+        failing = f" ({facts.failure})" if facts.failure is not None else ""
+        when = f"the new one is being made{failing}"
+    else:
+        when = f"the new one is active at {rfc3339(round(facts.revoked_until + 0.5))}"
+    return f"all former secrets are revoked: {_PRICE}; {when}. {_STILL_GOOD}"
+
+
+def _ready(facts: ExtensionFacts, secrets: Finding, others: tuple[Finding, ...]) -> Finding:
+    if facts.spec_problem is not None:
+        problem = facts.spec_problem
+        return Finding("Ready", "False", problem.reason, problem.message, problem.human)
+    if secrets.status != "True" or secrets.reason == REVOKED:
+        return Finding("Ready", "False", secrets.reason, secrets.message, secrets.human)
+    wrong = [finding for finding in others if finding.status != "True"]
+    if wrong:
+        first = next((finding for finding in wrong if finding.human), wrong[0])
+        return Finding("Ready", "False", first.reason, first.message, first.human)
+    return Finding("Ready", "True", "Succeeded", secrets.message)

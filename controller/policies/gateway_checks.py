@@ -1,0 +1,90 @@
+"""Whether the gateway may ask the OAuth provider that a resource names: a pure function.
+
+Whoever may write a resource must not be able to send Secrets elsewhere, nor to make the gateway
+call into the cluster.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from controller.policies.problems import Blocked, missing_secret
+from controller.resources.kind import ALLOWED_HOST
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from controller.resources.extensionapp import OAuth
+
+__all__ = ["CLIENT_ID", "CLIENT_SECRET", "allows", "provider_problem"]
+
+CLIENT_ID, CLIENT_SECRET = "client-id", "client-secret"
+_FIELD = "spec.gateway.oauth"
+
+
+def provider_problem(
+    oauth: OAuth,
+    data: Mapping[str, bytes] | None,
+    annotations: Mapping[str, str],
+    allowed_hosts: Collection[str],
+) -> Blocked | None:
+    """Why the provider cannot be asked; None: it can.
+
+    Args:
+        oauth: As declared.
+        data: Of the Secret that it names; None: there is no such Secret.
+        annotations: Of that Secret.
+        allowed_hosts: The setting ALLOWED_FETCH_HOSTS.
+    """
+    url = oauth.introspection_url or oauth.issuer or ""
+    field = "introspectionUrl" if oauth.introspection_url is not None else "issuer"
+    if not url.startswith("https://") and not allows(allowed_hosts, url):
+        message = (
+            f"{_FIELD}.{field} must begin with https://; http is for the hosts of the operator's"
+            " setting ALLOWED_FETCH_HOSTS alone"
+        )
+        return Blocked("InvalidSpec", message, human=True)
+    if oauth.secret_ref is None:
+        return None
+    return _secret_problem(oauth.secret_ref.name, data, annotations, _host(url))
+
+
+def _secret_problem(
+    name: str, data: Mapping[str, bytes] | None, annotations: Mapping[str, str], host: str
+) -> Blocked | None:
+    field = f"{_FIELD}.secretRef"
+    if data is None:
+        return missing_secret(field, name, f"{CLIENT_ID}, {CLIENT_SECRET}")
+    lacking = [key for key in (CLIENT_ID, CLIENT_SECRET) if not data.get(key, b"").strip()]
+    if lacking:
+        message = f"{field}: Secret {name} lacks the key(s) {', '.join(lacking)}: add them"
+        return Blocked("InvalidSecret", message, human=True)
+    if annotations.get(ALLOWED_HOST, "").strip().lower() != host:
+        message = (
+            f"{field}: Secret {name} is not sent to {host} unless it says so itself: kubectl"
+            f" annotate secret {name} {ALLOWED_HOST}={host}"
+        )
+        return Blocked("HostNotAllowed", message, human=True)
+    return None
+
+
+def allows(allowed_hosts: Collection[str], url: str) -> bool:
+    """Whether the setting ALLOWED_FETCH_HOSTS names the host of a URL, or its host and port."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        return False
+    host = _host(url)
+    shown = f"[{host}]" if ":" in host else host  # an IPv6 address, as a URL has it
+    return bool(host) and any(
+        entry.lower() in (host, shown, f"{shown}:{port}") for entry in allowed_hosts
+    )
+
+
+def _host(url: str) -> str:
+    try:
+        return (urlsplit(url).hostname or "").lower()
+    except ValueError:
+        return ""
