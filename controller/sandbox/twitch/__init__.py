@@ -6,14 +6,15 @@
         tokens = twitch.consent("mst3k", "client")
         ...  # a client calls twitch.identity_url and twitch.helix_url
 
-`wire` reads and writes; `state`, `ads`, `grants`, `logins`, `limits`, `faults` and `journal` are
-state machines without I/O, held together by `world`; `identity`, `helix` and `control` answer calls
-from them, and `server` alone knows of sockets.
+`wire` reads and writes; `state`, `ads`, `grants`, `logins`, `extensions`, `limits`, `faults` and
+`journal` are state machines without I/O, held together by `world`; `identity`, `helix`,
+`extension_calls` and `control` answer calls from them, and `server` alone knows of sockets.
 """
 
 from __future__ import annotations
 
 from controller.sandbox.twitch.ads import Commercial
+from controller.sandbox.twitch.extensions import Extension
 from controller.sandbox.twitch.faults import Fault
 from controller.sandbox.twitch.grants import Tokens
 from controller.sandbox.twitch.options import Options
@@ -25,6 +26,7 @@ __all__ = [
     "Broadcaster",
     "Call",
     "Commercial",
+    "Extension",
     "Fault",
     "Options",
     "Refusal",

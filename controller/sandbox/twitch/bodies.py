@@ -15,6 +15,10 @@ __all__ = [
     "BroadcasterBody",
     "ClientBody",
     "ConsentBody",
+    "DelayBody",
+    "ExtensionBody",
+    "FingerprintBody",
+    "HelperTokenBody",
     "LiveBody",
     "LoginBody",
     "PointsBody",
@@ -100,3 +104,34 @@ class PointsBody(AnyClientBody):
     """For how long there are no points."""
 
     seconds: float = Field(60, gt=0, description="Until Ratelimit-Reset.")
+
+
+class ExtensionBody(Body):
+    """An extension to add."""
+
+    client_id: str = Field(min_length=1)
+    owner_id: str = Field(min_length=1)
+    secret: str | None = Field(None, description="Its first secret, base64; null: a new one.")
+
+
+class DelayBody(Body):
+    """When a new secret becomes active."""
+
+    delay: float = Field(0, ge=0, description="Seconds; the console knows no least.")
+
+
+class FingerprintBody(Body):
+    """Which secret."""
+
+    fingerprint: str
+
+
+class HelperTokenBody(Body):
+    """Whom a helper's JWT shows."""
+
+    channel_id: str
+    role: str = Field("broadcaster", description="Or moderator, viewer, external.")
+    user_id: str | None = Field(None, description="null: the viewer does not share it.")
+    opaque_user_id: str | None = None
+    lifetime: float = Field(3600, description="Seconds; negative: it has expired.")
+    is_unlinked: bool | None = Field(None, description="null: whether there is no user_id.")

@@ -23,6 +23,7 @@ from controller.sandbox.twitch.bodies import (
     TypeBody,
 )
 from controller.sandbox.twitch.control import ROOT, Ask, Endpoint
+from controller.sandbox.twitch.extension_control import EXTENSION_ENDPOINTS
 from controller.sandbox.twitch.faults import Fault
 from controller.sandbox.twitch.journal import show
 from controller.sandbox.twitch.options import AdHabits, Options
@@ -269,4 +270,5 @@ ENDPOINTS = (
     ),
     Endpoint("POST", f"{ROOT}/devices/{{code}}/deny", "Say no to that device.", _deny_device),
     Endpoint("POST", f"{ROOT}/ads", "Run an ad by hand.", _start_ad, AdBody),
+    *EXTENSION_ENDPOINTS,
 )

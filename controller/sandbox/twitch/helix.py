@@ -1,7 +1,7 @@
 """The simulated https://api.twitch.tv/helix: users, streams and keys, commercials, the ad schedule.
 
 Errors are `{"error": "Unauthorized", "status": 401, "message": "…"}`; every answer carries the
-`Ratelimit-*` headers.
+`Ratelimit-*` headers, but for those to calls of extensions, which have limits of their own.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from controller.sandbox.twitch.wire import Refusal, json_answer
+from controller.sandbox.twitch import extension_calls
+from controller.sandbox.twitch.wire import Answer, Refusal, json_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from controller.sandbox.twitch.grants import Access
     from controller.sandbox.twitch.state import Broadcaster
-    from controller.sandbox.twitch.wire import Answer, Call
+    from controller.sandbox.twitch.wire import Call
     from controller.sandbox.twitch.world import Twitch
 
 __all__ = ["handle"]
@@ -33,11 +34,15 @@ _PAGE = 20
 
 def handle(twitch: Twitch, call: Call, now: float) -> Answer:
     """Answer one call to /helix/…."""
-    access = twitch.grants.access(call.token("bearer"), now)
-    # Calls without a living token share one bucket, so that made-up names fill no memory.
-    key = (access.grant.app.client_id, access.grant.user_id) if access else ("", "")
-    allowed, headers = twitch.limits.take(key, twitch.options.rate_limit, now)
+    headers: dict[str, str] = {}
     try:
+        if call.path.startswith(extension_calls.ROOT):  # which cost no points
+            status, value = extension_calls.answer(twitch, call, now)
+            return Answer(status) if value is None else json_answer(status, value)
+        access = twitch.grants.access(call.token("bearer"), now)
+        # Calls without a living token share one bucket, so that made-up names fill no memory.
+        key = (access.grant.app.client_id, access.grant.user_id) if access else ("", "")
+        allowed, headers = twitch.limits.take(key, twitch.options.rate_limit, now)
         if not allowed:
             raise Refusal(429, "Too many requests: wait until Ratelimit-Reset")
         endpoint = _ENDPOINTS.get((call.method, call.path))

@@ -1,13 +1,19 @@
-"""Helix' rate limit: a bucket of points per client and user, refilled over a minute. No I/O."""
+"""Twitch's rate limits. No I/O and no clock.
+
+Helix has a bucket of points per client and user, refilled over a minute; the calls of extensions
+have limits of their own.
+"""
 
 from __future__ import annotations
 
 import math
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 
-__all__ = ["RateLimiter"]
+__all__ = ["Buckets", "RateLimiter", "Windows"]
 
-_REFILL_SECONDS = 60.0
+_MINUTE = 60.0
+_MOST_KEYS = 10_000  # the one that was used least recently is forgotten first
 
 
 @dataclass(slots=True)
@@ -40,7 +46,7 @@ class RateLimiter:
             bucket = self._buckets[key] = _Bucket(limit, now)
         if now < bucket.closed_until:
             return False, _headers(limit, 0, bucket.closed_until)
-        rate = limit / _REFILL_SECONDS
+        rate = limit / _MINUTE
         bucket.points = min(limit, bucket.points + max(0.0, now - bucket.time) * rate)
         bucket.time = now
         allowed = bucket.points >= 1
@@ -51,6 +57,43 @@ class RateLimiter:
     def exhaust(self, key: tuple[str, str], until: float) -> None:
         """Refuse all calls until then; the bucket is full afterwards."""
         self._buckets[key] = _Bucket(math.inf, until, until)
+
+
+class Buckets:
+    """A bucket for each key, full at its first use; one comes back each second."""
+
+    def __init__(self) -> None:
+        self._buckets: OrderedDict[tuple[str, str], tuple[float, float]] = OrderedDict()
+
+    def take(self, key: tuple[str, str], size: int, now: float) -> bool:
+        """Take one out of a bucket that holds `size`; False: it is empty."""
+        left, since = self._buckets.pop(key, (float(size), now))
+        left = min(size, left + max(0.0, now - since))
+        taken = left >= 1
+        self._buckets[key] = (left - 1 if taken else left, now)
+        if len(self._buckets) > _MOST_KEYS:
+            self._buckets.popitem(last=False)
+        return taken
+
+
+class Windows:
+    """So many calls for each key within any minute; those that are refused do not count."""
+
+    def __init__(self) -> None:
+        self._windows: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
+
+    def take(self, key: tuple[str, str], limit: int, now: float) -> bool:
+        """Count a call; False: there were `limit` within the last minute."""
+        calls = self._windows.pop(key, deque())
+        while calls and calls[0] <= now - _MINUTE:
+            calls.popleft()
+        taken = len(calls) < limit
+        if taken:
+            calls.append(now)
+        self._windows[key] = calls
+        if len(self._windows) > _MOST_KEYS:
+            self._windows.popitem(last=False)
+        return taken
 
 
 def _headers(limit: int, points: float, reset: float) -> dict[str, str]:

@@ -64,3 +64,11 @@ class Options(AdHabits):
     )
     scope_in_token: bool = Field(True, description="Answers of POST /token carry `scope`.")
     rate_limit: int = Field(800, ge=1, description="Helix points a minute, per client and user.")
+    min_secret_delay: float = Field(
+        300, ge=0, description="Seconds; a new extension secret with a shorter delay is refused."
+    )
+    secret_retirement: float = Field(
+        3600,
+        gt=0,
+        description="Seconds that the former secrets of an extension live on after a new one.",
+    )

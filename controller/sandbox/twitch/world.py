@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from controller.sandbox.twitch.ads import Ads, Commercial
+from controller.sandbox.twitch.extensions import Extension, Extensions
 from controller.sandbox.twitch.faults import Fault, FaultPlan
 from controller.sandbox.twitch.grants import App, Grants, Tokens
 from controller.sandbox.twitch.journal import Journal
@@ -53,6 +54,7 @@ class Twitch:
         self.grants = Grants(self.options)
         self.logins = Logins(self.grants)
         self.limits = RateLimiter()
+        self.extensions = Extensions(self.options)
         self.faults = FaultPlan()
         self.journal = Journal(keep)
         self.signed_in: str | None = None
@@ -170,6 +172,55 @@ class Twitch:
         user_id = None if login is None else self.channels.named(login).id
         app = None if client_id is None else self.grants.named_app(client_id)
         return self.grants.expire(user_id, app)
+
+    # Extensions
+
+    def add_extension(self, client_id: str, owner_id: str, secret: str | None = None) -> Extension:
+        """Add an extension, as its console does.
+
+        Args:
+            client_id: Its client id.
+            owner_id: User id of its owner.
+            secret: Its first shared secret, base64 text; None: a new one.
+
+        Returns:
+            What Twitch holds of it; `secrets[0].content` is what its console shows.
+        """
+        return self.extensions.add(client_id, owner_id, secret, self.clock())
+
+    def helper_token(  # noqa: PLR0913 - the claims of such a token
+        self,
+        client_id: str,
+        channel_id: str,
+        role: str = "broadcaster",
+        *,
+        user_id: str | None = None,
+        opaque_user_id: str | None = None,
+        lifetime: float = 3600,
+        is_unlinked: bool | None = None,
+    ) -> str:
+        """A JWT as Twitch's extension helper hands it to the front end of a viewer.
+
+        Args:
+            client_id: Of the extension.
+            channel_id: Where the viewer is.
+            role: broadcaster, moderator, viewer or external.
+            user_id: Of a viewer who shares their identity.
+            opaque_user_id: None: made of the user id.
+            lifetime: Seconds; negative: it has expired.
+            is_unlinked: None: whether there is no user id.
+        """
+        now = self.clock()
+        claims: dict[str, object] = {
+            "exp": int(now + lifetime),
+            "opaque_user_id": opaque_user_id or f"U{user_id or 'ABCDEFG'}",
+            "channel_id": channel_id,
+            "role": role,
+            "is_unlinked": user_id is None if is_unlinked is None else is_unlinked,
+            "pubsub_perms": {"listen": ["broadcast", "global"]},
+        }
+        claims |= {"user_id": user_id} if user_id is not None else {}
+        return self.extensions.helper_token(self.extensions.named(client_id), claims, now)
 
     # Ads
 
