@@ -1,0 +1,1 @@
+"""The extension backend service: /send/ and /setup/, a process of its own."""

@@ -1,0 +1,224 @@
+"""Learns what there is to serve: ExtensionApps by list and watch, and the Secrets that they name.
+
+Like the operator's engine it is level-triggered: whatever is told leads to a look at the whole of
+an ExtensionApp, and to another after a growing pause where that fails. What was learned stays
+served while the API server is away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from controller.clients.kube import KubeUnavailable
+from controller.engine.resource import EXTENSION, Key, Kind, Resource
+from controller.engine.secrets import SecretStore, text_of_key
+from controller.engine.sync import Sync
+from controller.engine.workqueue import WorkQueue
+from controller.errors import InvalidSecret, OperatorError
+from controller.gateway.candidates import Candidate, winners
+from controller.gateway.providers import Provider
+from controller.policies.gateway_checks import CLIENT_ID, CLIENT_SECRET, provider_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+
+    from controller.clients.kube import Kube, Secret
+    from controller.gateway.catalog import Catalog
+    from controller.resources.extensionapp import OAuth
+    from controller.settings import Settings
+
+__all__ = ["Apps"]
+
+logger = logging.getLogger(__name__)
+
+_WORKERS = 8
+_MOST_PAUSE = 10.0  # seconds between two tries to read what an extension needs
+_LOOK_SPACING = 0.3  # seconds between two reads because of a changed status
+_DELETED = 10_000  # UIDs of the last deletions that were told
+
+
+class Apps:
+    """Keeps the catalog as the API server says.
+
+    Args:
+        settings: Namespaces and intervals.
+        kube: Lists, and reads the Secrets that are named.
+        catalog: Is kept.
+    """
+
+    def __init__(self, settings: Settings, kube: Kube, catalog: Catalog) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._apps: dict[Key, Candidate] = {}
+        self._deleted: OrderedDict[str, None] = OrderedDict()
+        self._secrets = SecretStore(kube, settings, self._secret_changed)
+        self._queue: WorkQueue[Key] = WorkQueue(self._look, _WORKERS, _MOST_PAUSE)
+        self._sync = Sync(
+            kube,
+            settings,
+            held=self._uids,
+            found=self._found,
+            gone=self._gone,
+            kinds=(EXTENSION,),
+        )
+
+    @property
+    def synced(self) -> bool:
+        """Whether all ExtensionApps were listed once."""
+        return self._sync.done
+
+    async def run(self) -> None:
+        """Learn until cancelled."""
+        await self._sync.first()
+        self._publish()
+        async with asyncio.TaskGroup() as group:
+            for job in (self._queue.run(), self._secrets.run(), self._sync.run()):
+                group.create_task(job)
+
+    def notify(self, kind: Kind, event: str | None, body: Mapping[str, Any]) -> None:
+        """Take a watch event.
+
+        Args:
+            kind: Of the resource; others than ExtensionApps are nothing to it.
+            event: ADDED, MODIFIED, DELETED; None for one of a list.
+            body: The resource.
+        """
+        if kind != EXTENSION:
+            return
+        resource = Resource.from_body(kind, body)
+        if event == "DELETED" or body["metadata"].get("deletionTimestamp"):
+            self._deleted[resource.uid] = None
+            while len(self._deleted) > _DELETED:
+                self._deleted.popitem(last=False)
+            self._remove(resource.key, resource.uid)
+        elif resource.uid not in self._deleted:
+            # A list that began before the deletion may still have it.
+            self._upsert(resource)
+
+    def _found(self, kind: Kind, body: Mapping[str, Any]) -> None:
+        self.notify(kind, None, body)
+
+    def _uids(self, _kind: Kind, namespace: str | None) -> set[str]:
+        return {
+            app.resource.uid
+            for key, app in self._apps.items()
+            if namespace in (None, key.namespace)
+        }
+
+    def _gone(self, _kind: Kind, uid: str) -> None:
+        for key in [key for key, app in self._apps.items() if app.resource.uid == uid]:
+            self._remove(key, uid)
+
+    def _upsert(self, resource: Resource) -> None:
+        key = resource.key
+        app = self._apps.get(key)
+        if app is not None and app.resource.uid != resource.uid:
+            self._remove(key, app.resource.uid)
+            app = None
+        if app is None:
+            self._apps[key] = app = Candidate(resource)
+        elif 0 < resource.version <= app.resource.version:
+            return  # known; or a list that began before the watch told of a change
+        else:
+            app.update(resource)
+        self._publish()
+        self._ask(key)
+
+    def _remove(self, key: Key, uid: str) -> None:
+        app = self._apps.get(key)
+        if app is None or app.resource.uid != uid:
+            return
+        del self._apps[key]
+        self._queue.forget(key)
+        self._secrets.release(key)
+        self._publish()
+
+    def _secret_changed(self, key: Hashable) -> None:
+        if isinstance(key, Key):
+            self._queue.add(key)
+
+    def _ask(self, key: Key) -> None:
+        """Look soon: at once, unless it was looked at just before."""
+        self._queue.add(key, self._apps[key].looked_at + _LOOK_SPACING)
+
+    async def _look(self, key: Key) -> None:
+        """Read what an ExtensionApp names."""
+        app = self._apps.get(key)
+        if app is None:
+            return
+        app.looked_at = time.time()
+        fresh, app.stale = app.stale, False
+        try:
+            await self._read(key, app, fresh=fresh)
+        except OperatorError as error:
+            app.stale = True
+            # What may not be read keeps the others from nothing; while the API server is away,
+            # it is not known what there is.
+            app.looked = app.looked or not isinstance(error, KubeUnavailable)
+            raise
+        else:
+            app.looked = True
+        finally:
+            if self._apps.get(key) is app:
+                self._publish()
+            else:
+                self._secrets.release(key)  # deleted during the look
+
+    async def _read(self, key: Key, app: Candidate, *, fresh: bool) -> None:
+        spec = app.wanted
+        if spec is None or spec.gateway is None:
+            self._secrets.release(key)
+            app.take(None, "")
+            app.provider = None
+            return
+        oauth = spec.gateway.oauth
+        target = spec.secret.target_secret_name
+        login = (
+            oauth.secret_ref.name if oauth is not None and oauth.secret_ref is not None else None
+        )
+        names = {(key.namespace, name) for name in (target, login) if name is not None}
+        self._secrets.release(key, but=names)
+        handled = app.status.last_handled_revoke_at or ""
+        app.take(await self._secrets.get(key.namespace, target, key, fresh=fresh), handled)
+        given = None
+        if login is not None:
+            given = await self._secrets.get(key.namespace, login, key, fresh=fresh)
+        app.provider = self._provider(oauth, given) if oauth is not None else None
+
+    def _provider(self, oauth: OAuth, secret: Secret | None) -> Provider:
+        data = secret.data if secret is not None else None
+        annotations = secret.annotations if secret is not None else {}
+        blocked = provider_problem(oauth, data, annotations, self._settings.allowed_fetch_hosts)
+        provider = Provider(
+            introspection_url=oauth.introspection_url,
+            issuer=oauth.issuer,
+            audience=oauth.audience,
+            channels_claim=oauth.channels_claim,
+            problem=blocked.message if blocked is not None else None,
+        )
+        if blocked is not None or oauth.secret_ref is None or secret is None:
+            return provider
+        name = oauth.secret_ref.name
+        try:
+            return replace(
+                provider,
+                client_id=text_of_key(secret, name, CLIENT_ID).reveal(),
+                client_secret=text_of_key(secret, name, CLIENT_SECRET),
+            )
+        except InvalidSecret as error:
+            return replace(provider, problem=str(error))
+
+    def _publish(self) -> None:
+        """Let requests see what is known."""
+        if not self._catalog.ready and not self._all_looked_at():
+            return
+        self._catalog.replace(winners(self._apps.values()))
+        self._catalog.ready = True
+
+    def _all_looked_at(self) -> bool:
+        return self._sync.done and all(app.looked for app in self._apps.values())

@@ -1,0 +1,144 @@
+"""The ExtensionApps that may be served, and which of them are."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from controller.gateway.catalog import Served
+from controller.gateway.providers import Provider
+from controller.policies.extension_secrets import REVOKED_FOR, decode, is_target
+from controller.resources.common import InvalidSpec
+from controller.resources.extensionapp import ExtensionAppSpec, ExtensionAppStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from controller.clients.kube import Secret
+    from controller.engine.resource import Resource
+    from controller.policies.extension_secrets import SharedSecret
+
+__all__ = ["Candidate", "winners"]
+
+logger = logging.getLogger(__name__)
+
+_NOT_READ = Provider(problem="its Secret was not read yet")
+
+
+class Candidate:
+    """An ExtensionApp that may be served, as far as it is known.
+
+    Attributes:
+        resource: As the API server holds it.
+        spec: Parsed; None where it cannot be used.
+        status: Parsed.
+        secrets: As the target Secret holds them.
+        revoked_for: The request to revoke whose marks the target Secret has.
+        handled: The request to revoke that the status told as done before that Secret was read.
+        revoked: Fingerprints of what verifies nothing, whatever its marks say.
+        provider: Who vouches for bearer tokens.
+        stale: Its Secrets are to be read anew.
+        looked: A first look has ended.
+        looked_at: When the last one began.
+    """
+
+    def __init__(self, resource: Resource) -> None:
+        self.secrets: tuple[SharedSecret, ...] = ()
+        self.revoked_for = ""
+        self.handled = ""
+        self.revoked: set[str] = set()
+        self.provider: Provider | None = None
+        self.stale = True
+        self.looked = False
+        self.looked_at = 0.0
+        self.resource = resource
+        self.spec: ExtensionAppSpec | None = None
+        self.update(resource)
+
+    def update(self, resource: Resource) -> None:
+        """Take a new state of the resource."""
+        self.resource = resource
+        self.status = ExtensionAppStatus.from_status(resource.status)
+        try:
+            self.spec = ExtensionAppSpec.from_spec(resource.spec)
+        except InvalidSpec as error:
+            logger.warning("%s is not served: %s", resource.key, error)
+            self.spec = None
+        self.stale = True
+        self.heed_revocation()
+
+    def heed_revocation(self) -> None:
+        """Take all that is in hand out of service, if somebody asked for it and it is still there.
+
+        The target Secret tells by an annotation that its marks are those of this request. Where it
+        was made anew since, without one, the status tells that the request lies behind it.
+        """
+        asked = self.resource.revoke_requested_at
+        if asked and asked not in (self.revoked_for, self.handled):
+            self.revoked |= {secret.fingerprint for secret in self.secrets}
+
+    def take(self, secret: Secret | None, handled: str) -> None:
+        """Note what the target Secret holds; `handled`: of the status before it was read."""
+        if secret is not None and not is_target(secret.labels, self.resource.key.name):
+            secret = None
+        self.secrets = decode(secret.data) if secret is not None else ()
+        self.revoked_for = secret.annotations.get(REVOKED_FOR, "") if secret is not None else ""
+        self.handled = handled
+        self.heed_revocation()
+
+    @property
+    def wanted(self) -> ExtensionAppSpec | None:
+        """The spec, if the gateway is to serve it."""
+        spec = self.spec
+        return (
+            spec if spec is not None and spec.gateway is not None and spec.gateway.enabled else None
+        )
+
+    @property
+    def in_conflict(self) -> bool:
+        """Whether the operator says that the client id belongs to another."""
+        return any(
+            c.type == "SecretsCurrent" and c.reason == "Conflict" for c in self.status.conditions
+        )
+
+    @property
+    def claim(self) -> tuple[bool, float, str]:
+        """The least of those that have the same client id is served."""
+        accepted = any(
+            c.type == "SecretsCurrent" and c.status == "True" for c in self.status.conditions
+        )
+        return (not accepted, self.resource.created, self.resource.uid)
+
+    def served(self) -> Served | None:
+        """As requests see it; None: it is not to be served."""
+        spec = self.wanted
+        if spec is None or spec.gateway is None:
+            return None
+        required = spec.required_configuration
+        declared = spec.gateway.oauth is not None
+        return Served(
+            key=self.resource.key,
+            client_id=spec.client_id,
+            owner_id=spec.owner_id,
+            version=spec.version,
+            secrets=tuple(
+                replace(s, revoked=True) if s.fingerprint in self.revoked else s
+                for s in self.secrets
+            ),
+            required_configuration=required.value if required is not None else None,
+            oauth=(self.provider or _NOT_READ) if declared else None,
+            allowed_origins=frozenset(o.lower() for o in spec.gateway.allowed_origins),
+        )
+
+
+def winners(apps: Iterable[Candidate]) -> list[Served]:
+    """Those that are served, one for each client id."""
+    first: dict[str, Candidate] = {}
+    for app in apps:
+        if app.spec is None or app.in_conflict:
+            continue
+        other = first.setdefault(app.spec.client_id, app)
+        if app.claim < other.claim:
+            first[app.spec.client_id] = app
+    return [served for app in first.values() if (served := app.served()) is not None]

@@ -1,0 +1,92 @@
+"""What the gateway serves: the extensions, by client id.
+
+Only memory: a request is answered from here, without a call to the API server.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from controller.engine.resource import Key
+    from controller.gateway.providers import Provider
+    from controller.policies.extension_secrets import SharedSecret
+
+__all__ = ["Catalog", "Served"]
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """An extension that is served.
+
+    Attributes:
+        key: Of its ExtensionApp.
+        client_id: Of the extension.
+        owner_id: User id of its owner.
+        version: The one that is declared.
+        secrets: All shared secrets that are known; which sign and verify depends on the time, and
+            on their marks. Without any, it is not ready.
+        required_configuration: What marks a channel as configured; None: nothing is to be set.
+        oauth: Who vouches for the bearer tokens of /send/; None: nobody, and nobody is let in.
+        allowed_origins: Origins whose scripts may call, in small letters.
+    """
+
+    key: Key
+    client_id: str
+    owner_id: str
+    version: str
+    secrets: tuple[SharedSecret, ...] = field(default=(), repr=False)
+    required_configuration: str | None = None
+    oauth: Provider | None = None
+    allowed_origins: frozenset[str] = frozenset()
+
+    @property
+    def label(self) -> str:
+        """What metrics and logs call it: namespace/name."""
+        return f"{self.key.namespace}/{self.key.name}"
+
+
+class Catalog:
+    """Finds what is served.
+
+    Args:
+        served: To begin with.
+
+    Attributes:
+        ready: Whether all extensions that there were at the start are known.
+    """
+
+    def __init__(self, served: Iterable[Served] = ()) -> None:
+        self._served: dict[str, Served] = {}
+        self._providers: frozenset[Provider] = frozenset()
+        self._origins: frozenset[str] = frozenset()
+        self.ready = False
+        self.replace(served)
+
+    def find(self, client_id: str) -> Served | None:
+        """The extension with a client id; None: it is not served."""
+        return self._served.get(client_id)
+
+    def only_provider(self) -> Provider | None:
+        """The one provider that all extensions share; None: there are several, or none."""
+        return next(iter(self._providers)) if len(self._providers) == 1 else None
+
+    @property
+    def several_providers(self) -> bool:
+        """Whether the extensions have different providers."""
+        return len(self._providers) > 1
+
+    def allows_origin(self, origin: str) -> bool:
+        """Whether scripts of an origin may call any of the extensions."""
+        return origin in self._origins
+
+    def replace(self, served: Iterable[Served]) -> None:
+        """Serve these from now on, and nothing else; each client id once."""
+        # Requests run in the same loop: none sees half of it.
+        self._served = {each.client_id: each for each in served}
+        known = self._served.values()
+        self._providers = frozenset(each.oauth for each in known if each.oauth is not None)
+        self._origins = frozenset(origin for each in known for origin in each.allowed_origins)

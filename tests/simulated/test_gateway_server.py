@@ -1,0 +1,272 @@
+"""The gateway's HTTP server: its bounds, and that its end drops no request."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+import pytest
+import uvloop
+
+from controller.gateway import server as module
+from controller.gateway.server import MAX_HEAD, Server
+from controller.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from starlette.types import Message, Receive, Scope, Send
+
+REQUEST = b"POST /send/ HTTP/1.1\r\nHost: gateway\r\nContent-Length: 2\r\n\r\n{}"
+OK = b"HTTP/1.1 200 OK"
+
+
+class App:
+    """Answers each request with what it is told to, after it was let go on."""
+
+    def __init__(self) -> None:
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+        self.begun = 0
+        self.told: list[Message] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "http"
+        self.begun += 1
+        message = await receive()
+        while message.get("more_body"):
+            message = await receive()
+        self.told.append(message)
+        await self.go_on.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": _JSON})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+
+_JSON = [(b"content-type", b"application/json"), (b"content-length", b"2")]
+
+
+class Client:
+    """A connection that is written to and read from by hand."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def send(self, data: bytes) -> None:
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def answer(self) -> bytes:
+        """Status line, headers and body of one answer; b"": the connection was closed."""
+        async with asyncio.timeout(10):
+            try:
+                head = await self._reader.readuntil(b"\r\n\r\n")
+            except asyncio.IncompleteReadError as error:
+                return error.partial
+            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+            return head + await self._reader.readexactly(length)
+
+    async def closed(self) -> bool:
+        async with asyncio.timeout(10):
+            try:
+                return not await self._reader.read(1)
+            except ConnectionError:
+                return True
+
+    async def close(self) -> None:
+        self._writer.close()
+        with suppress(ConnectionError):
+            await self._writer.wait_closed()
+
+
+@asynccontextmanager
+async def serving(app: App, drain: float = 0.1) -> AsyncIterator[Server]:
+    address = {"gateway_address": "127.0.0.1:0", "gateway_drain": drain}
+    server = Server(app, Settings.model_validate(address))
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(*server.address)
+    running = asyncio.get_running_loop().create_task(server.run())
+    await until(lambda: server.started)
+    try:
+        yield server
+    finally:
+        app.go_on.set()
+        server.stop()
+        await running
+
+
+@asynccontextmanager
+async def connected(server: Server) -> AsyncIterator[Client]:
+    client = Client(*await asyncio.open_connection(*server.address))
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "it did not become true in time"
+        await asyncio.sleep(0.01)
+
+
+async def test_a_connection_serves_one_request_after_the_other() -> None:
+    async with serving(App()) as server, connected(server) as client:
+        for _ in range(3):
+            await client.send(REQUEST)
+            answer = await client.answer()
+            assert answer.startswith(OK)
+            assert b"connection" not in answer.lower()
+
+
+async def test_while_it_drains_it_answers_and_asks_to_come_back_elsewhere() -> None:
+    app = App()
+    async with serving(app, drain=0.3) as server, connected(server) as busy:
+        app.go_on.clear()
+        await busy.send(REQUEST)
+        await until(lambda: app.begun)
+        draining = asyncio.get_running_loop().create_task(server.drain())
+        async with connected(server) as late:
+            await late.send(REQUEST)
+            await until(lambda: app.begun == 2)
+            app.go_on.set()
+            for client in (busy, late):
+                answer = await client.answer()
+                assert answer.startswith(OK)
+                assert b"connection: close" in answer
+                assert await client.closed()
+        await draining
+
+
+async def test_a_request_under_way_is_answered_before_the_end() -> None:
+    app = App()
+    app.go_on.clear()
+    async with serving(app) as server, connected(server) as whole, connected(server) as half:
+        await whole.send(REQUEST)
+        await half.send(REQUEST[:30])
+        await until(lambda: app.begun)
+        server.stop()
+        await asyncio.sleep(0.3)
+        await half.send(REQUEST[30:])
+        app.go_on.set()
+        for client in (whole, half):
+            answer = await client.answer()
+            assert answer.startswith(OK)
+            assert b"connection: close" in answer
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_the_end_drops_no_request_under_load(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    outcomes: list[bytes | None] = []
+
+    async def hammer(server: Server) -> None:
+        """New connections, until they are refused."""
+        while True:
+            try:
+                reader, writer = await asyncio.open_connection(*server.address)
+            except OSError:
+                outcomes.append(None)
+                return
+            client = Client(reader, writer)
+            try:
+                await client.send(REQUEST)
+                outcomes.append((await client.answer())[: len(OK)])
+            except ConnectionError as error:
+                outcomes.append(repr(error).encode())
+            finally:
+                await client.close()
+
+    async def scenario() -> None:
+        async with serving(App()) as server:
+            address = server.address
+            assert address
+            load = [asyncio.create_task(hammer(server)) for _ in range(20)]
+            await until(lambda: len(outcomes) > 200)
+            await server.drain()
+            server.stop()
+            await asyncio.gather(*load)
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(scenario())
+    assert outcomes.count(None) == 20
+    assert set(outcomes) == {OK, None}
+
+
+@pytest.mark.parametrize("by_parts", [False, True])
+async def test_an_endless_head_is_refused(by_parts: bool) -> None:
+    app = App()
+    async with serving(app) as server, connected(server) as client:
+        await client.send(b"POST / HTTP/1.1\r\nHost: gateway\r\nX-Long: ")
+        if by_parts:
+            await asyncio.sleep(0.05)
+        await client.send(b"x" * (MAX_HEAD + 70_000 if by_parts else MAX_HEAD))
+        if not by_parts:
+            await client.send(b"\r\n\r\n")
+        answer = await client.answer()
+        assert answer.startswith(b"HTTP/1.1 431 ")
+        assert b'"detail"' in answer
+        assert await client.closed()
+        assert not app.begun
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nX Y: 1\r\n\r\n",
+        b"POST /\xff HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n",
+    ],
+)
+async def test_what_is_no_http_is_refused(garbage: bytes) -> None:
+    app = App()
+    async with serving(app) as server, connected(server) as client:
+        await client.send(garbage)
+        assert (await client.answer()).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+        assert await client.closed()
+        assert not app.begun
+
+
+async def test_a_client_that_is_too_slow_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_READ_WITHIN", 0.2)
+    app = App()
+    async with serving(app) as server, connected(server) as head, connected(server) as body:
+        await head.send(REQUEST[:20])
+        await body.send(REQUEST[:-1])
+        assert await head.closed()
+        assert await body.closed()
+        assert [message["type"] for message in app.told] == ["http.disconnect"]
+
+
+async def test_a_connection_too_many_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_CONNECTIONS", 2)
+    async with serving(App()) as server, connected(server) as first, connected(server):
+        await first.send(REQUEST)
+        assert (await first.answer()).startswith(OK)
+        async with connected(server) as third:
+            answer = await third.answer()
+            assert answer.startswith(b"HTTP/1.1 503 ")
+            assert b"retry-after: 1\r\n" in answer
+            assert await third.closed()
+        await first.send(REQUEST)
+        assert (await first.answer()).startswith(OK)
+
+
+async def test_an_address_that_is_taken_is_told_by_name() -> None:
+    async with serving(App()) as server:
+        taken = f"127.0.0.1:{server.address[1]}"
+        with pytest.raises(SettingsError, match=f"TWITCH_OPERATOR_GATEWAY_ADDRESS.*{taken}"):
+            Server(App(), Settings(gateway_address=taken))
+
+
+@pytest.mark.parametrize("address", ["", "nonsense", "127.0.0.1:http", "127.0.0.1:70000"])
+def test_an_address_that_is_none_is_told_by_name(address: str) -> None:
+    with pytest.raises(SettingsError, match="TWITCH_OPERATOR_GATEWAY_ADDRESS"):
+        Server(App(), Settings(gateway_address=address))
