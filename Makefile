@@ -56,9 +56,10 @@ test: .venv/.installed ## run all tests (ARGS=… for pytest, WORKERS=0: one pro
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 .PHONY: soak
-soak: .venv/.installed ## the long tests: 200 kills in refreshes, 100 in breaks, 1,000 tokens that expire at once
+soak: .venv/.installed ## the long tests: 200 kills in refreshes and in rotations, 100 in breaks, 1,000 tokens that expire at once
 	@TWITCH_OPERATOR_TEST_KILLS=200 TWITCH_OPERATOR_TEST_CHANNELS=1000 $(BIN)/python -m pytest -s \
-		tests/cluster/test_grant_kills.py tests/cluster/test_grant_many.py $(ARGS)
+		tests/cluster/test_grant_kills.py tests/cluster/test_grant_many.py \
+		tests/cluster/test_extension_kills.py $(ARGS)
 	@TWITCH_OPERATOR_TEST_KILLS=100 TWITCH_OPERATOR_TEST_OUTAGE=600 $(BIN)/python -m pytest -s \
 		tests/cluster/test_breaks_kills.py tests/cluster/test_outages.py $(ARGS)
 

@@ -51,6 +51,19 @@ class OtherTwitch(OtherAds):
 
     async def __aenter__(self) -> Self:
         app = web.Application()
+        self.add_routes(app)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.05)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self._url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def add_routes(self, app: web.Application) -> None:
+        """Name all paths; for those who know more of them."""
         for name, form_of in (
             ("token", self._token),
             ("device", self.device),
@@ -67,15 +80,6 @@ class OtherTwitch(OtherAds):
         ):
             app.router.add_route(method, f"/api{path}", partial(self._helix, act))
         app.router.add_post("/api/channels/commercial", self._spoiled_commercial)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.05)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self._url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
 
     @property
     def helix_url(self) -> str:
