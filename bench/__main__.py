@@ -1,6 +1,6 @@
 """`python -m bench`: all benchmarks, one table."""
 
-from bench import deciding, latency, memory, scale, throughput
+from bench import deciding, gateway, latency, memory, scale, throughput
 from bench.command import run
 
 __all__: list[str] = []
@@ -9,6 +9,7 @@ if __name__ == "__main__":
     run(
         {
             "deciding": deciding.benchmark,
+            "gateway": gateway.benchmark,
             "latency": latency.benchmark,
             "scale": scale.benchmark,
             "memory": memory.benchmark,
