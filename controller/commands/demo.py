@@ -17,15 +17,11 @@ from controller.commands.sandbox import install_crds, kubectl_alias
 from controller.sandbox import controlplane
 from controller.sandbox.controlplane import ControlPlaneError
 from controller.sandbox.controlplane.kubeconfig import write_private
-from controller.sandbox.demo.cast import (
-    DemoError,
-    Operator,
-    post,
-    read_commercials,
-    read_resources,
-)
-from controller.sandbox.demo.consent import free_redirect_uri, play_consent
+from controller.sandbox.demo.cast import DemoError, Program, post, read_commercials, read_resources
+from controller.sandbox.demo.consent import free_port, free_redirect_uri, play_consent
 from controller.sandbox.demo.examples import examples_folder, fill_secrets, short_path, stamp
+from controller.sandbox.demo.extension import Extension
+from controller.sandbox.demo.hands import Hands
 from controller.sandbox.demo.hints import hints, own_alias
 from controller.sandbox.demo.outcome import Facts, check_outcome
 from controller.sandbox.demo.script import Script
@@ -44,10 +40,12 @@ _MESSAGES = ("scte35", "video")
 _BROKEN = "mst3k"  # whose password is changed
 _READY_TIMEOUT = 30  # seconds, as kubectl waits if not told otherwise; two are enough
 _FIRED_TIMEOUT = 10
+_ALL = "tch,trule,extapp"
 _STALLED_TIMEOUT = 20  # a changed password is found by the next validation
 _WIDE = 120  # columns that `kubectl get` of both kinds at once takes
 _TICK = 1.0
 
+_GATEWAY_ADDRESS = f"{PREFIX}GATEWAY_ADDRESS"
 _SETTINGS = {
     # A newcomer who sees a grant broken shall not have to wait an hour for the next validation.
     f"{PREFIX}VALIDATE_INTERVAL": "2s",
@@ -86,17 +84,20 @@ def run_demo(*, once: bool) -> int:
 def _raise_curtain(script: Script, stack: ExitStack) -> _Demo:
     script.say("A playout cue becomes a Twitch commercial: a real Kubernetes API server,")
     script.say("simulated Twitch and PubNub, and the operator, all on this machine.")
-    script.step("Kubernetes starts, and simulated Twitch and PubNub")
+    script.step("Kubernetes starts, and simulated Twitch, PubNub and OAuth2 provider")
     script.command("twitch-operator sandbox")
     plane = stack.enter_context(controlplane.start())
     stage = stack.enter_context(Stage(plane))
-    variables = stage.environment | _SETTINGS
+    address = f"127.0.0.1:{free_port()}"
+    variables = stage.environment | _SETTINGS | {_GATEWAY_ADDRESS: address}
     write_exports(plane.folder / "env", variables)
-    operator = stack.enter_context(Operator(plane.folder, variables))
+    operator = stack.enter_context(Program("operator", "run", plane.folder, variables))
+    gateway = stack.enter_context(Program("gateway", "gateway", plane.folder, variables))
     script.output(
-        f"Kubernetes at {plane.server}\nTwitch     at {stage.twitch}\nPubNub     at {stage.pubnub}"
+        f"Kubernetes at {plane.server}\nTwitch     at {stage.twitch}\n"
+        f"PubNub     at {stage.pubnub}\nOAuth2     at {stage.oauth}"
     )
-    return _Demo(script, stage, operator, variables)
+    return _Demo(script, stage, operator, gateway, variables)
 
 
 class _Demo:
@@ -106,32 +107,45 @@ class _Demo:
         script: Tells them.
         stage: Where they happen.
         operator: Whom they are about.
+        gateway: The extension's backend.
         variables: The environment of the commands.
     """
 
     def __init__(
-        self, script: Script, stage: Stage, operator: Operator, variables: Mapping[str, str]
+        self,
+        script: Script,
+        stage: Stage,
+        operator: Program,
+        gateway: Program,
+        variables: Mapping[str, str],
     ) -> None:
         self._script = script
         self._stage = stage
         self._plane = stage.plane
         self._operator = operator
         self._variables = variables
+        self._hands = hands = Hands(script, stage.plane, (operator, gateway))
+        self._extension = Extension(
+            script, hands, stage, gateway, f"http://{variables[_GATEWAY_ADDRESS]}"
+        )
         self._control = f"{stage.twitch}/_sandbox"
         self._examples = examples_folder()
         self._redirect_uri = free_redirect_uri()
+        self._broadcasters: dict[str, str] = {}
         self._password_changed: float | None = None
 
     def play(self) -> None:
         """All steps, up to what came of them."""
         self._install_crds()
         self._make_secrets(self._sign_up())
+        self._add_extension()
         self._start_operator()
         self._declare()
         self._publish()
         self._show()
         self._change_password()
         self._consent_anew()
+        self._extension.play()
 
     def judge(self) -> int:
         """Check the outcome, and tell it; returns the exit code."""
@@ -142,12 +156,13 @@ class _Demo:
             now=time.time(),
             broken=_BROKEN,
             broken_at=self._password_changed,
+            extension=self._extension.found(),
         )
         checks = check_outcome(facts)
         self._script.step("Is that what had to come of it?")
         for check in checks:
             self._script.check(check)
-        self._operator.check()
+        self._hands.check()
         if all(check.holds for check in checks):
             return 0
         self._script.say("\nThe operator's log:", "bold")
@@ -178,15 +193,16 @@ class _Demo:
         """Returns the values for the Secrets, by name and key."""
         self._script.step("Twitch gets an application, and two broadcasters who consent to it")
         app = {"client_id": "demo", "client_secret": "hush", "redirect_uris": [self._redirect_uri]}
-        self._post("apps", json.dumps(app))
+        self._order("apps", json.dumps(app))
         values = {
             ("twitch-app", "client-id"): "demo",
             ("twitch-app", "client-secret"): "hush",
             ("playout-pubnub", "subscribe-key"): self._stage.subscribe_key,
         }
         for login, secret in _GRANTS.items():
-            self._post("broadcasters", f'{{"login": "{login}"}}')
-            tokens = self._post(f"broadcasters/{login}/consent", '{"client_id": "demo"}')
+            made = self._order("broadcasters", f'{{"login": "{login}"}}').json()
+            self._broadcasters[login] = made["broadcaster_id"]
+            tokens = self._order(f"broadcasters/{login}/consent", '{"client_id": "demo"}')
             values[secret, "refresh-token"] = tokens.json()["refresh_token"]
         return values
 
@@ -194,7 +210,13 @@ class _Demo:
         self._script.step("Kubernetes gets the Secrets of examples/secrets.yaml, filled in")
         file = self._plane.folder / "secrets.yaml"
         write_private(file, fill_secrets((self._examples / "secrets.yaml").read_text(), values))
-        self._kubectl("apply", "-f", str(file))
+        self._hands.kubectl("apply", "-f", str(file))
+
+    def _add_extension(self) -> None:
+        self._script.step("Twitch gets an extension, and an OAuth2 provider its backend's login")
+        example = (self._examples / "extension.yaml").read_text()
+        filled = self._extension.sign_up(example, self._broadcasters["mst3k"])
+        write_private(self._plane.folder / "extension.yaml", filled)
 
     def _start_operator(self) -> None:
         self._script.step("The operator starts")
@@ -203,13 +225,15 @@ class _Demo:
         self._script.output(f"process {process}, log {self._operator.log}")
 
     def _declare(self) -> None:
-        self._script.step("Two channels and two rules are applied, and become Ready")
+        self._script.step("Two channels, two rules and an extension are applied, and become Ready")
         channels, rules = (self._examples / name for name in ("channels.yaml", "rules.yaml"))
-        self._kubectl("apply", "-f", short_path(channels), "-f", short_path(rules))
-        if not self._wait("condition=Ready", "tch,trule", "--all", timeout=_READY_TIMEOUT):
-            told = self._plane.run_kubectl("get", "tch,trule", "-o", "wide").stdout
+        self._hands.kubectl("apply", "-f", short_path(channels), "-f", short_path(rules))
+        self._hands.kubectl("apply", "-f", str(self._plane.folder / "extension.yaml"))
+        if not self._hands.wait("condition=Ready", _ALL, "--all", timeout=_READY_TIMEOUT):
+            told = self._plane.run_kubectl("get", _ALL, "-o", "wide").stdout
             msg = f"not all became Ready within {_READY_TIMEOUT} s; kubectl get tells:\n{told}"
             raise DemoError(msg)
+        self._extension.note_keys()
 
     def _publish(self) -> None:
         self._script.step("The playout system announces one ad break, in its two ways")
@@ -224,12 +248,12 @@ class _Demo:
     def _show(self) -> None:
         self._script.step("What fired, when, and when it may again")
         fired = "jsonpath={.status.counts.fired}=1"
-        self._wait(fired, "trule", "--all", timeout=_FIRED_TIMEOUT)
+        self._hands.wait(fired, "trule", "--all", timeout=_FIRED_TIMEOUT)
         kinds = ["twitchchannels,triggerrules"]
         if self._script.console.is_terminal and self._script.console.width < _WIDE:
             kinds = kinds[0].split(",")
         for kind in kinds:
-            self._kubectl("get", kind)
+            self._hands.kubectl("get", kind)
         self._script.curl(f"{self._control}/commercials")
         ran = [f"{it['login']}: {it['requested']} s" for it in read_commercials(self._stage.twitch)]
         self._script.output(", ".join(ran) or "none")
@@ -238,17 +262,17 @@ class _Demo:
         channel = f"tch/{_BROKEN}"
         self._script.step(f"The broadcaster {_BROKEN} changes the password, and all grants die")
         self._password_changed = time.time()
-        self._script.output(self._post(f"broadcasters/{_BROKEN}/password").text)
-        if not self._wait("condition=Stalled", channel, timeout=_STALLED_TIMEOUT):
+        self._script.output(self._order(f"broadcasters/{_BROKEN}/password").text)
+        if not self._hands.wait("condition=Stalled", channel, timeout=_STALLED_TIMEOUT):
             msg = f"the channel {_BROKEN} was not Stalled within {_STALLED_TIMEOUT} s"
             raise DemoError(msg)
-        self._kubectl("get", channel)
+        self._hands.kubectl("get", channel)
         message = 'jsonpath={.status.conditions[?(@.type=="Ready")].message}'
-        self._kubectl("get", channel, "-o", message)
+        self._hands.kubectl("get", channel, "-o", message)
 
     def _consent_anew(self) -> None:
         self._script.step("The broadcaster consents anew, and the channel is Ready again")
-        self._post(f"broadcasters/{_BROKEN}/sign-in")
+        self._order(f"broadcasters/{_BROKEN}/sign-in")
         command = ["authorize", _BROKEN, "--no-browser"]
         redirect = ["--redirect-uri", self._redirect_uri]
         self._script.command(
@@ -259,8 +283,8 @@ class _Demo:
         self._script.output(asked)
         self._script.say("(Here the demo does what a browser would do with that address.)", "dim")
         self._script.output(told)
-        self._wait("condition=Ready", "tch,trule", "--all", timeout=_READY_TIMEOUT)
-        self._kubectl("get", f"tch/{_BROKEN}")
+        self._hands.wait("condition=Ready", "tch,trule", "--all", timeout=_READY_TIMEOUT)
+        self._hands.kubectl("get", f"tch/{_BROKEN}")
 
     # Staying up
 
@@ -268,7 +292,7 @@ class _Demo:
         with Live(console=self._script.console, refresh_per_second=4) as live:
             while True:
                 live.update(tables(read_resources(self._plane), time.time()))
-                self._operator.check(wait=_TICK)
+                self._hands.check(wait=_TICK)
 
     def _show_changes(self) -> None:
         shown = ""
@@ -279,27 +303,9 @@ class _Demo:
             if state != shown:
                 self._script.say(f"\n{state}")
                 shown = state
-            self._operator.check(wait=_TICK)
+            self._hands.check(wait=_TICK)
 
     # Helpers
 
-    def _post(self, order: str, body: str = "{}") -> httpx.Response:
-        url = f"{self._control}/{order}"
-        self._script.curl(url, shlex.quote(body))
-        return post(url, body)
-
-    def _kubectl(self, *arguments: str) -> None:
-        self._script.command(shlex.join(["kubectl", *arguments]))
-        self._script.output(self._plane.run_kubectl(*arguments, check=True).stdout)
-
-    def _wait(self, for_what: str, *what: str, timeout: int) -> bool:
-        """Run `kubectl wait`, in slices, so that an operator that has ended is noticed."""
-        command = ("wait", f"--for={for_what}", *what)
-        self._script.command(shlex.join(["kubectl", *command]))
-        deadline = time.monotonic() + timeout
-        while True:
-            self._operator.check()
-            done = self._plane.run_kubectl(*command, "--timeout=2s")
-            if done.returncode == 0 or time.monotonic() > deadline:
-                self._script.output(done.stdout + done.stderr)
-                return done.returncode == 0
+    def _order(self, order: str, body: str = "{}") -> httpx.Response:
+        return self._hands.post(f"{self._control}/{order}", body)

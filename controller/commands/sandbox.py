@@ -93,11 +93,12 @@ def _plane(kubeconfig: Path | None, context: str | None, folder: Path | None) ->
 
 
 def _welcome(stage: Stage) -> str:
-    twitch = f"{stage.twitch}/_sandbox"
+    twitch, oauth = f"{stage.twitch}/_sandbox", f"{stage.oauth}/_sandbox"
     return f"""\
 {stage.plane.describe()}
 Simulated Twitch: {twitch} lists what it can be told
 Simulated PubNub: {stage.pubnub}/_sandbox does too
+Simulated OAuth2: {oauth} does too
 The CRDs are installed. In another terminal:
 
 {exports(stage.environment)}{kubectl_alias(stage.plane)}
@@ -112,6 +113,15 @@ curl {stage.publish_url("TOPIC")} -d @message.json
 
 # What Twitch was asked to run.
 curl {twitch}/commercials
+
+# An extension, and its first secret. Its backend, and a token that this lets in.
+curl {twitch}/extensions -d '{{"client_id": "deck", "owner_id": "27419011"}}'
+twitch-operator gateway
+curl {oauth}/clients -d '{{"client_id": "me", "client_secret": "mine"}}'
+curl {oauth}/tokens -d '{{"channels": ["CHANNEL_ID"]}}'
+
+# What Twitch got from it.
+curl {twitch}/extensions/deck
 
 Ctrl-C ends it.
 """

@@ -1,4 +1,4 @@
-"""The whole sandbox: a control plane, and simulated Twitch and PubNub beside it."""
+"""The whole sandbox: a control plane, and beside it what the operator and the gateway call."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from controller.sandbox.controlplane.kubeconfig import write_private
+from controller.sandbox.oauth import OAuthSimulator
 from controller.sandbox.pubnub import SUBSCRIBE_KEY, PubNubSimulator
-from controller.sandbox.twitch import TwitchSimulator
+from controller.sandbox.twitch import Options, TwitchSimulator
 from controller.settings import PREFIX
 
 if TYPE_CHECKING:
@@ -24,11 +25,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Stage", "exports", "signals_interrupt", "write_exports"]
 
+_HOST = "127.0.0.1"
+_MIN_SECRET_DELAY = 2  # seconds, where the real Twitch wants 300: nobody shall wait so long here
+_SECRET_RETIREMENT = 30  # seconds, where it has an hour
 _PROXIES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
 
 
 class Stage:
-    """Simulated Twitch and PubNub beside a control plane; a context manager that ends them.
+    """The simulators beside a control plane; a context manager that ends them.
 
     The simulators serve in a thread of their own, so that the caller may block; they are steered
     over HTTP, as from any other process.
@@ -39,8 +43,11 @@ class Stage:
 
     def __init__(self, plane: ControlPlane) -> None:
         self.plane = plane
-        self._twitch = TwitchSimulator()
+        self._twitch = TwitchSimulator(
+            Options(min_secret_delay=_MIN_SECRET_DELAY, secret_retirement=_SECRET_RETIREMENT)
+        )
         self._pubnub = PubNubSimulator()
+        self._oauth = OAuthSimulator()
         self._started: Future[asyncio.AbstractEventLoop] = Future()
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="simulators", daemon=True)
@@ -65,6 +72,11 @@ class Stage:
         return self._pubnub.url
 
     @property
+    def oauth(self) -> str:
+        """URL of the simulated OAuth2 provider; `/_sandbox` below it lists what it can be told."""
+        return self._oauth.url
+
+    @property
     def subscribe_key(self) -> str:
         """The key whose topics `publish_url` posts to."""
         return SUBSCRIBE_KEY
@@ -82,13 +94,16 @@ class Stage:
             f"{PREFIX}IDENTITY_URL": self._twitch.identity_url,
             f"{PREFIX}PUBNUB_ORIGIN": self._pubnub.origin,
             f"{PREFIX}PUBNUB_TLS": "false",
+            f"{PREFIX}MIN_ACTIVATION_DELAY": f"{_MIN_SECRET_DELAY}s",
+            f"{PREFIX}ALLOWED_FETCH_HOSTS": _HOST,
             "SANDBOX_TWITCH": self.twitch,
             "SANDBOX_PUBNUB": self.pubnub,
+            "SANDBOX_OAUTH": self.oauth,
             "SANDBOX_KUBECTL": str(self.plane.kubectl),
         }
         if any(os.environ.get(name) for name in _PROXIES):  # httpx would send them loopback too
             before = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
-            variables["no_proxy"] = f"{before},127.0.0.1" if before else "127.0.0.1"
+            variables["no_proxy"] = f"{before},{_HOST}" if before else _HOST
         return variables
 
     def _run(self) -> None:
@@ -100,7 +115,7 @@ class Stage:
             self._started.set_exception(error)
 
     async def _serve(self) -> None:
-        async with self._twitch, self._pubnub:
+        async with self._twitch, self._pubnub, self._oauth:
             self._started.set_result(asyncio.get_running_loop())
             await self._stop.wait()
 

@@ -14,7 +14,13 @@ from rich.console import Console
 
 from controller.sandbox.demo.cast import DemoError
 from controller.sandbox.demo.consent import free_redirect_uri, play_consent
-from controller.sandbox.demo.examples import examples_folder, fill_secrets, stamp
+from controller.sandbox.demo.examples import (
+    examples_folder,
+    fill_extension,
+    fill_secrets,
+    stamp,
+)
+from controller.sandbox.demo.extension import Found
 from controller.sandbox.demo.outcome import Facts, check_outcome
 from controller.sandbox.demo.script import Script
 from controller.sandbox.demo.table import tables
@@ -67,14 +73,43 @@ def rule(name: str) -> dict[str, Any]:
     }
 
 
+def extension(name: str) -> dict[str, Any]:
+    return {
+        "kind": "ExtensionApp",
+        "metadata": {"name": name},
+        "status": {
+            "conditions": [
+                *ready(),
+                {"type": "SecretsCurrent", "status": "True"},
+                {"type": "ConfigurationSynced", "status": "True"},
+            ],
+            "lastRotationTime": "2026-09-21T14:13:20Z",
+            "nextRotationTime": "2026-09-21T14:13:35Z",
+        },
+    }
+
+
+def found_of_extension() -> Found:
+    return Found(
+        before={"current": "aaaa"},
+        after={"current": "bbbb", "previous": "aaaa"},
+        known=frozenset({"aaaa", "bbbb"}),
+        sent=("one", "two"),
+        received=("one", "two"),
+        log="fine\n",
+    )
+
+
 def facts() -> Facts:
+    channels = [channel("mst3k"), channel("mst3k-eu")]
     return Facts(
-        resources=[channel("mst3k"), channel("mst3k-eu"), rule("splices"), rule("assets")],
+        resources=[*channels, rule("splices"), rule("assets"), extension("deck-tracker")],
         commercials=[{"login": login, "requested": 125} for login in ("mst3k", "mst3k_eu")],
         log="2026-09-21 14:13:20,000 INFO    controller: all ERRORs are forgiven\n",
         now=NOW,
         broken="mst3k",
         broken_at=BROKEN_AT,
+        extension=found_of_extension(),
     )
 
 
@@ -84,7 +119,7 @@ def failed(found: Facts) -> list[str]:
 
 def test_a_demo_that_went_well_passes_every_check() -> None:
     assert failed(facts()) == []
-    assert len(check_outcome(facts())) == 9
+    assert len(check_outcome(facts())) == 12
 
 
 def test_a_second_commercial_is_found_out() -> None:
@@ -121,7 +156,10 @@ def test_a_commercial_that_never_reached_twitch_is_found_out() -> None:
         (
             ("conditions",),
             ready("False"),
-            "2 TwitchChannels and 2 TriggerRules, not Ready: TwitchChannel mst3k: some reason",
+            (
+                "2 TwitchChannels, 2 TriggerRules, 1 ExtensionApp, not Ready: "
+                "TwitchChannel mst3k: some reason"
+            ),
         ),
         (
             ("conditions",),
@@ -164,6 +202,31 @@ def test_resources_without_a_status_fail_the_checks_and_break_nothing() -> None:
 
 
 @pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (
+            {"after": {"current": "aaaa"}},
+            "the extension's secret: current is aaaa, as it was",
+        ),
+        ({"after": {}}, "the extension's secret: current is missing, as it was"),
+        (
+            {"known": frozenset({"bbbb"})},
+            "the extension's secret: Twitch does not know aaaa",
+        ),
+        ({"received": ("one",)}, "Twitch got 1 message of the extension: one"),
+        (
+            {"received": ("one", "two", "two")},
+            "Twitch got 3 messages of the extension: one, two, two",
+        ),
+        ({"log": "Traceback (x)"}, "the gateway's log has errors, the first: Traceback (x)"),
+    ],
+)
+def test_an_extension_that_fails_is_found_out(change: dict[str, Any], text: str) -> None:
+    found = facts()
+    assert failed(replace(found, extension=replace(found.extension, **change))) == [text]
+
+
+@pytest.mark.parametrize(
     "line", ["2026-09-21 14:13:20,000 ERROR   kopf: no", "Traceback (most recent call last):"]
 )
 def test_an_error_in_the_log_is_quoted(line: str) -> None:
@@ -187,6 +250,27 @@ def test_the_secrets_of_the_examples_get_their_values_and_nothing_is_left_open()
     }
     with pytest.raises(KeyError):
         fill_secrets(text, {})
+
+
+def test_the_example_of_an_extension_is_filled_in_for_the_provider_there_is() -> None:
+    text = (examples_folder() / "extension.yaml").read_text()
+    values = {
+        ("deck-tracker-bootstrap", "secret"): "c2VjcmV0",
+        ("deck-tracker-oauth", "client-id"): "me",
+        ("deck-tracker-oauth", "client-secret"): "mine",
+    }
+    rotation = {"interval": "15s", "activationDelay": "3s"}
+    url = "http://127.0.0.1:4000/oauth2/introspect"
+    filled = fill_extension(text, values, url, rotation)
+    bootstrap, login, app = yaml.safe_load_all(filled)
+    assert "<" not in filled
+    assert bootstrap["stringData"] == {"secret": "c2VjcmV0"}
+    assert login["stringData"] == {"client-id": "me", "client-secret": "mine"}
+    assert list(login["metadata"]["annotations"].values()) == ["127.0.0.1"]
+    assert app["spec"]["gateway"]["oauth"]["introspectionUrl"] == url
+    assert app["spec"]["secret"]["rotation"] == rotation
+    with pytest.raises(KeyError):
+        fill_extension(text, {}, url, rotation)
 
 
 @pytest.mark.parametrize("name", ["scte35", "video"])
@@ -239,7 +323,9 @@ def test_the_tables_tell_distances_to_a_terminal_and_times_to_a_pipe() -> None:
     assert max(map(len, written.getvalue().splitlines())) <= 80
     console, written = _console(terminal=False)
     console.print(tables(facts().resources, None))
-    assert "14:13:20Z 125 s 14:21:20Z" in " ".join(written.getvalue().split())
+    told = " ".join(written.getvalue().split())
+    assert "14:13:20Z 125 s 14:21:20Z" in told
+    assert "deck-tracker True True True 14:13:20Z 14:13:35Z Because" in told
 
 
 def test_the_tables_draw_resources_that_have_no_status_yet() -> None:

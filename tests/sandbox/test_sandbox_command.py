@@ -91,6 +91,9 @@ def test_a_script_gets_all_it_needs_and_nothing_stays(tmp_path: Path) -> None:
         assert "No resources found" in kubectl(names, "get", "twitchchannels,triggerrules").stderr
         twitch, pubnub = names["SANDBOX_TWITCH"], names["SANDBOX_PUBNUB"]
         assert httpx.get(f"{twitch}/_sandbox").is_success
+        assert httpx.get(f"{names['SANDBOX_OAUTH']}/_sandbox").is_success
+        assert names["TWITCH_OPERATOR_MIN_ACTIVATION_DELAY"] == "2s"
+        assert names["TWITCH_OPERATOR_ALLOWED_FETCH_HOSTS"] == "127.0.0.1"
         assert httpx.get(f"{names['TWITCH_OPERATOR_IDENTITY_URL']}/validate").status_code == 401
         assert httpx.get(f"{names['TWITCH_OPERATOR_HELIX_URL']}/users").status_code == 401
         assert httpx.get(f"http://{names['TWITCH_OPERATOR_PUBNUB_ORIGIN']}/time/0").is_success
@@ -98,7 +101,7 @@ def test_a_script_gets_all_it_needs_and_nothing_stays(tmp_path: Path) -> None:
         welcome = until_ready(process)
         assert env_file.read_text() in welcome
         answers = [curl(line) for line in welcome.splitlines() if line.startswith("curl ")]
-        assert [answer.status_code for answer in answers] == [200] * 5
+        assert [answer.status_code for answer in answers] == [200] * 9
         assert answers[2].json()["refresh_token"]
         counters = httpx.get(f"{pubnub}/_sandbox/counters").json()
         assert counters["sub-c-sandbox"]["messages"] == 1

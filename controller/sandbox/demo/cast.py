@@ -1,4 +1,4 @@
-"""Who takes part: the operator as a process of its own, kubectl, and Twitch over HTTP."""
+"""Who takes part: the programs as processes of their own, kubectl, and Twitch over HTTP."""
 
 from __future__ import annotations
 
@@ -17,27 +17,31 @@ if TYPE_CHECKING:
 
     from controller.sandbox.controlplane import ControlPlane
 
-__all__ = ["DemoError", "Operator", "post", "read_commercials", "read_resources"]
+__all__ = ["DemoError", "Program", "post", "read_commercials", "read_resources"]
 
-_NAME = "twitch-operator"
+_KINDS = "twitchchannels,triggerrules,extensionapps"
 
 
 class DemoError(Exception):
     """Why the demo cannot go on; the message has what the one at fault said."""
 
 
-class Operator:
-    """`twitch-operator run`, started as a user would; a context manager that ends it.
+class Program:
+    """A command of `twitch-operator`, started as a user would; a context manager that ends it.
 
     It ends with this process, whatever ends that.
 
     Args:
-        folder: It runs there, and writes `operator.log` there.
+        name: What it is called here: the operator, or the gateway.
+        command: Such as `run`.
+        folder: It runs there, and writes `<name>.log` there.
         variables: Added to this process's environment.
     """
 
-    def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
-        self.log = folder / "operator.log"
+    def __init__(self, name: str, command: str, folder: Path, variables: Mapping[str, str]) -> None:
+        self.log = folder / f"{name}.log"
+        self._name = name
+        self._command = command
         self._folder = folder
         self._variables = variables
         self._processes = Processes()
@@ -54,10 +58,10 @@ class Operator:
         Returns:
             Its process id.
         """
-        command = [sys.executable, "-m", "controller", "run"]
+        command = [sys.executable, "-m", "controller", self._command]
         environment = os.environ | dict(self._variables)
         return self._processes.start(
-            _NAME, command, log=self.log, cwd=self._folder, env=environment
+            self._name, command, log=self.log, cwd=self._folder, env=environment
         )
 
     def check(self, wait: float = 0) -> None:
@@ -69,10 +73,10 @@ class Operator:
         Raises:
             DemoError: It has ended.
         """
-        code = self._processes.exits(wait).get(_NAME)
+        code = self._processes.exits(wait).get(self._name)
         if code is not None:
             how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-            msg = f"the operator {how}; the end of its log:\n{last_lines(self.log)}"
+            msg = f"the {self._name} {how}; the end of its log:\n{last_lines(self.log)}"
             raise DemoError(msg)
 
     def read_log(self) -> str:
@@ -101,11 +105,11 @@ def read_commercials(twitch: str) -> list[dict[str, Any]]:
 
 
 def read_resources(plane: ControlPlane) -> list[dict[str, Any]]:
-    """All TwitchChannels and TriggerRules of the namespace, by kind and name.
+    """All TwitchChannels, TriggerRules and ExtensionApps of the namespace, by kind and name.
 
     Raises:
         ControlPlaneError: The API server does not tell.
     """
-    told = plane.run_kubectl("get", "twitchchannels,triggerrules", "-o", "json", check=True)
+    told = plane.run_kubectl("get", _KINDS, "-o", "json", check=True)
     found: list[dict[str, Any]] = json.loads(told.stdout)["items"]
     return found

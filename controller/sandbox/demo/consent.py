@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["free_redirect_uri", "play_consent"]
+__all__ = ["free_port", "free_redirect_uri", "play_consent"]
 
 _NAME = "authorize"
 _PAGE = re.compile(r"^ *(http://\S+/authorize\?\S+)$", re.MULTILINE)
@@ -26,11 +26,16 @@ _PATIENCE = 30.0  # seconds for the page to be asked for, and for the end; it ta
 _TICK = 0.1
 
 
+def free_port() -> int:
+    """A port of loopback that nobody uses."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
 def free_redirect_uri() -> str:
     """A redirect URI on a port that nobody uses: 3000, the usual one, may be taken."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    return f"http://localhost:{port}/auth/twitch/callback"
+    return f"http://localhost:{free_port()}/auth/twitch/callback"
 
 
 def play_consent(

@@ -6,13 +6,16 @@ import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import yaml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["examples_folder", "fill_secrets", "short_path", "stamp"]
+__all__ = ["examples_folder", "fill_extension", "fill_secrets", "short_path", "stamp"]
+
+_ALLOWED_HOST = "twitch-operator.dev/allowed-host"
 
 _PACKAGE = Path(__file__).parents[2]
 
@@ -45,6 +48,36 @@ def fill_secrets(manifests: str, values: Mapping[tuple[str, str], str]) -> str:
         name = secret["metadata"]["name"]
         secret["stringData"] = {key: values[name, key] for key in secret["stringData"]}
     return yaml.safe_dump_all(secrets, sort_keys=False)
+
+
+def fill_extension(
+    manifests: str,
+    values: Mapping[tuple[str, str], str],
+    introspection_url: str,
+    rotation: Mapping[str, str],
+) -> str:
+    """Make the example of an extension one that works here, and does not take months to see.
+
+    Args:
+        manifests: YAML documents: Secrets with `stringData`, and ExtensionApps.
+        values: By name of the Secret and key.
+        introspection_url: Of the provider there is.
+        rotation: In place of the example's.
+
+    Raises:
+        KeyError: There is no value for a key.
+    """
+    resources: list[dict[str, Any]] = list(yaml.safe_load_all(manifests))
+    for resource in resources:
+        if resource["kind"] == "Secret":
+            name = resource["metadata"]["name"]
+            resource["stringData"] = {key: values[name, key] for key in resource["stringData"]}
+            if annotations := resource["metadata"].get("annotations"):
+                annotations[_ALLOWED_HOST] = urlsplit(introspection_url).hostname
+        else:
+            resource["spec"]["gateway"]["oauth"]["introspectionUrl"] = introspection_url
+            resource["spec"]["secret"]["rotation"] = dict(rotation)
+    return yaml.safe_dump_all(resources, sort_keys=False)
 
 
 def stamp(message: str, now: float) -> str:

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from controller.sandbox.demo.extension import CLIENT_ID, EXTENSION
+
 if TYPE_CHECKING:
     from controller.sandbox.stage import Stage
 
@@ -57,6 +59,12 @@ kubectl wait --for=condition=Stalled tch/mst3k && kubectl describe tch mst3k
 twitch-operator authorize mst3k \\
     --redirect-uri {redirect_uri}
 
+# The extension: its next rotation, what it sent, and the kill switch: helper
+# tokens get 403 until a new secret is active, and messages still arrive.
+kubectl get extapp -o wide
+curl {twitch}/extensions/{CLIENT_ID}
+twitch-operator revoke-secrets {EXTENSION}
+
 # Order faults: PubNub refuses the keys three times, from the next poll on.
 curl {pubnub}/faults \\
     -d '{{"path": "/v2/subscribe/*", "status": 403, "times": 3}}'
@@ -65,4 +73,5 @@ curl -X POST {pubnub}/drop-polls
 # What else they can be told.
 curl {twitch}
 curl {pubnub}
+curl {stage.oauth}/_sandbox
 """

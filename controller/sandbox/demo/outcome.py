@@ -1,14 +1,20 @@
-"""What must have come of the demo: one commercial on each channel, and statuses that say so."""
+"""What must have come of the demo, as statuses and simulators tell it.
+
+One commercial ran on each channel; the extension's secret rotated while its messages arrived.
+"""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from controller.sandbox.demo.extension import Found
 
 __all__ = ["COOLDOWN", "LENGTH", "Check", "Facts", "check_outcome", "condition", "epoch"]
 
@@ -18,6 +24,7 @@ LENGTH = 125
 COOLDOWN = 480
 """Seconds from one commercial to the next."""
 
+_KINDS = {"TwitchChannel": 2, "TriggerRule": 2, "ExtensionApp": 1}
 _TOLERANCE = 5  # seconds: instants in a status are whole ones, and a call takes its time
 _RAN = (["Fired"], ["Confirmed"])  # accepted; ten seconds later, Twitch's last_ad_at tells of it
 _LOG_ERROR = re.compile(r" (ERROR|CRITICAL) |^Traceback ")
@@ -38,12 +45,13 @@ class Facts:
     """What is known in the end.
 
     Args:
-        resources: All TwitchChannels and TriggerRules, as kubectl gives them.
+        resources: All TwitchChannels, TriggerRules and ExtensionApps, as kubectl gives them.
         commercials: What Twitch was asked to run, as simulated Twitch gives it.
         log: The operator's.
         now: Seconds since the epoch.
         broken: Login of the broadcaster whose password was changed.
         broken_at: When, in seconds since the epoch; None: it was not.
+        extension: What became of the extension.
     """
 
     resources: Sequence[Resource]
@@ -52,6 +60,7 @@ class Facts:
     now: float
     broken: str
     broken_at: float | None
+    extension: Found
 
 
 def check_outcome(facts: Facts) -> list[Check]:
@@ -59,12 +68,15 @@ def check_outcome(facts: Facts) -> list[Check]:
     channels = [each for each in facts.resources if each["kind"] == "TwitchChannel"]
     rules = [each for each in facts.resources if each["kind"] == "TriggerRule"]
     return [
-        _all_ready(channels, rules),
+        _all_ready(facts.resources),
         *(_at_twitch(each, facts.commercials) for each in channels),
         *(_channel(each, facts.now) for each in channels),
         *(_rule(each) for each in rules),
         *(_healed(each, facts.broken_at) for each in channels if _login(each) == facts.broken),
-        _log(facts.log),
+        _rotated(facts.extension),
+        _arrived(facts.extension),
+        _log("operator", facts.log),
+        _log("gateway", facts.extension.log),
     ]
 
 
@@ -79,16 +91,17 @@ def epoch(instant: str | None) -> float | None:
     return datetime.fromisoformat(instant).timestamp() if instant else None
 
 
-def _all_ready(channels: Sequence[Resource], rules: Sequence[Resource]) -> Check:
-    text = f"{len(channels)} TwitchChannels and {len(rules)} TriggerRules"
+def _all_ready(resources: Sequence[Resource]) -> Check:
+    kinds = Counter(each["kind"] for each in resources)
+    text = ", ".join(f"{kinds[kind]} {kind}{'s' * (kinds[kind] != 1)}" for kind in _KINDS)
     waiting = [
         f"{each['kind']} {each['metadata']['name']}: {ready.get('message', 'no word of it yet')}"
-        for each in (*channels, *rules)
+        for each in resources
         if (ready := condition(each, "Ready")).get("status") != "True"
     ]
     if waiting:
         return Check(False, f"{text}, not Ready: {'; '.join(waiting)}")
-    return Check((len(channels), len(rules)) == (2, 2), f"{text}, all Ready")
+    return Check(kinds == _KINDS, f"{text}, all Ready")
 
 
 def _at_twitch(channel: Resource, commercials: Sequence[Mapping[str, Any]]) -> Check:
@@ -146,8 +159,24 @@ def _login(channel: Resource) -> str:
     return login
 
 
-def _log(log: str) -> Check:
+def _rotated(found: Found) -> Check:
+    before, after = found.before.get("current"), found.after.get("current")
+    text = "the extension's secret: "
+    if before is None or after is None or before == after:
+        return Check(False, f"{text}current is {after or 'missing'}, as it was")
+    if unknown := set(found.after.values()) - found.known:
+        return Check(False, f"{text}Twitch does not know {', '.join(sorted(unknown))}")
+    return Check(True, f"{text}current was {before} and is {after}, which Twitch knows")
+
+
+def _arrived(found: Found) -> Check:
+    count = len(found.received)
+    text = f"Twitch got {count} message{'s' if count != 1 else ''} of the extension"
+    return Check(found.sent == found.received and count > 0, f"{text}: {', '.join(found.received)}")
+
+
+def _log(whose: str, log: str) -> Check:
     errors = [line for line in log.splitlines() if _LOG_ERROR.search(line)]
     if errors:
-        return Check(False, f"the operator's log has errors, the first: {errors[0]}")
-    return Check(True, "the operator's log has no error")
+        return Check(False, f"the {whose}'s log has errors, the first: {errors[0]}")
+    return Check(True, f"the {whose}'s log has no error")

@@ -1,4 +1,4 @@
-"""Channels and rules as a table, made from their statuses."""
+"""Channels, rules and extensions as tables, made from their statuses."""
 
 from __future__ import annotations
 
@@ -20,25 +20,28 @@ _GOOD, _BAD = ("True", "Fired", "Confirmed"), ("False", "Failed")
 _STYLES = dict.fromkeys(_GOOD, "green") | dict.fromkeys(_BAD, "red") | {"Unknown": "yellow"}
 _CHANNEL = ("CHANNEL", "READY", "LIVE", "LAST-RUN", "LENGTH", "CONFIRMED", "NEXT-OK", "REASON")
 _RULE = ("RULE", "READY", "FEED", "LAST-CUE", "VERDICT", "FIRED", "SKIPPED")
+_EXTENSION = ("EXTENSION", "READY", "SECRETS", "CONFIG", "ROTATED", "NEXT-ROTATION", "REASON")
 
 Resource = dict[str, Any]
 
 
 def tables(resources: Sequence[Resource], now: float | None) -> Group:
-    """Draw one table of the TwitchChannels and one of the TriggerRules.
+    """Draw a table of the TwitchChannels, one of the TriggerRules and one of the ExtensionApps.
 
     Args:
         resources: As kubectl gives them.
         now: Seconds since the epoch: instants are shown as distances from it. None: as the time
             of day in UTC, which does not change by itself.
     """
-    channels, rules = _table(*_CHANNEL), _table(*_RULE)
+    channels, rules, extensions = _table(*_CHANNEL), _table(*_RULE), _table(*_EXTENSION)
     for each in resources:
         if each["kind"] == "TwitchChannel":
             channels.add_row(*_channel(each, now))
-        else:
+        elif each["kind"] == "TriggerRule":
             rules.add_row(*_rule(each, now))
-    return Group(channels, Text(), rules)
+        else:
+            extensions.add_row(*_extension(each, now))
+    return Group(channels, Text(), rules, Text(), extensions)
 
 
 def _table(*columns: str) -> Table:
@@ -75,6 +78,19 @@ def _rule(rule: Resource, now: float | None) -> list[Text]:
         Text(verdict, _STYLES.get(verdict, "yellow")),
         Text(str(counts.get("fired", ""))),
         Text(str(counts.get("skipped", ""))),
+    ]
+
+
+def _extension(extension: Resource, now: float | None) -> list[Text]:
+    status = extension.get("status", {})
+    return [
+        Text(extension["metadata"]["name"]),
+        _status(extension, "Ready"),
+        _status(extension, "SecretsCurrent"),
+        _status(extension, "ConfigurationSynced"),
+        _when(status.get("lastRotationTime"), now),
+        _when(status.get("nextRotationTime"), now),
+        Text(condition(extension, "Ready").get("reason", "")),
     ]
 
 
