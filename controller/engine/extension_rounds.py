@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import logging
+import random
 import time
 from typing import TYPE_CHECKING
 
+from controller.backoff import backoff
 from controller.engine.extension_configuration import ConfigurationKeeper
 from controller.engine.extensions import ExtensionApp
 from controller.engine.resource import EXTENSION, Key
 from controller.engine.shared_secrets import SecretKeeper
+from controller.errors import OperatorError, TransientError
 from controller.policies.conditions import Finding
+from controller.policies.extension_secrets import next_change
 from controller.policies.gateway_checks import provider_problem
 from controller.resources.extensionapp import ExtensionAppStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from controller.clients.extension_jwt import Extension
     from controller.clients.extensions import Extensions
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["ExtensionRounds"]
 
 logger = logging.getLogger(__name__)
+
+_MOST_HINT = 600.0  # seconds of a pause that Twitch asks for
 
 
 class ExtensionRounds:
@@ -113,9 +119,6 @@ class ExtensionRounds:
 
         Returns:
             When to come back; None: when something changes.
-
-        Raises:
-            OperatorError: To be tried again with growing pauses.
         """
         requested = app.resource.requested_at
         spec = app.spec
@@ -124,15 +127,38 @@ class ExtensionRounds:
             app.handled = requested
             self._conclude(app)
             return None
+        problems: list[OperatorError] = []
         try:
             self._release(app, spec)
-            await self._check_gateway(app, spec)
-            again = await self._keep_secrets(app, spec)
-            configured = await self._keep_configuration(app, spec)
-            app.handled = requested
-            return min((at for at in (again, configured) if at is not None), default=None)
+            moments = [
+                # Trouble with one of them keeps none of the others from its time.
+                await _tried(self._check_gateway(app, spec), problems),
+                await _tried(self._keep_secrets(app, spec), problems),
+                await _tried(self._keep_configuration(app, spec), problems),
+            ]
+            moments += self._after(app, problems)
+            if not problems:
+                app.handled = requested
+            return min((at for at in moments if at is not None), default=None)
         finally:
             self._conclude(app)
+
+    @staticmethod
+    def _after(app: ExtensionApp, problems: list[OperatorError]) -> list[float | None]:
+        """When to come back because of what went wrong."""
+        if not problems:
+            app.failures = 0
+            return []
+        app.failures += 1
+        level = logging.WARNING if app.failures == 1 else logging.DEBUG
+        for problem in problems:
+            logger.log(level, "%s: %s; trying again", app.resource.key, problem)
+        now = time.time()
+        hints = [p.retry_after or 0.0 for p in problems if isinstance(p, TransientError)]
+        pause = backoff(app.failures, random.random(), first=1.0, most=60.0)  # noqa: S311 - jitter
+        again = now + max(pause, min(max(hints, default=0.0), _MOST_HINT))
+        # What only the passing of time changes in the Secret needs no Twitch.
+        return [again, next_change(app.keeper.secrets, now)]
 
     def _conclude(self, app: ExtensionApp) -> None:
         app.concluded = True
@@ -156,17 +182,17 @@ class ExtensionRounds:
             if app.accepted and not accepted:
                 self.changed(app.client_id)
 
-    async def _check_gateway(self, app: ExtensionApp, spec: ExtensionAppSpec) -> None:
+    async def _check_gateway(self, app: ExtensionApp, spec: ExtensionAppSpec) -> float | None:
         """See whether the gateway will find what it needs."""
         kind, gateway = "GatewayConfigured", spec.gateway
         if gateway is None or not gateway.enabled:
             app.gateway = None
-            return
+            return None
         oauth = gateway.oauth
         if oauth is None:
             message = "/setup/ is served; /send/ lets nobody in without spec.gateway.oauth"
             app.gateway = Finding(kind, "True", "Succeeded", message)
-            return
+            return None
         secret = None
         if oauth.secret_ref is not None:
             key = app.resource.key
@@ -182,6 +208,7 @@ class ExtensionRounds:
             if problem is None
             else Finding(kind, "False", problem.reason, problem.message, problem.human)
         )
+        return None
 
     async def _keep_configuration(self, app: ExtensionApp, spec: ExtensionAppSpec) -> float | None:
         signer = app.signer(time.time())
@@ -202,3 +229,11 @@ class ExtensionRounds:
         first = same[0] if same else app
         key = first.resource.key
         app.rival = None if first is app else f"{key.namespace}/{key.name}"
+
+
+async def _tried(work: Awaitable[float | None], problems: list[OperatorError]) -> float | None:
+    try:
+        return await work
+    except OperatorError as problem:
+        problems.append(problem)
+        return None

@@ -48,6 +48,7 @@ class ExtensionApp:
         configuration: Its configuration segments.
         rival: The ExtensionApp that has this client id.
         gateway: Whether the gateway can serve it; None: it is not asked to, or not looked at.
+        failures: How many rounds in a row went wrong.
         concluded: A first round has ended, so that there is something to tell.
         handled: The last request to reconcile that a round has answered.
         status: As last written, or as found.
@@ -67,6 +68,7 @@ class ExtensionApp:
         self.rival: str | None = None
         self.gateway: Finding | None = None
         self.concluded = False
+        self.failures = 0
         self.status = ExtensionAppStatus.from_status(resource.status)
         self.handled = self.status.last_handled_reconcile_at
         keeper.revoked_before = self.status.last_handled_revoke_at or ""

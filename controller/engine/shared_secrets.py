@@ -254,6 +254,13 @@ class SecretKeeper:
         except Unauthorized as error:
             self._note_refusal(signer, error)
             return
+        except TransientError:
+            if self._wish in ("", self.holding.revoke_request) or not self.holding.secrets:
+                raise
+            # Twitch is away: what is known goes out of service all the same.
+            logger.warning("%s: all known shared secrets are taken out of service", self._key)
+            self.holding = rotation.revoked(self.holding, self._wish)
+            return
         known = {secret.content for secret in self.holding.secrets}
         begun = self.holding.begun
         self.holding = rotation.learned(self.holding, told, time.time())

@@ -41,7 +41,7 @@ SEED = int(os.environ.get("TWITCH_OPERATOR_TEST_SEED") or random.SystemRandom().
 APPS = 6
 INTERVAL, DELAY = 10, 3
 RETIRE = 25.0  # seconds; less the delay, it is what a restart and its first writes may take
-STORED = 5.0  # seconds that an unhindered operator may take from Twitch's answer to the Secret
+STORED = 2.5  # seconds that an unhindered operator may take from Twitch's answer to the Secret
 
 
 async def test_no_secret_is_lost_and_none_is_made_that_is_not_due(
