@@ -286,7 +286,7 @@ def _check(response: httpx.Response, what: str) -> None:
     """Raise for all but success."""
     if response.is_success:
         return
-    text = text_of(response)
+    text = text_of(response, _sent_in(response))
     told = f"Twitch answered {what} with {response.status_code}" + (text and f": {text}")
     if response.status_code in (401, 403):
         raise Unauthorized(told)
@@ -297,11 +297,17 @@ def _check(response: httpx.Response, what: str) -> None:
     raise ExtensionRefused(told)
 
 
+def _sent_in(response: httpx.Response) -> Sensitive:
+    """The JWT of the call that this is the answer to."""
+    return Sensitive(response.request.headers["Authorization"].removeprefix("Bearer "))
+
+
 def _upstream(response: httpx.Response) -> UpstreamAnswer:
     return UpstreamAnswer(
         response.status_code,
         response.headers.get("Content-Type", ""),
-        response.content.decode(errors="replace"),  # whatever charset it claims
+        # Whatever charset it claims; and without the JWT, should it quote that.
+        response.content.decode(errors="replace").replace(_sent_in(response).reveal(), "***"),
         pause_of(response) if response.status_code == 429 else None,
     )
 

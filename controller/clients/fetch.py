@@ -127,19 +127,19 @@ class Fetcher:
         """Look at what can be told from the URL itself."""
         try:
             parts, parsed = urlsplit(url), httpx.URL(url)
-            port = parts.port
+            port, host = parts.port, parsed.host  # each looks at more than was looked at before
         except (ValueError, httpx.InvalidURL):
             msg = "the URL cannot be read"
             raise FetchForbidden(msg) from None
-        if parts.hostname is None or parsed.userinfo or port == 0:
+        if not parts.hostname or parsed.userinfo or port == 0:
             msg = "the URL must have a host, and no user"
             raise FetchForbidden(msg)
-        if parts.hostname.lower() not in (parsed.host.lower(), parsed.raw_host.decode("ascii")):
-            msg = f"the host of the URL is ambiguous: {parts.hostname} or {parsed.host}"
+        if parts.hostname.lower() not in (host.lower(), parsed.raw_host.decode("ascii")):
+            msg = f"the host of the URL is ambiguous: {parts.hostname} or {host}"
             raise FetchForbidden(msg)
         if parts.scheme != "https" and not (parts.scheme == "http" and allows(self._allowed, url)):
             msg = (
-                f"the URL of {parsed.host} is not https; http is for the hosts of the setting"
+                f"the URL of {host} is not https; http is for the hosts of the setting"
                 " ALLOWED_FETCH_HOSTS alone"
             )
             raise FetchForbidden(msg)

@@ -118,7 +118,7 @@ class SecretKeeper:
     def handled(self) -> str:
         """The last request to revoke that was carried out."""
         holding = self.holding
-        return holding.revoke_request if holding.replaced else self.revoked_before
+        return (holding.replaced and holding.revoke_request) or self.revoked_before
 
     def next_rotation(self, spec: ExtensionAppSpec) -> float | None:
         """When the next secret will be made; None: nothing is known yet."""
@@ -264,6 +264,8 @@ class SecretKeeper:
         known = {secret.content for secret in self.holding.secrets}
         begun = self.holding.begun
         self.holding = rotation.learned(self.holding, told, time.time())
+        if self.revoked_before and not self.holding.revoke_request:
+            self.holding = rotation.recalled(self.holding, self.revoked_before)
         self._read_at, self._refused, self._refusal = asked_at, {}, ""
         if begun is not None and self.holding.begun is None:
             self._note_new(known, "found after its answer was lost")

@@ -45,6 +45,7 @@ __all__ = [
     "next_rotation",
     "not_made",
     "plan",
+    "recalled",
     "revocation_ends",
     "revoked",
 ]
@@ -324,6 +325,19 @@ def not_made(holding: Holding) -> Holding:
 def revoked(holding: Holding, request: str) -> Holding:
     """All that is known is out of service, as somebody asked."""
     marked = tuple(replace(secret, revoked=True) for secret in holding.secrets)
+    return replace(holding, secrets=marked, revoke_request=request)
+
+
+def recalled(holding: Holding, request: str) -> Holding:
+    """A revocation that was carried out, whose marks were lost with the target Secret.
+
+    All but the newest are of before it, or may be.
+    """
+    newest = max((secret.active for secret in holding.secrets), default=0.0)
+    marked = tuple(
+        replace(secret, revoked=secret.revoked or secret.active < newest)
+        for secret in holding.secrets
+    )
     return replace(holding, secrets=marked, revoke_request=request)
 
 

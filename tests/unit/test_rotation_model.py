@@ -449,3 +449,21 @@ def test_a_secret_of_somebody_else_is_left_alone() -> None:
     assert isinstance(step, rotation.Rest)
     assert step.blocked is not None
     assert step.blocked.reason == "Conflict"
+
+
+def test_the_marks_of_a_revocation_are_set_again_where_the_secret_was_lost() -> None:
+    world = World()
+    world.run()
+    world.wish = "leaked"
+    world.run()
+    told = world.twitch.get(content(0), world.now)
+    assert told is not None
+    lost = rotation.learned(Holding(), told, world.now)
+    assert [secret.revoked for secret in lost.secrets] == [False, False]
+    found = rotation.recalled(lost, "leaked")
+    assert {secret.content: secret.revoked for secret in found.secrets} == {
+        content(0): True,
+        content(1): False,
+    }
+    assert found.revoke_request == "leaked"
+    assert found.replaced
