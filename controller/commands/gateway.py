@@ -138,8 +138,9 @@ class _Gateway:
         # What the list brought is known; the watch goes on from there.
         self._watch.start()
         Garbage().look()  # a full collection would make each request wait that comes meanwhile
-        serving = asyncio.get_running_loop().create_task(self._server.run())
-        logger.info("serving /send/, /setup/ on %s port %d", *self._server.address)
+        loop = asyncio.get_running_loop()
+        serving = loop.create_task(self._server.run())
+        telling = loop.create_task(self._tell_where())
         while not serving.done() and self._watch.alive and not await self._ended(learning):
             pass
         code = self._told(learning)
@@ -147,8 +148,13 @@ class _Gateway:
         if not serving.done():
             await self._drain()
             self._server.stop()
+        telling.cancel()
         await serving
         return code
+
+    async def _tell_where(self) -> None:
+        await self._server.listens()
+        logger.info("serving /send/, /setup/ on %s port %d", *self._server.address)
 
     async def _drain(self) -> None:
         async with asyncio.TaskGroup() as group:

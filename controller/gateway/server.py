@@ -101,6 +101,10 @@ class Server:
         """Serve until `stop` has been called and all answers are given."""
         await self._uvicorn.serve(sockets=[self._socket])
 
+    async def listens(self) -> None:
+        """Wait until connections are taken; `run` is under way."""
+        await self._uvicorn.listens.wait()
+
     async def drain(self) -> None:
         """Go on for GATEWAY_DRAIN, and let each client come back on another connection."""
         self._uvicorn.state.drain()
@@ -135,6 +139,11 @@ class _Uvicorn(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.server_state = self.state = _State()
+        self.listens = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listens.set()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
