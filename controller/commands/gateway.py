@@ -77,7 +77,7 @@ async def _run(settings: Settings, context: str | None) -> int:
         new_http_client(calls, crowded=True) as http,
         Fetcher(settings.allowed_fetch_hosts, settings.gateway_timeout) as fetcher,
     ):
-        apps = Apps(settings, kube, catalog)
+        apps = Apps(settings, kube, catalog, metrics.forget)
         app = make_app(catalog, Authorizer(fetcher), Extensions(http, calls), metrics)
 
         def notify(kind: Kind, event: str | None, body: Mapping[str, Any]) -> None:

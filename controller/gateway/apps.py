@@ -21,11 +21,12 @@ from controller.engine.sync import Sync
 from controller.engine.workqueue import WorkQueue
 from controller.errors import InvalidSecret, OperatorError
 from controller.gateway.candidates import Candidate, winners
+from controller.gateway.catalog import label
 from controller.gateway.providers import Provider
 from controller.policies.gateway_checks import CLIENT_ID, CLIENT_SECRET, provider_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Callable, Hashable, Mapping
 
     from controller.clients.kube import Kube, Secret
     from controller.gateway.catalog import Catalog
@@ -49,10 +50,14 @@ class Apps:
         settings: Namespaces and intervals.
         kube: Lists, and reads the Secrets that are named.
         catalog: Is kept.
+        forget: Is told the label of an ExtensionApp that is gone.
     """
 
-    def __init__(self, settings: Settings, kube: Kube, catalog: Catalog) -> None:
+    def __init__(
+        self, settings: Settings, kube: Kube, catalog: Catalog, forget: Callable[[str], None]
+    ) -> None:
         self._settings = settings
+        self._forget = forget
         self._catalog = catalog
         self._apps: dict[Key, Candidate] = {}
         self._deleted: OrderedDict[str, None] = OrderedDict()
@@ -137,6 +142,7 @@ class Apps:
         self._queue.forget(key)
         self._secrets.release(key)
         self._publish()
+        self._forget(label(key))
 
     def _secret_changed(self, key: Hashable) -> None:
         if isinstance(key, Key):

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from controller.gateway.providers import Provider
     from controller.policies.extension_secrets import SharedSecret
 
-__all__ = ["Catalog", "Served"]
+__all__ = ["Catalog", "Served", "label"]
+
+
+def label(key: Key) -> str:
+    """What metrics and logs call an ExtensionApp: namespace/name."""
+    return f"{key.namespace}/{key.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,7 @@ class Served:
     @property
     def label(self) -> str:
         """What metrics and logs call it: namespace/name."""
-        return f"{self.key.namespace}/{self.key.name}"
+        return label(self.key)
 
 
 class Catalog:

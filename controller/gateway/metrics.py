@@ -42,3 +42,7 @@ class GatewayMetrics:
             self.upstream.labels(call)
         for result in ("Accepted", "Refused", "Unavailable"):
             self.authorizations.labels(result)
+
+    def forget(self, extension: str) -> None:
+        """Drop the series of an extension that is gone: its label, namespace/name."""
+        self.requests.remove_by_labels({"extension": extension})

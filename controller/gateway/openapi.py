@@ -77,13 +77,15 @@ def _with_headers(answer: dict[str, Any], **headers: str) -> dict[str, Any]:
     return answer | {"headers": described}
 
 
-def _header(name: str, text: str, *, required: bool = True, pattern: str = r"\S") -> dict[str, Any]:
+def _header(name: str, text: str, pattern: str | None = r"\S") -> dict[str, Any]:
+    """Of one that is required; without a pattern it may be left out, and have any value."""
+    valid = {} if pattern is None else {"minLength": 1, "pattern": pattern}
     return {
         "name": name,
         "in": "header",
-        "required": required,
+        "required": pattern is not None,
         "description": text,
-        "schema": {"type": "string", "minLength": 1, "pattern": pattern},
+        "schema": {"type": "string", **valid},
     }
 
 
@@ -167,7 +169,7 @@ SEND: dict[str, Any] = {
     "responses": _SEND_ANSWERS,
     "openapi_extra": {
         "security": [{"oauth2Token": []}],
-        "parameters": [_CLIENT_ID, _CHANNEL, _header(VERSION, "Told to nobody.", required=False)],
+        "parameters": [_CLIENT_ID, _CHANNEL, _header(VERSION, "Told to nobody.", None)],
         "requestBody": {"required": True, "content": {"application/json": {"schema": _BODY}}},
     },
 }
@@ -184,7 +186,7 @@ SETUP: dict[str, Any] = {
         "parameters": [
             _CLIENT_ID,
             _CHANNEL,
-            _header(VERSION, "Version of the extension.", pattern=r"^[A-Za-z0-9._+-]{1,32}$"),
+            _header(VERSION, "Version of the extension.", r"^[A-Za-z0-9._+-]{1,32}$"),
         ],
     },
 }

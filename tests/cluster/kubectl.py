@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PATIENCE", "Kubectl", "conditions", "eventually", "summary"]
 
-PATIENCE = 20.0  # seconds for anything to become true; most takes less than two
+PATIENCE = 60.0  # seconds for anything to become true; most takes less than two
 _LOOK = 0.02  # between two looks at a simulator or a log
 _ASK = 0.15  # between two calls of kubectl
 

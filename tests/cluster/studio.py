@@ -119,7 +119,7 @@ class Studio:
             of_kind[each["kind"]][each["metadata"]["name"]] = each.get("status", {})
         return Look(of_kind["TwitchChannel"], of_kind["TriggerRule"])
 
-    async def until(self, condition: Callable[[Look], object], within: float = 30.0) -> Look:
+    async def until(self, condition: Callable[[Look], object], within: float = 60.0) -> Look:
         """Wait until a condition on everything holds."""
         deadline = time.monotonic() + within
         while True:
@@ -130,7 +130,7 @@ class Studio:
             await asyncio.sleep(0.2)
 
     async def until_verdict(
-        self, name: str, *verdicts: str, within: float = 30.0
+        self, name: str, *verdicts: str, within: float = 60.0
     ) -> dict[str, Any]:
         """Wait until a rule's last verdict is one of these; returns that decision."""
         look = await self.until(lambda look: look.verdict(name) in verdicts, within)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.cluster
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 90.0  # seconds for all of it; it takes about thirty
+PATIENCE = 240.0  # seconds for all of it; it takes about thirty
 QUICK = 15.0  # seconds for any ending
 
 

@@ -93,8 +93,11 @@ async def test_extensions_come_change_and_go_while_it_runs(
     await until_status(client, url, headers, 401)
     await scene.kubectl.apply(scene.app(enabled=True))
     await until_status(client, url, headers, 400)
+    counted = f'extension="{scene.site.namespace}/{scene.name}"'
+    assert counted in (await gateway.get("/metrics")).text
     await scene.kubectl("delete", "extapp", scene.name)
     await until_status(client, url, headers, 401)
+    assert counted not in (await gateway.get("/metrics")).text
 
 
 async def test_it_serves_what_it_knows_while_the_api_server_is_away(

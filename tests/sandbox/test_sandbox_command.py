@@ -24,7 +24,7 @@ pytestmark = pytest.mark.cluster
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "controller", "sandbox"]
-PATIENCE = 60.0  # seconds to start; it takes about six
+PATIENCE = 120.0  # seconds to start; it takes about six
 QUICK = 15.0  # seconds to end
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["KEYS", "Hearing", "eventually", "listening"]
 
 KEYS = PubNubKeys(Sensitive(SUBSCRIBE_KEY))
-PATIENCE = 20.0  # seconds that a test waits for what must happen
+PATIENCE = 60.0  # seconds that a test waits for what must happen
 
 
 async def eventually(condition: Callable[[], object], seconds: float = PATIENCE) -> None:

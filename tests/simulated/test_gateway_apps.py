@@ -17,6 +17,7 @@ from controller.clients.kube import Kube
 from controller.engine.resource import EXTENSION
 from controller.gateway.apps import Apps
 from controller.gateway.catalog import Catalog
+from controller.gateway.metrics import GatewayMetrics
 from controller.policies.extension_secrets import SharedSecret, encode, verifying_secrets
 from controller.resources.common import rfc3339
 from controller.sensitive import Sensitive
@@ -177,7 +178,7 @@ async def learning(api: ApiServer, *, ready: bool = True) -> AsyncIterator[Learn
     )
     async with api, Kube(api.load) as kube:
         catalog = Catalog()
-        apps = Apps(settings, kube, catalog)
+        apps = Apps(settings, kube, catalog, GatewayMetrics().forget)
         work = asyncio.get_running_loop().create_task(apps.run())
         try:
             if ready:
