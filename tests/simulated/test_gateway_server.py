@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import statistics
 import time
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
@@ -88,7 +89,7 @@ async def serving(app: App, drain: float = 0.1) -> AsyncIterator[Server]:
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(*server.address)
     running = asyncio.get_running_loop().create_task(server.run())
-    await until(lambda: server.started)
+    await server.listens()
     try:
         yield server
     finally:
@@ -195,6 +196,25 @@ def test_the_end_drops_no_request_under_load(
         runner.run(scenario())
     assert outcomes.count(None) == 20
     assert set(outcomes) == {OK, None}
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_no_answer_waits_for_an_acknowledgement(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    took: list[float] = []
+
+    async def scenario() -> None:
+        async with serving(App()) as server, connected(server) as client:
+            for _ in range(21):
+                began = time.monotonic()
+                await client.send(REQUEST)
+                await client.answer()
+                took.append(time.monotonic() - began)
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(scenario())
+    assert statistics.median(took) < 0.03  # by Nagle's algorithm it would be 0.04 and more
 
 
 @pytest.mark.parametrize("by_parts", [False, True])
