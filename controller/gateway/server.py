@@ -194,11 +194,19 @@ class _Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         in_head = self._in_head
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        self._parse(data)
         if in_head and self._in_head:
             self._head += len(data)
             if self._head > MAX_HEAD:
                 self._refuse(431)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Whether to stay: a client that sends nothing more may still wait for its answer."""
+        if self._reading or self.cycle is None or self.cycle.response_complete:
+            return False
+        self.close_after_answer()
+        return True
 
     def on_message_begin(self) -> None:
         self._reading = self._in_head = True
@@ -207,25 +215,26 @@ class _Protocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                raise httptools.HttpParserError
+            return  # `_parse` goes on
         self._in_head = False
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD:
             self._fault = 431
-            raise httptools.HttpParserError  # ends the parsing: send_400_response is called
+            raise httptools.HttpParserError  # ends the parsing
         super().on_headers_complete()
         if self.server_state.draining:
             self.close_after_answer()
 
     def on_message_complete(self) -> None:
-        self._reading = False
-        super().on_message_complete()
+        if not self.parser.should_upgrade():
+            self._reading = False
+            super().on_message_complete()
 
     def on_response_complete(self) -> None:
         self._touched = self.loop.time()
         super().on_response_complete()
-
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's own
-        """Answer what could not be parsed."""
-        self._refuse(self._fault)
 
     def shutdown(self) -> None:
         """Close, or let the request that is there be answered, or the one that may come."""
@@ -241,6 +250,32 @@ class _Protocol(HttpToolsProtocol):
         """Close a connection on which nothing has happened for too long."""
         if now > self._touched + (_READ_WITHIN if self._reading else _STUCK):
             self.transport.abort()
+
+    def _parse(self, data: bytes) -> None:
+        """Parse; a wish for another protocol is as if it were not there (RFC 9110, 7.8).
+
+        The parser would take the body for the beginning of that protocol: some clients wish for
+        HTTP/2 with the first request that they send.
+        """
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = self._head_without_upgrade() + data[upgrade.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as before
+            except httptools.HttpParserError:
+                self._refuse(self._fault)
+                return
+            else:
+                return
+
+    def _head_without_upgrade(self) -> bytes:
+        """The request line and the headers of the request that was begun."""
+        version = self.parser.get_http_version().encode()
+        line = b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)
+        kept = (b"%b: %b" % header for header in self.headers if header[0] != b"upgrade")
+        return b"\r\n".join((line, *kept, b"", b""))
 
     def _close_if_idle(self) -> None:
         if not self._reading and (self.cycle is None or self.cycle.response_complete):
@@ -279,7 +314,7 @@ def _bind(address: str) -> socket.socket:
     host = host.strip("[]")
     everywhere = host in {"", "::"} and socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if everywhere or ":" in host else socket.AF_INET
-    # With the protocol named, asyncio sends each answer at once: without uvloop it waited for 40 ms.
+    # With the protocol named, asyncio sends each answer at once; else it may wait for 40 ms.
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         bound.setblocking(False)

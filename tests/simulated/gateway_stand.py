@@ -246,15 +246,10 @@ async def new_stand() -> AsyncIterator[Stand]:
                 stand = Stand(at, http, twitch, book, catalog, metrics)
                 stand.serve()
                 async with asyncio.timeout(10):
-                    await _until_started(server)
+                    await server.listens()
                 yield stand
             server.stop()
             await serving
-
-
-async def _until_started(server: Server) -> None:
-    while not server.started:  # noqa: ASYNC110 - it has no event
-        await asyncio.sleep(0.01)
 
 
 @asynccontextmanager

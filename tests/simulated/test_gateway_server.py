@@ -32,13 +32,17 @@ class App:
         self.go_on.set()
         self.begun = 0
         self.told: list[Message] = []
+        self.bodies: list[bytes] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "http"
         self.begun += 1
         message = await receive()
+        body: bytes = message.get("body", b"")
         while message.get("more_body"):
             message = await receive()
+            body += message.get("body", b"")
+        self.bodies.append(body)
         self.told.append(message)
         await self.go_on.wait()
         await send({"type": "http.response.start", "status": 200, "headers": _JSON})
@@ -252,6 +256,53 @@ async def test_what_is_no_http_is_refused(garbage: bytes) -> None:
         assert (await client.answer()).startswith(b"HTTP/1.1 400 Bad Request\r\n")
         assert await client.closed()
         assert not app.begun
+
+
+UPGRADE = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+
+
+@pytest.mark.parametrize("cut", [None, 90, len(REQUEST) + len(UPGRADE) - 1])
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_wish_for_another_protocol_is_nothing_to_it(
+    cut: int | None, *, chunked: bool
+) -> None:
+    request = REQUEST.replace(b"Content-Length", UPGRADE + b"Content-Length")
+    if chunked:
+        request = request.replace(b"Content-Length: 2", b"Transfer-Encoding: chunked")
+        request = request.replace(b"{}", b"2\r\n{}\r\n0\r\n\r\n")
+    app = App()
+    async with serving(app) as server, connected(server) as client:
+        for _ in range(2):
+            await client.send(request[:cut])
+            if cut is not None:
+                await asyncio.sleep(0.05)  # so that the rest comes by itself
+                await client.send(request[cut:])
+            assert (await client.answer()).startswith(OK)
+        await client.send(request * 40)  # at once
+        for _ in range(40):
+            assert (await client.answer()).startswith(OK)
+        await client.send(REQUEST)
+        assert (await client.answer()).startswith(OK)
+        assert app.bodies == [b"{}"] * 43
+
+
+async def test_who_sends_nothing_more_still_gets_an_answer() -> None:
+    app = App()
+    app.go_on.clear()
+    async with serving(app) as server:
+        reader, writer = await asyncio.open_connection(*server.address)
+        client = Client(reader, writer)
+        await client.send(REQUEST)
+        await until(lambda: app.begun)
+        writer.write_eof()
+        async with connected(server) as gone:
+            await gone.send(REQUEST[:-1])
+        await until(lambda: len(app.told) == 2)
+        app.go_on.set()
+        assert (await client.answer()).startswith(OK)
+        assert await client.closed()
+        assert [message["type"] for message in app.told] == ["http.request", "http.disconnect"]
+        await client.close()
 
 
 async def test_a_client_that_is_too_slow_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
