@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 import uvloop
 
-from controller.gateway import server as module
-from controller.gateway.server import MAX_HEAD, Server
+from controller.gateway import connection as module
+from controller.gateway.connection import MAX_HEAD
+from controller.gateway.server import Server
 from controller.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
