@@ -220,7 +220,11 @@ class ExtensionRounds:
         )
 
     def _settle(self, app: ExtensionApp) -> None:
-        """A client id belongs to one: the oldest of those that Twitch accepted, else the oldest."""
+        """A client id belongs to the oldest of those that Twitch accepted.
+
+        Until it accepted one, each may try: whoever names a client id that is not theirs, and was
+        first, keeps nobody from it.
+        """
         if app.client_id is None:
             app.rival = None
             return
@@ -228,7 +232,8 @@ class ExtensionRounds:
         same.sort(key=lambda o: (not o.accepted, o.resource.created, o.resource.uid))
         first = same[0] if same else app
         key = first.resource.key
-        app.rival = None if first is app else f"{key.namespace}/{key.name}"
+        free = first is app or not first.accepted
+        app.rival = None if free else f"{key.namespace}/{key.name}"
 
 
 async def _tried(work: Awaitable[float | None], problems: list[OperatorError]) -> float | None:

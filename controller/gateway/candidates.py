@@ -103,12 +103,16 @@ class Candidate:
         )
 
     @property
-    def claim(self) -> tuple[bool, float, str]:
-        """The least of those that have the same client id is served."""
-        accepted = any(
+    def claim(self) -> tuple[bool, bool, float, str]:
+        """The least of those that have the same client id is served.
+
+        A client id is public, and anybody may name it: what counts is that Twitch took a secret,
+        which the operator alone writes into the status, then that there is one at all.
+        """
+        accepted = bool(self.status.secrets) or any(
             c.type == "SecretsCurrent" and c.status == "True" for c in self.status.conditions
         )
-        return (not accepted, self.resource.created, self.resource.uid)
+        return (not accepted, not self.secrets, self.resource.created, self.resource.uid)
 
     def served(self) -> Served | None:
         """As requests see it; None: it is not to be served."""

@@ -28,6 +28,7 @@ MAX_CONNECTIONS = 4000
 _READ_WITHIN = 30.0  # seconds from the first byte of a request to its last
 _STUCK = 120.0  # seconds after which a connection on which nothing happens is broken off
 _LINGER = 1.0  # seconds in which a connection that was just made may bring its request
+_LAST_BYTES = 3.0  # seconds in which a request that has begun may bring the rest at the end
 
 _REASONS = {
     400: ("Bad Request", "This is not a valid HTTP/1.1 request."),
@@ -64,7 +65,8 @@ class Connection(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._reading = False  # a request has begun, and is not complete
         self._in_head = False
-        self._head = 0  # bytes of a head beyond those that came with its beginning
+        self._went_on = False  # a request began, or more of a body came, with the last data
+        self._around = 0  # bytes around the body: of a head without an end, of trailers
         self._touched = self.loop.time()
         self._fault = 400
 
@@ -75,13 +77,13 @@ class Connection(HttpToolsProtocol):
             self._refuse(503)
 
     def data_received(self, data: bytes) -> None:
-        """Parse, and refuse a head without an end."""
-        in_head = self._in_head
+        """Parse, and refuse a head or trailers without an end."""
+        self._went_on = False
         self._unset_keepalive_if_required()
         self._parse(data)
-        if in_head and self._in_head:
-            self._head += len(data)
-            if self._head > MAX_HEAD:
+        if self._reading and not self._went_on:
+            self._around += len(data)
+            if self._around > MAX_HEAD:
                 self._refuse(431)
 
     def eof_received(self) -> bool:  # type: ignore[override]
@@ -93,10 +95,21 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begin a request."""
-        self._reading = self._in_head = True
-        self._head = 0
+        self._reading = self._in_head = self._went_on = True
+        self._around = 0
         self._touched = self.loop.time()
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; what comes after the body is none (RFC 9110, 6.5.1)."""
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        self._went_on = True
+        self._around = 0
+        super().on_body(body)
 
     def on_headers_complete(self) -> None:
         """Let the application answer."""
@@ -127,6 +140,7 @@ class Connection(HttpToolsProtocol):
         """Close, or let the request that is there be answered, or the one that may come."""
         self.close_after_answer()
         self.loop.call_later(_LINGER, self._close_if_idle)
+        self.loop.call_later(_LAST_BYTES, self._abort_if_reading)
 
     def close_after_answer(self) -> None:
         """Tell the client with the answer under way that it is the last one."""
@@ -168,8 +182,15 @@ class Connection(HttpToolsProtocol):
         if not self._reading and (self.cycle is None or self.cycle.response_complete):
             self.transport.close()
 
+    def _abort_if_reading(self) -> None:
+        if self._reading:
+            self.transport.abort()
+
     def _refuse(self, status: int) -> None:
         if self.transport.is_closing():
+            return
+        if not self._in_head and self.cycle is not None and self.cycle.response_started:
+            self.transport.abort()  # it has its answer, and goes on all the same
             return
         reason, detail = _REASONS[status]
         body = json.dumps({"detail": detail}).encode()

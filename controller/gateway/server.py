@@ -51,8 +51,8 @@ class Server:
         self._socket = _bind(settings.gateway_address)
         host, port = self._socket.getsockname()[:2]
         self.address: tuple[str, int] = host, port
-        # A call to the OAuth provider, one to Twitch, and some time to read and to write.
-        last = round(2 * settings.gateway_timeout + 5)
+        # Two calls to the OAuth provider, one to Twitch, and some time to read and to write.
+        last = round(3 * settings.gateway_timeout + 5)
         self._uvicorn = _Uvicorn(
             uvicorn.Config(
                 app,

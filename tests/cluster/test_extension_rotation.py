@@ -247,6 +247,20 @@ async def test_of_two_that_claim_one_extension_the_younger_does_nothing(scene: E
 
 
 @pytest.mark.usefixtures("operator")
+async def test_who_names_anothers_client_id_keeps_nobody_from_it(scene: Extensions) -> None:
+    mine = scene.register("rightful")
+    squatter = scene.app("squatter")
+    squatter["spec"]["clientId"] = mine.client_id
+    await scene.kubectl.apply(scene.bootstrap("squatter", "c29tZWJvZHkgZWxzZQ=="), squatter)
+    await scene.until_reason("squatter", "SecretLost")
+    await asyncio.sleep(1.1)  # creationTimestamp has whole seconds
+    await scene.kubectl.apply(scene.bootstrap("rightful"), scene.app("rightful"))
+    await scene.kubectl.ready("extapp/rightful")
+    found = await scene.until_reason("squatter", "Conflict")
+    assert "rightful" in found["SecretsCurrent"]["message"]
+
+
+@pytest.mark.usefixtures("operator")
 async def test_a_secret_that_is_not_the_operators_is_left_alone(scene: Extensions) -> None:
     mine = scene.register("foreign")
     theirs = raw_secret("foreign-secrets", current=b"mine", other=b"too")

@@ -34,10 +34,20 @@ class App:
         self.begun = 0
         self.told: list[Message] = []
         self.bodies: list[bytes] = []
+        self.headers: list[list[bytes]] = []
+        self.reads = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "http"
         self.begun += 1
+        self.headers.append([name for name, _ in scope["headers"]])
+        if self.reads:
+            await self._read(receive)
+        await self.go_on.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": _JSON})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    async def _read(self, receive: Receive) -> None:
         message = await receive()
         body: bytes = message.get("body", b"")
         while message.get("more_body"):
@@ -45,9 +55,6 @@ class App:
             body += message.get("body", b"")
         self.bodies.append(body)
         self.told.append(message)
-        await self.go_on.wait()
-        await send({"type": "http.response.start", "status": 200, "headers": _JSON})
-        await send({"type": "http.response.body", "body": b"{}"})
 
 
 _JSON = [(b"content-type", b"application/json"), (b"content-length", b"2")]
@@ -304,6 +311,53 @@ async def test_who_sends_nothing_more_still_gets_an_answer() -> None:
         assert await client.closed()
         assert [message["type"] for message in app.told] == ["http.request", "http.disconnect"]
         await client.close()
+
+
+HEAD = b"POST /send/ HTTP/1.1\r\nHost: gateway\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+async def test_what_comes_after_the_body_is_no_header() -> None:
+    app = App()
+    async with serving(app) as server, connected(server) as client:
+        await client.send(HEAD + b"2\r\n{}\r\n0\r\nAuthorization: Bearer x\r\n\r\n" + REQUEST)
+        for _ in range(2):
+            assert (await client.answer()).startswith(OK)
+    assert app.headers == [[b"host", b"transfer-encoding"], [b"host", b"content-length"]]
+
+
+@pytest.mark.parametrize("answered", [False, True])
+@pytest.mark.parametrize("part", [b"a:\r\n" * 2000, b"b" * 8000])
+async def test_trailers_without_an_end_are_not_waited_for(part: bytes, *, answered: bool) -> None:
+    app = App()
+    app.reads = not answered
+    async with serving(app) as server, connected(server) as client:
+        await client.send(HEAD + b"2\r\n{}\r\n0\r\nt: ")
+        if answered:
+            assert (await client.answer()).startswith(OK)
+        sent = 0
+        with suppress(ConnectionError):
+            while sent < 100 * MAX_HEAD:
+                await client.send(part)
+                sent += len(part)
+                await asyncio.sleep(0.01)  # so that it comes by itself
+        assert sent < 100 * MAX_HEAD
+        assert [message["type"] for message in app.told] == ["http.disconnect"] * (not answered)
+
+
+async def test_the_end_waits_for_no_request_whose_rest_does_not_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_LAST_BYTES", 0.5)
+    app = App()
+    async with serving(app) as server, connected(server) as half, connected(server) as late:
+        for client in (half, late):
+            await client.send(REQUEST[:-1])
+        await until(lambda: app.begun == 2)
+        server.stop()
+        await late.send(REQUEST[-1:])
+        assert (await late.answer()).startswith(OK)
+        assert await half.closed()
+    assert sorted(message["type"] for message in app.told) == ["http.disconnect", "http.request"]
 
 
 async def test_a_client_that_is_too_slow_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
