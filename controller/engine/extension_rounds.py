@@ -231,9 +231,8 @@ class ExtensionRounds:
         same = [other for other in self.apps.values() if other.client_id == app.client_id]
         same.sort(key=lambda o: (not o.accepted, o.resource.created, o.resource.uid))
         first = same[0] if same else app
-        key = first.resource.key
         free = first is app or not first.accepted
-        app.rival = None if free else f"{key.namespace}/{key.name}"
+        app.rival = None if free else first.resource.key.path
 
 
 async def _tried(work: Awaitable[float | None], problems: list[OperatorError]) -> float | None:

@@ -110,8 +110,11 @@ class ExtensionApp:
 
     @property
     def accepted(self) -> bool:
-        """Whether Twitch took its secrets, in this process or before."""
-        return bool(self.keeper.secrets or self.status.secrets)
+        """Whether Twitch took a secret of it, in this process or before.
+
+        What the target Secret holds shows nothing: whoever may write ExtensionApps may write it.
+        """
+        return self.keeper.proven or bool(self.status.secrets)
 
     @property
     def channels(self) -> frozenset[str]:
@@ -188,7 +191,7 @@ class ExtensionApp:
             conditions=to_conditions(
                 self.findings(now), self.status.conditions, self.resource.generation, now
             ),
-            secrets=_told(keeper.secrets, now) if mine else (),
+            secrets=_told(keeper.secrets, now) if mine and self.accepted else (),
             last_rotation_time=keeper.rotated_at,
             next_rotation_time=self.next_rotation,
             last_handled_revoke_at=keeper.handled or None,

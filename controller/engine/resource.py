@@ -48,7 +48,12 @@ class Key(NamedTuple):
     name: str
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.namespace}/{self.name}"
+        return f"{self.kind} {self.path}"
+
+    @property
+    def path(self) -> str:
+        """Namespace/name, where the kind is known."""
+        return f"{self.namespace}/{self.name}"
 
 
 class _Packed:

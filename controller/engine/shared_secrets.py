@@ -68,6 +68,7 @@ class SecretKeeper:
         problem: What is in the way; None: nothing.
         failure: What went wrong last, if it may pass.
         stored: The target Secret holds what is kept.
+        proven: Twitch took a secret that signed a call, in this process.
         revoked_before: The last request to revoke that the status tells as done.
         rotated_at: When the newest secret was made, where that was seen.
     """
@@ -102,6 +103,7 @@ class SecretKeeper:
         self.problem: Blocked | None = None
         self.failure: str | None = None
         self.stored = False
+        self.proven = False
         self.revoked_before = ""
         self.rotated_at: float | None = None
 
@@ -111,7 +113,7 @@ class SecretKeeper:
 
     @property
     def secrets(self) -> tuple[SharedSecret, ...]:
-        """All that Twitch told of."""
+        """All that Twitch told of, or, until it did, what the target Secret holds."""
         return self.holding.secrets
 
     @property
@@ -267,6 +269,7 @@ class SecretKeeper:
         if self.revoked_before and not self.holding.revoke_request:
             self.holding = rotation.recalled(self.holding, self.revoked_before)
         self._read_at, self._refused, self._refusal = asked_at, {}, ""
+        self.proven = True
         if begun is not None and self.holding.begun is None:
             self._note_new(known, "found after its answer was lost")
 
@@ -288,6 +291,7 @@ class SecretKeeper:
             raise TransientError(msg)
         self.holding = rotation.made(self.holding, told, time.time())
         self._read_at = time.time()
+        self.proven = True
         self._note_new(known, "made")
 
     def _note_new(self, known: set[Sensitive], how: str) -> None:

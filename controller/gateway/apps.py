@@ -21,7 +21,6 @@ from controller.engine.sync import Sync
 from controller.engine.workqueue import WorkQueue
 from controller.errors import InvalidSecret, OperatorError
 from controller.gateway.candidates import Candidate, winners
-from controller.gateway.catalog import label
 from controller.gateway.providers import Provider
 from controller.policies.gateway_checks import CLIENT_ID, CLIENT_SECRET, provider_problem
 
@@ -50,7 +49,7 @@ class Apps:
         settings: Namespaces and intervals.
         kube: Lists, and reads the Secrets that are named.
         catalog: Is kept.
-        forget: Is told the label of an ExtensionApp that is gone.
+        forget: Is told `namespace/name` of an ExtensionApp that is gone.
     """
 
     def __init__(
@@ -142,7 +141,7 @@ class Apps:
         self._queue.forget(key)
         self._secrets.release(key)
         self._publish()
-        self._forget(label(key))
+        self._forget(key.path)
 
     def _secret_changed(self, key: Hashable) -> None:
         if isinstance(key, Key):

@@ -109,10 +109,8 @@ class Candidate:
         A client id is public, and anybody may name it: what counts is that Twitch took a secret,
         which the operator alone writes into the status, then that there is one at all.
         """
-        accepted = bool(self.status.secrets) or any(
-            c.type == "SecretsCurrent" and c.status == "True" for c in self.status.conditions
-        )
-        return (not accepted, not self.secrets, self.resource.created, self.resource.uid)
+        accepted, ready = bool(self.status.secrets), bool(self.secrets)
+        return (not accepted, not ready, self.resource.created, self.resource.uid)
 
     def served(self) -> Served | None:
         """As requests see it; None: it is not to be served."""

@@ -15,12 +15,7 @@ if TYPE_CHECKING:
     from controller.gateway.providers import Provider
     from controller.policies.extension_secrets import SharedSecret
 
-__all__ = ["Catalog", "Served", "label"]
-
-
-def label(key: Key) -> str:
-    """What metrics and logs call an ExtensionApp: namespace/name."""
-    return f"{key.namespace}/{key.name}"
+__all__ = ["Catalog", "Served"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +46,7 @@ class Served:
     @property
     def label(self) -> str:
         """What metrics and logs call it: namespace/name."""
-        return label(self.key)
+        return self.key.path
 
 
 class Catalog:

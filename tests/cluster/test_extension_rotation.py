@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
+from controller.policies.extension_secrets import SharedSecret, encode
+from controller.sensitive import Sensitive
 from tests.cluster.extension_scene import LABELS, new_extensions
 from tests.cluster.kubectl import eventually
 from tests.cluster.manifests import raw_secret, secret
@@ -251,8 +253,16 @@ async def test_who_names_anothers_client_id_keeps_nobody_from_it(scene: Extensio
     mine = scene.register("rightful")
     squatter = scene.app("squatter")
     squatter["spec"]["clientId"] = mine.client_id
-    await scene.kubectl.apply(scene.bootstrap("squatter", "c29tZWJvZHkgZWxzZQ=="), squatter)
+    forged = SharedSecret(
+        Sensitive("Zm9yZ2VkIGJ5IHNvbWVib2R5"), time.time() - 60, time.time() + 1e6
+    )
+    data = {k: v.reveal().encode() for k, v in encode([forged], time.time()).items()}
+    target = raw_secret("squatter-secrets", **data)
+    target["metadata"]["labels"] = {**LABELS, f"{GROUP}/extension": "squatter"}
+    junk = scene.bootstrap("squatter", "c29tZWJvZHkgZWxzZQ==")
+    await scene.kubectl.apply(junk, target, squatter)
     await scene.until_reason("squatter", "SecretLost")
+    assert not (await scene.kubectl.status("extapp", "squatter")).get("secrets")
     await asyncio.sleep(1.1)  # creationTimestamp has whole seconds
     await scene.kubectl.apply(scene.bootstrap("rightful"), scene.app("rightful"))
     await scene.kubectl.ready("extapp/rightful")

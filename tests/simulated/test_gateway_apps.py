@@ -143,10 +143,20 @@ def extension(name: str) -> dict[str, Any]:
     }
 
 
-def status(secrets_current: str, reason: str, handled: str = "") -> dict[str, Any]:
+def status(
+    secrets_current: str, reason: str, handled: str = "", *, accepted: bool | None = None
+) -> dict[str, Any]:
+    """What the operator tells; `accepted`: Twitch took a secret: where one is current, it did."""
     condition = {"type": "SecretsCurrent", "status": secrets_current, "reason": reason}
-    told = {"conditions": [condition | {"message": "", "lastTransitionTime": rfc3339(1.0)}]}
-    return {**told, "lastHandledRevokeAt": handled} if handled else dict(told)
+    condition |= {"message": "", "lastTransitionTime": rfc3339(1.0)}
+    told: dict[str, Any] = {"conditions": [condition]}
+    if secrets_current == "True" if accepted is None else accepted:
+        began, ends = rfc3339(1.0), rfc3339(4e9)
+        times = {"activeTime": began, "expirationTime": ends}
+        told["secrets"] = [{"fingerprint": "0123456789abcdef", "state": "Active", **times}]
+    if handled:
+        told["lastHandledRevokeAt"] = handled
+    return told
 
 
 class Learning:
@@ -431,13 +441,7 @@ async def test_who_was_accepted_once_keeps_the_client_id_in_trouble() -> None:
     older, newer = "2026-11-23T10:00:00Z", "2026-11-23T11:00:00Z"
     api.put_app("theirs", clientId="same", created=older)
     api.put_target("theirs", shared("forged"))
-    told = {
-        "fingerprint": "a" * 16,
-        "activeTime": older,
-        "expirationTime": newer,
-        "state": "Active",
-    }
-    trouble = status("False", "TransientError") | {"secrets": [told]}
+    trouble = status("False", "TransientError", accepted=True)
     api.put_app("mine", clientId="same", created=newer, status=trouble)
     async with learning(api) as known:
         assert known.found("same").label == "studio/mine"
