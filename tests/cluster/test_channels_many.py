@@ -218,4 +218,7 @@ async def test_a_start_that_waits_survives_restarts_and_fires_once_on_time(studi
     (start,) = studio.starts("delayed")
     assert due <= start < max(due, back) + 1.5
     (asked,) = studio.asked("delayed")
-    assert abs(asked - (125.1 - (start - due))) < 1.5  # what is left of the break
+    if start < due + 1.5:
+        assert asked == 125
+    else:  # the operator was back only later: what was left of the break
+        assert abs(asked - (125.1 - (start - due))) < 1.5

@@ -27,7 +27,7 @@ from tests.simulated.gateway_stand import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     import httpx
 
@@ -42,12 +42,18 @@ NO_INTEGERS: list[object] = ["1", 1.5, True, None, [], {}]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def stand() -> AsyncIterator[Stand]:
-    """A stand, with rate limits of its own."""
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared() -> AsyncIterator[Stand]:
     async with new_stand() as stand:
         yield stand
-        assert stand.twitch.wrong == []
+
+
+@pytest.fixture
+def stand(shared: Stand) -> Iterator[Stand]:
+    """One stand for all tests; what one test did is nothing to the next."""
+    shared.forget()
+    yield shared
+    assert shared.twitch.wrong == []
 
 
 @pytest_asyncio.fixture(loop_scope="module")
