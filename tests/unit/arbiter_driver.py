@@ -241,6 +241,7 @@ class World:
         # What happens whatever becomes of the process, and what dies with it.
         self._later: list[tuple[float, int, int, Callable[[], None]]] = []
         self._life = 0
+        self._born = 0  # outcomes before this life
         self.refused = 0
         self._start(started)
 
@@ -256,6 +257,11 @@ class World:
         )
         self.arbiter.readiness = None
         self.rehearsal = Arbiter(self.policy, started, TIMEOUT, real=self.arbiter)
+
+    @property
+    def living(self) -> list[Outcome]:
+        """Of the cues that the present process took."""
+        return self.outcomes[self._born :]
 
     # What happens on the feed, and to the channel
 
@@ -309,7 +315,7 @@ class World:
         self._runs.clear()
         self.advance(down)
         self._start(self.now)
-        known = len(self.outcomes)
+        known = self._born = len(self.outcomes)
         for event in list(self.feed):
             window = event.max_age if isinstance(event, Cue) else 300.0
             if event.published < self.now - window - self.policy.delay:
