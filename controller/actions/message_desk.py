@@ -5,7 +5,7 @@ Without I/O and without a clock: the engine sends by it, and a backtest asks it 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from controller.errors import PermanentError
@@ -17,9 +17,16 @@ from controller.rules.steps import Ruling
 from controller.rules.times import clock
 
 if TYPE_CHECKING:
+    from controller.rules.ledger import SentBefore
     from controller.rules.messages import Message
 
 __all__ = ["Line", "MessageDesk", "described"]
+
+_UNSENT = Ruling(
+    Verdict.UNKNOWN,
+    "published before this process of the operator began: whether the one before it sent the"
+    " message is not known, and it goes out at most once",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +35,7 @@ class Line:
 
     Attributes:
         rule: Identity of the rule.
-        channel: Identity of the channel.
+        channel: Name of the channel, in the rule's namespace; "": all of them.
         dry_run: Rehearsals are counted by themselves.
     """
 
@@ -45,8 +52,20 @@ class MessageDesk:
         self._buckets: Buckets[tuple[str, str, bool]] = Buckets()
 
     def turned_away(self, line: Line, message: Message, now: float) -> Ruling | None:
-        """Whether a message is too old, or was sent before."""
-        return message.too_old(now) or self._ledger.repeats(line, message)
+        """Whether a message is too old, was sent before, or may have been.
+
+        What a former process may have sent is remembered as if it had.
+        """
+        repeats = self._ledger.repeats(line, message) or self._ledger.repeats(
+            replace(line, channel=""), message
+        )
+        if message.past and repeats is None:
+            self._ledger.note(line, message, now)
+        return message.too_old(now) or repeats or (_UNSENT if message.past else None)
+
+    def recall(self, line: Line, sent: SentBefore, now: float) -> None:
+        """Remember what a former process sent; the oldest comes first."""
+        self._ledger.recall(line, sent, now)
 
     def admit(
         self, line: Line, message: Message, client_id: str, to: str, now: float

@@ -355,6 +355,7 @@ class Engine:
             self._extensions.apps[key] = self._extensions.new_app(resource)
         else:
             self._rules[key] = Rule(resource, self._started, self._rule_rounds.surroundings)
+            self._messenger.recall(self._rules[key])
             self._metrics.add_rule(key.namespace, key.name)
 
     def _channel_changed(self, channel: Channel) -> None:

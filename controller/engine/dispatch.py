@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Dispatcher"]
 
+_MAY_HAVE_LEFT = {Verdict.FIRED, Verdict.UNKNOWN}
 _TURN = 0.005  # seconds after which the cues of others get a turn
 
 logger = logging.getLogger(__name__)
@@ -126,7 +127,7 @@ class Dispatcher:
             self._decided(rule, None, event, matched, outcome, None)
             return
         channels = self._targets(rule, event)
-        if not channels:
+        if not channels and not matched.known:
             ruling = Ruling(Verdict.CHANNEL_NOT_READY, rule.no_channel(event))
             self._decided(rule, None, event, matched, ruling, None)
         for channel in channels:
@@ -135,7 +136,7 @@ class Dispatcher:
                 waits = partial(self._waits, rule, channel, event, matched)
                 channel.airtime.submit(outcome, done, waits)
             elif self._send is not None:
-                self._send(rule, channel, outcome, done)
+                self._send(rule, channel, outcome, _unsaid if matched.known else done)
 
     def _waits(
         self, rule: Rule, channel: Channel, event: Event, matched: Matched, ruling: Ruling
@@ -178,8 +179,14 @@ class Dispatcher:
             matched.cue_id, time.time(), ruling.verdict, ruling.detail, latency, name
         )
         rule.record(decision, event, matched.time)
+        if isinstance(matched.outcome, Message) and name and ruling.verdict in _MAY_HAVE_LEFT:
+            rule.remember(matched.outcome, name)
         key, verdict = rule.resource.key, ruling.verdict
         logger.info("%s: cue %s: %s: %s", key, matched.cue_id, verdict, ruling.detail)
         asked = called_at is not None and not isinstance(matched.outcome, Message)
         self._on_decided(rule, channel, decision, asked)
         return latency
+
+
+def _unsaid(_ruling: Ruling, _called_at: float | None) -> None:
+    """The status tells of it already."""

@@ -71,6 +71,12 @@ class Messenger:
         self._all = asyncio.Semaphore(_AT_ONCE)
         self._each: dict[str, asyncio.Semaphore] = {}
 
+    def recall(self, rule: Rule) -> None:
+        """Remember what a former process sent for a rule, as its status tells."""
+        now = time.time()
+        for channel, sent in rule.sent_before:
+            self._desk.recall(Line(rule.resource.uid, channel), sent, now)
+
     def submit(self, rule: Rule, channel: Channel, message: Message, done: Done) -> None:
         """Decide about a message, and send it.
 
@@ -83,7 +89,9 @@ class Messenger:
         """
         judged = self._judge(rule, channel, message)
         if isinstance(judged, Ruling):
-            done(judged, None)
+            # That something from before the start came twice then is no news.
+            if not (message.past and judged.verdict is Verdict.DUPLICATE):
+                done(judged, None)
             return
         if len(self._under_way) >= _MOST_UNDER_WAY:
             self._desk.take_back(_line(rule, channel, message), message)
@@ -183,4 +191,4 @@ def _held(channel: Channel, message: Message) -> Ruling | None:
 
 
 def _line(rule: Rule, channel: Channel, message: Message) -> Line:
-    return Line(rule.resource.uid, channel.resource.uid, message.dry_run)
+    return Line(rule.resource.uid, channel.resource.key.name, message.dry_run)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from controller.engine.conditions import to_conditions
 from controller.engine.reach import reachable
+from controller.engine.recent_messages import RecentMessages
 from controller.errors import InvalidExpression
 from controller.events import Decision, Verdict
 from controller.policies.problems import Blocked
@@ -25,7 +26,6 @@ from controller.rules.compiled import compile_rule
 from controller.rules.deciding import RulePolicy, decide, is_old_news
 from controller.rules.messages import Message
 from controller.rules.misses import nearest_miss
-from controller.rules.steps import Ruling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from controller.rules.compiled import CompiledRule
     from controller.rules.deciding import Matched
     from controller.rules.expressions import CelView
+    from controller.rules.ledger import SentBefore
     from controller.rules.memory import Memory
     from controller.rules.payloads import Refusal
 
@@ -47,11 +48,9 @@ __all__ = ["Rule", "Surroundings", "result_of"]
 # Seconds by which PubNub's clock may be ahead of this machine's: what a former process may have
 # sent must not be taken for new.
 _CLOCKS = 1.0
-_UNSENT = Ruling(
-    Verdict.UNKNOWN,
-    "published before this process of the operator began: whether the one before it sent the"
-    " message is not known, and it goes out at most once",
-)
+# Seconds of the past that are heard again for messages: far longer than a status takes to be
+# written, so that what a process sent right before it was killed is found in the feed.
+_RECALL = 60.0
 _FAILED = {Verdict.FAILED, Verdict.UNKNOWN}
 
 
@@ -127,6 +126,7 @@ class Rule:
         self._counts = self.status.counts or Counts()
         self._decisions = list(self.status.recent_decisions)
         self._told, self._untold = _settled(self._decisions)
+        self._messages = RecentMessages(self.status.recent_messages or ())
         self._skew: float | None = None
         self._nearest_miss = self.status.nearest_miss
         self._last_event = self._told_until = self.status.last_event_time
@@ -172,7 +172,18 @@ class Rule:
 
     @property
     def window(self) -> float:
-        """Seconds of the past in which a cue may still fire."""
+        """Seconds of the past that are to be heard at the start.
+
+        They are those in which a cue may still fire; for messages also those in which one may have
+        been sent whose twin is still to come.
+        """
+        if not self.sends:
+            return self._oldest
+        return max(self._oldest, self._policy.same_within, _RECALL)
+
+    @property
+    def _oldest(self) -> float:
+        """Seconds after which a cue starts nothing."""
         return self._policy.max_age + self.delay
 
     def decide(
@@ -189,27 +200,41 @@ class Rule:
             return None
         matched = decide(self.compiled, self._policy, event, now, view)
         since, started = self._since.get(event.topic, self._created), self._started
-        message = matched.outcome if isinstance(matched.outcome, Message) else None
-        if message is not None and not message.dry_run:
+        sent = isinstance(matched.outcome, Message) and not matched.outcome.dry_run
+        if sent:
             started += _CLOCKS
         if event.published >= max(since, started):
             return matched
-        if message is not None and not message.dry_run:
-            matched = replace(matched, outcome=message.too_old(now) or _UNSENT)
-        elif matched.cue_id in self._untold:
+        if not sent and matched.cue_id in self._untold:
             return matched
         old = is_old_news(
             matched,
             event,
             created=since,
             started=started,
-            # Another channel may wait; but messages never do.
-            decided=frozenset() if self._selects and not self.sends else self._told,
+            decided=self._decided(),
             last_event=self._told_until,
-            max_age=self.window,
+            max_age=self._oldest,
             now=now,
         )
+        if isinstance(matched.outcome, Message) and sent and event.published >= since:
+            return replace(matched, outcome=replace(matched.outcome, past=True), known=old)
         return None if old else matched
+
+    def _decided(self) -> frozenset[str]:
+        """Identities of the events with which a former process was done."""
+        if self.sends:
+            return self._told | self._messages.before
+        return frozenset() if self._selects else self._told  # another channel may wait
+
+    def remember(self, message: Message, channel: str) -> None:
+        """A message of it was sent to a channel, or may have been: the status tells it."""
+        self._messages.add(message, channel)
+
+    @property
+    def sent_before(self) -> list[tuple[str, SentBefore]]:
+        """What was sent to which channel ("": all), as the status tells it; oldest first."""
+        return self._messages.sent()
 
     def no_channel(self, event: Event) -> str:
         """Why an event is for no channel."""
@@ -350,6 +375,7 @@ class Rule:
             next_eligible_time=nearest.next_eligible if nearest else None,
             counts=self._counts,
             recent_decisions=tuple(self._decisions),
+            recent_messages=self._messages.told(),
             nearest_miss=self._nearest_miss,
         )
 

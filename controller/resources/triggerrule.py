@@ -25,6 +25,7 @@ from controller.resources.selector import ChannelReference, ChannelSelector, Eve
 
 __all__ = [
     "RECENT_DECISIONS",
+    "RECENT_MESSAGES",
     "TRIGGER_RULE",
     "Action",
     "ChannelReference",
@@ -39,11 +40,13 @@ __all__ = [
     "NearestMiss",
     "PubNubFeed",
     "RecentDecision",
+    "RecentMessage",
     "TriggerRuleSpec",
     "TriggerRuleStatus",
 ]
 
 RECENT_DECISIONS = 10
+RECENT_MESSAGES = 50
 
 CommercialLength = Annotated[float, Duration("1s", "180s", whole=True)]
 
@@ -334,6 +337,22 @@ class RecentDecision(StatusModel):
     """Name of the TwitchChannel, where channelSelector picked it."""
 
 
+class RecentMessage(StatusModel):
+    """An event whose message was sent, or may have been."""
+
+    event_id: Annotated[str, Clip(256)]
+    """Identity of the event: what idField held, else the feed's own id."""
+
+    time: Instant
+    """When it happened, by its own clock (timeField), else when the feed took it in."""
+
+    same_as: Annotated[str, Clip(256)] | None = None
+    """Its second identity, by dedupe."""
+
+    channels: Annotated[tuple[Annotated[str, Clip(253)], ...], Clip(10)] | None = None
+    """Names of the TwitchChannels to which it went; absent where there are more than ten."""
+
+
 class NearestMiss(StatusModel):
     """The event that came nearest to matching."""
 
@@ -376,6 +395,10 @@ class TriggerRuleStatus(ObjectStatus):
 
     recent_decisions: Annotated[tuple[RecentDecision, ...], Clip(RECENT_DECISIONS)] = ()
     """The last decisions, newest first."""
+
+    recent_messages: Annotated[tuple[RecentMessage, ...], Clip(RECENT_MESSAGES)] | None = None
+    """The last events whose messages were sent, newest first: after a restart, none of them is sent
+    again. Absent where the action is another."""
 
     nearest_miss: NearestMiss | None = None
     """Of the last events that did not match, the one that came nearest; looked for when the

@@ -64,11 +64,13 @@ class Matched:
         cue_id: Its identity.
         time: When it happened, by the rule's timeField, else when the feed took it in.
         outcome: A cue to run, a message to send, or what became of it already.
+        known: The status tells of it already: it is remembered, and nothing is told again.
     """
 
     cue_id: str
     time: float
     outcome: Cue | Message | Ruling
+    known: bool = False
 
 
 def decide(

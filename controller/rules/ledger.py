@@ -1,4 +1,4 @@
-"""What was sent already: a message goes out at most once."""
+"""What was sent already, by this process or the one before: a message goes out at most once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from controller.rules.messages import Message
 
-__all__ = ["REPEATS", "Ledger"]
+__all__ = ["REPEATS", "Ledger", "SentBefore"]
 
 K = TypeVar("K", bound="Hashable")
 
@@ -23,6 +23,21 @@ REPEATS = 1800.0
 
 # A channel gets a hundred at once and one a second of an extension: in that time no more than this.
 _MOST = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class SentBefore:
+    """A message that a former process sent, or may have sent, as the status tells it.
+
+    Attributes:
+        id: Identity of the event.
+        begins: When what it announces began.
+        same_as: Its second identity.
+    """
+
+    id: str
+    begins: float
+    same_as: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +98,21 @@ class Ledger(Generic[K]):
 
     def note(self, key: K, message: Message, now: float) -> None:
         """Take note that a message goes out now."""
+        sent = _Sent(message.id, message.published, message.begins, message.same_as, now)
+        self._add(key, sent, now)
+
+    def recall(self, key: K, before: SentBefore, now: float) -> None:
+        """Take note of what a former process sent; it counts for half an hour from now."""
+        # When it was published is not told, but it was not sent long after.
+        self._add(key, _Sent(before.id, before.begins, before.begins, before.same_as, now), now)
+
+    def _add(self, key: K, sent: _Sent, now: float) -> None:
         line = self._lines.get(key)
         if line is None:
             line = self._lines[key] = _Line()
         self._lines.move_to_end(key)
-        sent = _Sent(message.id, message.published, message.begins, message.same_as, now)
         line.sent.append(sent)
-        line.by_id[message.id] = sent
+        line.by_id[sent.id] = sent
         while len(line.sent) > _MOST or line.sent[0].at < now - REPEATS:
             line.drop_oldest()
         self._forget(now)

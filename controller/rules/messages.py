@@ -85,6 +85,7 @@ class Message:
         dry_run: Decide and report, send nothing.
         same_as: A second identity: one with the same within `same_within` seconds is its twin.
         same_within: Seconds.
+        past: A former process of the operator may have sent it, so it is not sent, only remembered.
     """
 
     id: str
@@ -99,6 +100,7 @@ class Message:
     dry_run: bool = False
     same_as: str | None = None
     same_within: float = 0.0
+    past: bool = False
 
     @property
     def is_global(self) -> bool:

@@ -133,6 +133,36 @@ async def test_a_lost_answer_and_a_gone_extension_are_told(
     assert front.names() == ["lost"]
 
 
+async def test_a_cue_that_is_published_again_after_a_restart_is_a_duplicate(
+    site: Site, front: ExtensionFront, operator: Operator
+) -> None:
+    station = await site.add_station("again")
+    name = f"{station.name}-overlay"
+    twins = {"key": ["data.duration_sec"], "window": "2m"}
+    await site.kubectl.apply(extension(), overlays(station, dedupe=twins))
+    await site.kubectl.ready(f"trule/{name}")
+    station.publish(message("scte35", "main", duration_sec=61.0))
+    assert await decided(site, name, 1) == [("main", "Fired")]
+    assert await operator.end() == 0
+    operator = await site.start_operator(HELIX_URL=front.url)
+    await _first_second_is_over(site, name)
+    station.publish(message("scte35", "backup", duration_sec=61.0))
+    station.publish(message("scte35", "main", duration_sec=61.0))
+    expected = [("main", "Fired"), ("backup", "Duplicate"), ("main", "Duplicate")]
+    assert await decided(site, name, 3) == expected
+    # Killed right after the call: only the feed tells the next process of it.
+    front.delay = 0.5
+    station.publish(message("scte35", "second", duration_sec=62.0))
+    await eventually(lambda: "second" in front.names())
+    await operator.kill()
+    operator = await site.start_operator(HELIX_URL=front.url)
+    await _first_second_is_over(site, name)
+    station.publish(message("scte35", "second-backup", duration_sec=62.0))
+    told = (await decided(site, name, 5))[3:]
+    assert told == [("second", "Unknown"), ("second-backup", "Duplicate")]
+    assert front.names() == ["main", "second"]
+
+
 async def test_an_operator_that_is_killed_again_and_again_sends_nothing_twice(
     site: Site, front: ExtensionFront, operator: Operator
 ) -> None:
@@ -170,6 +200,13 @@ async def test_an_operator_that_is_killed_again_and_again_sends_nothing_twice(
     )
     assert status["recentDecisions"][0]["verdict"] == "Fired"
     assert status["counts"]["failed"] > 0  # Unknown: what nobody knows of is not sent
+
+
+async def _first_second_is_over(site: Site, rule: str) -> None:
+    """What is published in a process's first second may be of before: repeats are passed over."""
+    since = time.time()
+    await site.kubectl.ready(f"extapp/{NAME}", f"trule/{rule}")
+    await eventually(lambda: time.time() > since + 1.5)
 
 
 def _has(front: ExtensionFront, count: int) -> bool:

@@ -263,8 +263,10 @@ async def test_a_host_that_stops_talking_is_given_up(answer: bytes) -> None:
             await asyncio.wait_for(fetcher.get(url), 3)
 
 
-async def test_a_slow_host_keeps_no_call_to_another_waiting(fetcher: Fetcher) -> None:
-    async with open_provider() as slow, open_provider() as quick:
+async def test_a_slow_host_keeps_no_call_to_another_waiting() -> None:
+    # The slow host's calls are patient: that they are answered at last is no matter of seconds.
+    patient = Fetcher([LOOPBACK], 60)
+    async with patient as fetcher, open_provider() as slow, open_provider() as quick:
         slow.gate.clear()
         waiting = [asyncio.ensure_future(fetcher.get(slow.url)) for _ in range(200)]
         await slow.called.wait()

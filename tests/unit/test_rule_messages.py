@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from controller.__main__ import main
+from controller.actions.message_desk import Line, MessageDesk
 from controller.commands.show.evaluation import Channel, evaluate
 from controller.commands.show.evaluation import Rule as Subject
 from controller.commands.show.explained import evaluations_for_people
@@ -46,9 +47,17 @@ def a_rule(started: float, status: dict[str, Any] | None = None, **changes: obje
 
 
 def outcome(rule: Rule, event: Event) -> Message | Ruling | None:
+    """What becomes of an event; None: nothing is told."""
     matched = rule.decide(event, time.time())
     found = matched.outcome if matched is not None else None
     assert found is None or isinstance(found, Message | Ruling)
+    if isinstance(found, Message) and not found.dry_run:
+        desk = MessageDesk()
+        turned_away = desk.turned_away(Line("uid", "mst3k"), found, time.time())
+        assert matched is not None
+        # What is turned away is remembered all the same: its twin is still to come.
+        assert not matched.known or turned_away is not None
+        return None if matched.known else turned_away or found
     return found
 
 
@@ -115,6 +124,131 @@ def test_what_is_too_old_at_the_start_is_expired_and_told_once() -> None:
     assert found.verdict is Verdict.EXPIRED
     status = status_after(a_rule(begin - 9), (an_event("later", begin + 5), Verdict.FIRED))
     assert outcome(a_rule(begin + 10, status), an_event(published=begin)) is None
+
+
+def judged_after_a_restart(status: dict[str, Any], event: Event, **changes: object) -> Verdict:
+    """The verdict of a process that began 2 s ago, on channel mst3k; Fired: it is sent."""
+    rule, now = a_rule(time.time() - 2, status, **changes), time.time()
+    desk = MessageDesk()
+    for channel, sent in rule.sent_before:
+        desk.recall(Line("uid", channel), sent, now)
+    matched = rule.decide(event, now)
+    assert matched is not None
+    assert isinstance(matched.outcome, Message)
+    turned_away = desk.turned_away(Line("uid", "mst3k"), matched.outcome, now)
+    return turned_away.verdict if turned_away is not None else Verdict.FIRED
+
+
+def sent(rule: Rule, *events: Event, channel: str = "mst3k") -> dict[str, Any]:
+    """The status after messages of these events went out."""
+    for event in events:
+        matched = rule.decide(event, event.published)
+        assert matched is not None
+        assert isinstance(matched.outcome, Message)
+        rule.remember(matched.outcome, channel)
+    status = rule.compose(time.time())
+    assert status is not None
+    return status.to_status()
+
+
+TWINS = {"dedupe": {"key": ["data.break_id"], "window": "60s"}}
+
+
+def test_a_cue_that_comes_again_after_a_restart_is_a_duplicate() -> None:
+    begin = time.time() - 1000
+    status = sent(a_rule(begin - 9), an_event("main", begin), an_event("next", begin + 1))
+    again = an_event("main", time.time())
+    assert judged_after_a_restart(status, again) is Verdict.DUPLICATE
+    assert judged_after_a_restart(status, an_event("other", time.time())) is Verdict.FIRED
+    assert judged_after_a_restart({}, again) is Verdict.FIRED
+
+
+def test_an_identity_that_comes_on_another_day_is_sent_again() -> None:
+    begin = time.time() - 1900
+    status = sent(a_rule(begin - 9), an_event("main", begin))
+    assert judged_after_a_restart(status, an_event("main", time.time())) is Verdict.FIRED
+
+
+def test_the_twin_of_a_cue_from_before_a_restart_is_a_duplicate() -> None:
+    begin = time.time() - 22
+    status = sent(a_rule(begin - 9, **TWINS), an_event("main", begin, break_id=17))
+    twin = an_event("backup", time.time(), break_id=17)
+    assert judged_after_a_restart(status, twin, **TWINS) is Verdict.DUPLICATE
+    other = an_event("backup", time.time(), break_id=18)
+    assert judged_after_a_restart(status, other, **TWINS) is Verdict.FIRED
+
+
+def test_what_went_to_one_channel_may_still_go_to_another() -> None:
+    begin = time.time() - 22
+    status = sent(a_rule(begin - 9), an_event("main", begin), channel="other")
+    assert judged_after_a_restart(status, an_event("main", time.time())) is Verdict.FIRED
+
+
+def test_what_went_to_many_channels_went_to_all() -> None:
+    rule, begin = a_rule(time.time() - 30), time.time() - 22
+    for n in range(11):
+        sent(rule, an_event("main", begin), channel=f"ch-{n}")
+    status = sent(rule, an_event("main", begin), channel="one more")
+    assert "channels" not in status["recentMessages"][0]
+    assert judged_after_a_restart(status, an_event("main", time.time())) is Verdict.DUPLICATE
+
+
+def test_the_status_has_the_last_fifty_newest_first() -> None:
+    rule, begin = a_rule(time.time() - 99), time.time() - 98
+    events = [an_event(f"e{n}", begin + n) for n in range(60)]
+    told = sent(rule, *events)["recentMessages"]
+    assert [one["eventId"] for one in told] == [f"e{n}" for n in range(59, 9, -1)]
+
+
+def test_the_twin_of_what_is_only_heard_again_is_a_duplicate() -> None:
+    """The process before was killed before its status was written: the feed remembers."""
+    started = time.time() - 2
+    rule, desk, line = a_rule(started, **TWINS), MessageDesk(), Line("uid", "mst3k")
+    verdicts = []
+    for event in (
+        an_event("main", started - 30, break_id=17),
+        an_event("backup", started + 1.5, break_id=17),
+        an_event("main", started + 1.6, break_id=17),
+    ):
+        matched = rule.decide(event, time.time())
+        assert matched is not None
+        assert isinstance(matched.outcome, Message)
+        turned_away = desk.turned_away(line, matched.outcome, time.time())
+        verdicts.append(turned_away.verdict if turned_away is not None else None)
+    assert verdicts == [Verdict.UNKNOWN, Verdict.DUPLICATE, Verdict.DUPLICATE]
+
+
+def test_what_is_too_old_to_be_sent_is_remembered_for_its_twin() -> None:
+    started = time.time() - 2
+    changes: dict[str, Any] = {"maxAge": "1s", **TWINS}
+    rule, desk, line = a_rule(started, **changes), MessageDesk(), Line("uid", "mst3k")
+    matched = rule.decide(an_event("main", started - 30, break_id=17), time.time())
+    assert matched is not None
+    assert isinstance(matched.outcome, Message)
+    turned_away = desk.turned_away(line, matched.outcome, time.time())
+    assert turned_away is not None
+    assert turned_away.verdict is Verdict.EXPIRED
+    now = started + 1.9
+    matched = rule.decide(an_event("backup", now, break_id=17), now)
+    assert matched is not None
+    assert isinstance(matched.outcome, Message)
+    turned_away = desk.turned_away(line, matched.outcome, now)
+    assert turned_away is not None
+    assert turned_away.verdict is Verdict.DUPLICATE
+
+
+@pytest.mark.parametrize(
+    ("changes", "seconds"),
+    [
+        ({"maxAge": "1s"}, 60),
+        ({"maxAge": "2m"}, 120),
+        ({"maxAge": "1s", "dedupe": {"key": ["data.n"], "window": "5m"}}, 300),
+    ],
+)
+def test_the_feed_is_heard_again_for_as_long_as_twins_may_come(
+    changes: dict[str, Any], seconds: float
+) -> None:
+    assert a_rule(time.time(), **changes).window == seconds
 
 
 def test_what_is_older_than_the_rule_is_not_for_it() -> None:

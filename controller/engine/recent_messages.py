@@ -1,0 +1,62 @@
+"""What a rule sent lately, as its status tells it: the memory over restarts."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from controller.resources.triggerrule import RECENT_MESSAGES, RecentMessage
+from controller.rules.ledger import SentBefore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from controller.rules.messages import Message
+
+__all__ = ["RecentMessages"]
+
+_SAME = 1.0  # seconds; the status has whole milliseconds
+_MOST_CHANNELS = 10  # named for one event; beyond, it counts as sent to all
+
+
+class RecentMessages:
+    """The messages of one rule that were sent, or may have been.
+
+    Args:
+        found: What a former process left in the status, newest first.
+
+    Attributes:
+        before: Identities of the events whose messages a former process told of.
+    """
+
+    def __init__(self, found: Iterable[RecentMessage]) -> None:
+        found = tuple(found)
+        self.before = frozenset(one.event_id for one in found)
+        self._kept = OrderedDict((one.event_id, one) for one in reversed(found))
+
+    def add(self, message: Message, channel: str) -> None:
+        """A message was sent to a channel, or may have been."""
+        known = self._kept.pop(message.id, None)
+        same = known is not None and abs(known.time - message.begins) < _SAME
+        before = known.channels if known is not None and same else (channel,)
+        channels = sorted({channel, *before}) if before else ()
+        self._kept[message.id] = RecentMessage(
+            event_id=message.id,
+            time=message.begins,
+            same_as=message.same_as,
+            channels=tuple(channels) if 0 < len(channels) <= _MOST_CHANNELS else None,
+        )
+        while len(self._kept) > RECENT_MESSAGES:
+            self._kept.popitem(last=False)
+
+    def told(self) -> tuple[RecentMessage, ...] | None:
+        """For the status, newest first; None: there are none."""
+        return tuple(reversed(self._kept.values())) or None
+
+    def sent(self) -> list[tuple[str, SentBefore]]:
+        """What was sent to which channel ("": all), oldest first."""
+        return [
+            (channel, SentBefore(one.event_id, one.time, one.same_as))
+            for one in self._kept.values()
+            for channel in one.channels or ("",)
+        ]
