@@ -79,7 +79,9 @@ class ExtensionApp:
         self.update(resource)
 
     def update(self, resource: Resource) -> None:
-        """Take a new state of the resource."""
+        """Take a new state of the resource; what has changed is held against what Twitch has."""
+        if resource.generation != self.resource.generation:
+            self.configuration.recheck()
         self.resource = resource
         self.spec, self.problem = None, None
         try:

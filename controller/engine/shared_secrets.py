@@ -23,12 +23,15 @@ from controller.policies.extension_secrets import (
     REVOKED_FOR,
     decode,
     encode,
-    is_target,
     key_of,
-    target_labels,
 )
 from controller.policies.problems import Blocked, missing_secret
 from controller.policies.rotation import Holding
+from controller.policies.target_secret import (
+    CLIENT_ID_OF,
+    foreign_target,
+    target_labels,
+)
 from controller.resources.common import parse_instant, rfc3339
 from controller.resources.kind import GROUP
 
@@ -99,6 +102,7 @@ class SecretKeeper:
         self._refused: dict[Sensitive, float] = {}
         self._refusal = ""
         self._wish = ""
+        self._owner_id = ""
         self.holding = Holding()
         self.problem: Blocked | None = None
         self.failure: str | None = None
@@ -152,6 +156,10 @@ class SecretKeeper:
         return until
 
     async def _work(self, spec: ExtensionAppSpec, wish: str) -> float | None:
+        if spec.owner_id != self._owner_id:
+            # What Twitch said to calls in another's name, yes or no, says nothing of this one's.
+            self.recheck()
+            self._owner_id = spec.owner_id
         for _ in range(_MOST_STEPS):
             secret = await self._look(spec)
             bootstrap = await self._bootstrap(spec)
@@ -185,7 +193,7 @@ class SecretKeeper:
         """Read the target Secret; what another process of the operator wrote is taken over."""
         name = spec.secret.target_secret_name
         secret = await self._secrets.get(self._key.namespace, name, self._key)
-        if secret is None or not self._is_ours(secret):
+        if secret is None or self._foreign(spec, secret) is not None:
             self._adopted = self._adopted or secret is None
             return secret
         if secret.resource_version != self._seen_version:
@@ -234,8 +242,7 @@ class SecretKeeper:
         return rotation.Facts(
             holding=self.holding,
             stored=self.stored,
-            foreign=secret is not None and not self._is_ours(secret),
-            target=spec.secret.target_secret_name,
+            foreign=self._foreign(spec, secret) if secret is not None else None,
             bootstrap=bootstrap,
             refused=self._refused,
             refusal=self._refusal,
@@ -310,7 +317,7 @@ class SecretKeeper:
         """Make or replace the Secret; one that is not as it was read is read anew."""
         namespace, name = self._key.namespace, spec.secret.target_secret_name
         data = encode(self.holding.secrets, time.time())
-        marks = _marks(self.holding)
+        marks = _marks(spec, self.holding)
         its_owner = self._owner(spec)
         try:
             if secret is None:
@@ -340,30 +347,40 @@ class SecretKeeper:
         owned = (self._uid,) if spec.secret.deletion_policy == "Delete" else ()
         return (
             dict(secret.data) == wanted
-            and marks == _marks(self.holding)
+            and marks == _marks(spec, self.holding)
             and secret.owner_uids == owned
         )
 
     def _labels(self) -> dict[str, str]:
         return target_labels(self._key.name)
 
-    def _is_ours(self, secret: Secret) -> bool:
-        return is_target(secret.labels, self._key.name)
+    def _foreign(self, spec: ExtensionAppSpec, secret: Secret) -> Blocked | None:
+        return foreign_target(
+            spec.secret.target_secret_name,
+            secret.labels,
+            secret.annotations,
+            namespace=self._key.namespace,
+            extension=self._key.name,
+            client_id=spec.client_id,
+            holds_secrets=bool(decode(secret.data)),
+        )
 
     def _owner(self, spec: ExtensionAppSpec) -> dict[str, object] | None:
         return owner(self._key, self._uid) if spec.secret.deletion_policy == "Delete" else None
 
 
-_MARKS = (_BEGUN, REVOKED_FOR)
+_MARKS = (_BEGUN, REVOKED_FOR, CLIENT_ID_OF)
 
 
 def _extension(spec: ExtensionAppSpec, signer: Sensitive) -> Extension:
     return Extension(spec.client_id, spec.owner_id, signer)
 
 
-def _marks(holding: Holding) -> dict[str, str]:
-    """Annotations of the target Secret that tell a next process what was under way."""
-    marks = {_BEGUN: rfc3339(holding.begun)} if holding.begun is not None else {}
+def _marks(spec: ExtensionAppSpec, holding: Holding) -> dict[str, str]:
+    """Annotations of the target Secret: whose secrets, and what was under way."""
+    marks = {CLIENT_ID_OF: spec.client_id}
+    if holding.begun is not None:
+        marks[_BEGUN] = rfc3339(holding.begun)
     return marks | ({REVOKED_FOR: holding.revoke_request} if holding.revoke_request else {})
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from controller.gateway.catalog import Served
 from controller.gateway.providers import Provider
-from controller.policies.extension_secrets import REVOKED_FOR, decode, is_target
+from controller.policies.extension_secrets import REVOKED_FOR, decode
+from controller.policies.target_secret import is_target
 from controller.resources.common import InvalidSpec
 from controller.resources.extensionapp import ExtensionAppSpec, ExtensionAppStatus
 
@@ -80,12 +81,18 @@ class Candidate:
 
     def take(self, secret: Secret | None, handled: str) -> None:
         """Note what the target Secret holds; `handled`: of the status before it was read."""
-        if secret is not None and not is_target(secret.labels, self.resource.key.name):
+        if secret is not None and not self._is_mine(secret):
             secret = None
         self.secrets = decode(secret.data) if secret is not None else ()
         self.revoked_for = secret.annotations.get(REVOKED_FOR, "") if secret is not None else ""
         self.handled = handled
         self.heed_revocation()
+
+    def _is_mine(self, secret: Secret) -> bool:
+        name, spec = self.resource.key.name, self.spec
+        return spec is not None and is_target(
+            secret.labels, secret.annotations, name, spec.client_id
+        )
 
     @property
     def wanted(self) -> ExtensionAppSpec | None:

@@ -29,13 +29,11 @@ __all__ = [
     "SharedSecret",
     "decode",
     "encode",
-    "is_target",
     "key_of",
     "next_change",
     "pending_of",
     "previous_of",
     "signing_secret",
-    "target_labels",
     "verifying_secrets",
 ]
 
@@ -48,8 +46,6 @@ REVOKED_FOR = f"{GROUP}/revoked-for"
 """Annotation of the target Secret: the request to revoke whose marks it has."""
 
 _LEAST_KEY = 1  # bytes
-_MANAGED_BY = "app.kubernetes.io/managed-by"
-_EXTENSION = f"{GROUP}/extension"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,16 +143,6 @@ def next_change(secrets: Iterable[SharedSecret], now: float) -> float | None:
         if moment > now
     ]
     return min(moments, default=None)
-
-
-def target_labels(extension: str) -> dict[str, str]:
-    """Labels of the target Secret that the operator makes for an ExtensionApp."""
-    return {_MANAGED_BY: "twitch-operator", _EXTENSION: extension}
-
-
-def is_target(labels: Mapping[str, str], extension: str) -> bool:
-    """Whether a Secret with these labels was made by the operator for this ExtensionApp."""
-    return all(labels.get(name) == text for name, text in target_labels(extension).items())
 
 
 def encode(secrets: Iterable[SharedSecret], now: float) -> dict[str, Sensitive]:

@@ -85,8 +85,7 @@ class Facts:
     Attributes:
         holding: What is kept.
         stored: The target Secret holds just that.
-        foreign: There is a Secret of that name, and it is not the operator's for this.
-        target: Name of the target Secret.
+        foreign: Why the Secret of that name is not written; None: it may be.
         bootstrap: The secret that the user gave, or why there is none.
         refused: Secrets that Twitch did not take lately.
         refusal: What Twitch said to the last of them.
@@ -102,8 +101,7 @@ class Facts:
 
     holding: Holding
     stored: bool
-    foreign: bool
-    target: str
+    foreign: Blocked | None
     bootstrap: Sensitive | Blocked
     refused: Collection[Sensitive]
     refusal: str
@@ -169,8 +167,8 @@ Plan = Write | Read | Begin | Forget | Create | Revoke | Rest
 
 def plan(facts: Facts, now: float) -> Plan:
     """The next step for an extension's secrets."""
-    if facts.foreign:
-        return Rest(None, _foreign(facts.target))
+    if facts.foreign is not None:
+        return Rest(None, facts.foreign)
     holding = facts.holding
     if holding.secrets and not facts.stored:
         return Write()
@@ -343,12 +341,3 @@ def recalled(holding: Holding, request: str) -> Holding:
 
 def _is_revoked(secret: SharedSecret | None) -> bool:
     return secret is not None and secret.revoked
-
-
-def _foreign(name: str) -> Blocked:
-    message = (
-        f"spec.secret.targetSecretName: Secret {name} exists and was not made by the operator for"
-        " this ExtensionApp; it is not touched: delete it, or set another name in a new"
-        " ExtensionApp"
-    )
-    return Blocked("Conflict", message, human=True)

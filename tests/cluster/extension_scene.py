@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tests.cluster.operator_harness import Operator, Site
     from tests.other_extensions import Key, OtherExtension
 
-__all__ = ["LABELS", "Consumer", "Extensions", "Target", "new_extensions"]
+__all__ = ["LABELS", "OWNER", "Consumer", "Extensions", "Target", "new_extensions"]
 
 LABELS = {"app.kubernetes.io/managed-by": "twitch-operator"}
 OWNER = "27419011"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ import pytest_asyncio
 
 from controller.policies.extension_secrets import SharedSecret, encode
 from controller.sensitive import Sensitive
-from tests.cluster.extension_scene import LABELS, new_extensions
+from tests.cluster.extension_scene import LABELS, OWNER, new_extensions
 from tests.cluster.kubectl import eventually
 from tests.cluster.manifests import raw_secret, secret
 from tests.cluster.operator_access import GROUP
@@ -40,6 +41,17 @@ async def scene(site: Site) -> AsyncIterator[Extensions]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def operator(scene: Extensions) -> Operator:
     return await scene.start()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def seldom(scene: Extensions, operator: Operator) -> AsyncIterator[None]:
+    """An operator that does not look by itself while a test runs."""
+    del operator  # ends now
+    await scene.site.close()
+    await scene.start(EXTENSION_CHECK_INTERVAL="1h")
+    yield
+    await scene.site.close()
+    await scene.start()
 
 
 @pytest.fixture(autouse=True)
@@ -281,8 +293,86 @@ async def test_a_secret_that_is_not_the_operators_is_left_alone(scene: Extension
     assert target is not None
     assert target.data == {"current": "mine", "other": "too"}
     assert mine.made == []
+    assert "kubectl label" not in found["SecretsCurrent"]["message"]  # it holds nothing of use
     await scene.kubectl("delete", "secret", "foreign-secrets")
     await scene.kubectl.ready("extapp/foreign")
+
+
+@pytest.mark.usefixtures("operator")
+async def test_a_target_secret_is_handed_over_to_an_extension_of_another_name(
+    scene: Extensions,
+) -> None:
+    mine = await scene.add("former", rotation=SHORT)
+    new = await made_one(mine)  # the bootstrap secret is none that counts
+    await scene.until_target("former", lambda t: t.get("current") == new.text)
+    await scene.kubectl("delete", "extapp", "former")
+    heir = scene.app("heir", targetSecretName="former-secrets")
+    heir["spec"]["clientId"] = mine.client_id
+    await scene.kubectl.apply(scene.bootstrap("heir", "AAAA"), heir)
+    told = (await scene.until_reason("heir", "Conflict"))["SecretsCurrent"]["message"]
+    assert "as that of former" in told
+    assert "delete" not in told
+    # As the message says, word for word.
+    found = re.search(r"kubectl (label -n \S+ secret \S+ --overwrite( \w\S+=[\w-]+)+);", told)
+    assert found is not None
+    made = len(mine.made)
+    await scene.kubectl(*found[1].split())
+    await scene.kubectl.ready("extapp/heir")
+    target = await scene.target("former")
+    assert target is not None
+    assert target.get("current") == mine.keys[-1].text
+    assert target.meta["labels"][f"{GROUP}/extension"] == "heir"
+    assert len(mine.made) == made
+
+
+@pytest.mark.usefixtures("operator")
+async def test_a_kept_secret_is_not_overwritten_by_another_extension_of_the_name(
+    scene: Extensions,
+) -> None:
+    kept = await scene.add("same-name")
+    await scene.kubectl("delete", "extapp", "same-name")
+    other = scene.register("other-one")
+    again = scene.app("same-name")
+    again["spec"]["clientId"] = other.client_id
+    await scene.kubectl.apply(scene.bootstrap("same-name", other.keys[0].text), again)
+    told = (await scene.until_reason("same-name", "Conflict"))["SecretsCurrent"]["message"]
+    assert kept.client_id in told
+    target = await scene.target("same-name")
+    assert target is not None
+    assert target.get("current") == kept.keys[0].text
+    again["spec"]["secret"]["targetSecretName"] = "another-secrets"
+    await scene.kubectl("delete", "extapp", "same-name")
+    await scene.kubectl.apply(again)
+    await scene.kubectl.ready("extapp/same-name")
+    found = await scene.target("another")
+    assert found is not None
+    assert found.get("current") == other.keys[0].text
+
+
+@pytest.mark.usefixtures("seldom")
+async def test_a_wrong_owner_is_told_at_once_and_a_right_one_heals_it(scene: Extensions) -> None:
+    await scene.add("owned")
+    for owner, reason in (("1234", "SecretLost"), (OWNER, "Succeeded")):
+        patch = json.dumps({"spec": {"ownerId": owner}})
+        await scene.kubectl("patch", "extapp", "owned", "--type=merge", "-p", patch)
+        await scene.until_reason("owned", reason)
+    target = await scene.target("owned")
+    assert target is not None
+    assert len(target.known) == 1
+
+
+@pytest.mark.usefixtures("seldom")
+async def test_a_change_of_the_spec_is_held_against_what_twitch_has(scene: Extensions) -> None:
+    mine = scene.register("drifting")
+    app = scene.app("drifting")
+    app["spec"]["configuration"] = {"global": {"version": "1", "content": "declared"}}
+    await scene.kubectl.apply(scene.bootstrap("drifting"), app)
+    await scene.kubectl.ready("extapp/drifting")
+    (place,) = mine.segments
+    mine.segments[place] = {"content": "changed elsewhere", "version": "1"}
+    app["spec"]["version"] = "1.4.0"  # which says nothing of the segment
+    await scene.kubectl.apply(app)
+    await eventually(lambda: mine.segments[place]["content"] == "declared")
 
 
 async def test_an_activation_delay_below_the_setting_is_refused(

@@ -257,11 +257,12 @@ async def test_what_is_not_to_be_served_is_not_found_and_its_secret_is_not_read(
         assert not api.asked
 
 
-async def test_a_secret_that_is_not_the_operators_is_not_used() -> None:
+@pytest.mark.parametrize(("field", "mark"), [("labels", "extension"), ("annotations", "client-id")])
+async def test_a_secret_that_is_not_the_operators_for_it_is_not_used(field: str, mark: str) -> None:
     api, secret = ApiServer(), shared("one")
     api.put_app("deck")
     api.put_target("deck", secret)
-    api.secrets["deck-secrets"]["metadata"]["labels"]["twitch-operator.dev/extension"] = "other"
+    api.secrets["deck-secrets"]["metadata"][field][f"twitch-operator.dev/{mark}"] = "other"
     async with learning(api) as known:
         assert known.found("client-deck").secrets == ()
 

@@ -121,8 +121,7 @@ class World:
         return Facts(
             holding=self.holding,
             stored=self.stored(),
-            foreign=False,
-            target="target",
+            foreign=None,
             bootstrap=content(0),
             refused=self.refused,
             refusal="",
@@ -444,11 +443,9 @@ def test_where_only_the_pending_secret_is_left_it_is_waited_for() -> None:
 
 
 def test_a_secret_of_somebody_else_is_left_alone() -> None:
-    world = World()
-    step = rotation.plan(replace(world.facts(), foreign=True), world.now)
-    assert isinstance(step, rotation.Rest)
-    assert step.blocked is not None
-    assert step.blocked.reason == "Conflict"
+    world, why = World(), Blocked("Conflict", "somebody else's", human=True)
+    step = rotation.plan(replace(world.facts(), foreign=why), world.now)
+    assert step == rotation.Rest(None, why)
 
 
 def test_the_marks_of_a_revocation_are_set_again_where_the_secret_was_lost() -> None:
