@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from controller.durations import DURATION_PATTERN
 from controller.resources.common import (
     ObjectName,
     ObjectStatus,
@@ -51,7 +52,10 @@ class Rotation(SpecModel):
 
     rules: ClassVar = (
         Rule(
-            "duration(self.interval) >= duration(self.activationDelay) +"
+            # What is no duration at all is told by the field's own rule.
+            f"!self.interval.matches(r'{DURATION_PATTERN}')"
+            f" || !self.activationDelay.matches(r'{DURATION_PATTERN}')"
+            " || duration(self.interval) >= duration(self.activationDelay) +"
             " duration(self.activationDelay)",
             "interval must be at least twice activationDelay: a new secret is active before the"
             " next is made",

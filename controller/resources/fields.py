@@ -41,6 +41,7 @@ __all__ = [
 
 RULES = "x-kubernetes-validations"
 
+_DAY = 86_400.0
 _INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9:]{8}(\.[0-9]+)?([Zz]|[+-][0-9:]{5})")
 
 
@@ -180,7 +181,8 @@ class Duration:
             if parse_duration(self.least) <= parse_duration(text) <= parse_duration(self.most)
         ]
         examples = " or ".join(within[:2])
-        return f"must be {unit} from {self.least} to {self.most}, such as {examples}"
+        days = "; days are written in hours" if parse_duration(self.most) > _DAY else ""
+        return f"must be {unit} from {self.least} to {self.most}, such as {examples}{days}"
 
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler

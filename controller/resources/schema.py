@@ -83,8 +83,18 @@ def _convert(
             result |= _keyword(key, value, path)
     if result.get("type") == "integer":
         result["format"] = "int64"
+    _tell_default(result)
     _check(result, path)
     return {key: result[key] for key in _KEYS if key in result}
+
+
+def _tell_default(schema: dict[str, Any]) -> None:
+    """Say the default in words, too: `kubectl explain` shows nothing else."""
+    default, told = schema.get("default"), schema.get("description", "")
+    if isinstance(default, bool):
+        default = str(default).lower()
+    if isinstance(default, str | int | float) and default != "" and "default" not in told.lower():
+        schema["description"] = f"{told} Defaults to {default}."
 
 
 def _keyword(key: str, value: Any, path: str) -> dict[str, Any]:  # noqa: ANN401 - any JSON

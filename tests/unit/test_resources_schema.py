@@ -110,7 +110,18 @@ def test_defaults_are_written_as_the_resource_writes_them() -> None:
         empty: Annotated[tuple[Name, ...], Clip(3)] = ()
         """A list."""
 
+        on: bool = True
+        """Whether."""
+
+        told: bool = False
+        """Whether; by default not."""
+
     assert property_of(Model)["default"] == "1m30s"
+    # kubectl explain shows descriptions alone.
+    assert property_of(Model)["description"] == "A duration. Defaults to 1m30s."
+    assert property_of(Model, "on")["description"] == "Whether. Defaults to true."
+    assert property_of(Model, "told")["description"] == "Whether; by default not."
+    assert property_of(Model, "empty")["description"] == "A list."
     assert property_of(Model, "part")["default"] == {"policy": "Retain"}
     assert "default" not in property_of(Model, "empty")
 
