@@ -252,7 +252,7 @@ def test_whatever_happens_a_break_has_one_commercial(
     policy: CommercialPolicy, acts: list[Act], script: list[Answer | Fate], lag: float | None
 ) -> None:
     world = World(policy, script=script, lag=lag)
-    play(world, acts)
+    centre = play(world, acts)
     starts = world.twitch.ours
     for one, other in pairwise(starts):
         assert other.time - one.time >= COOLDOWN
@@ -262,7 +262,7 @@ def test_whatever_happens_a_break_has_one_commercial(
     for brk in world.arbiter.breaks:
         assert brk.end - brk.due <= LONGEST_BREAK
         own = [ran for ran in starts if ran.cue is not None and brk.has(ran.cue.id)]
-        assert len(own) <= 1
+        assert len(own) <= 1 or (lag is None and forgotten(own, centre.crashes)), own
 
 
 @settings(max_examples=120, deadline=None)
