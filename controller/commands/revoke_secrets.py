@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -66,7 +67,7 @@ def _price(status: ExtensionAppStatus) -> str:
         "Until the new secret is active the gateway answers the JWTs of Twitch's extension helper"
         " with 403"
     )
-    when = f": until {rfc3339(round(until + 0.5))}." if until is not None else "."
+    when = f": until {rfc3339(math.ceil(until))}." if until is not None else "."
     return (
         f"{what}{when}\n"
         "Twitch itself takes a revoked secret until it expires, within one hour. To delete it\n"

@@ -475,10 +475,8 @@ class Engine:
     def _told_of_extension(self, app: ExtensionApp) -> None:
         """Something about an ExtensionApp may have changed: its status and its rules follow."""
         key, due = app.resource.key, app.next_rotation
-        if due is None:
-            self._metrics.remove_extension(key.namespace, key.name)
-        else:
-            self._metrics.next_rotation.labels(key.namespace, key.name).set(due)
+        ready = any(f.type == "Ready" and f.status == "True" for f in app.findings(time.time()))
+        self._metrics.tell_extension(key.namespace, key.name, ready=ready, next_rotation=due)
         self._statuses.mark(key, urgent=True)
         self._refresh_senders(key)
 

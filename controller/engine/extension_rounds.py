@@ -202,6 +202,7 @@ class ExtensionRounds:
             secret.data if secret is not None else None,
             secret.annotations if secret is not None else {},
             self._settings.allowed_fetch_hosts,
+            app.resource.key.namespace,
         )
         app.gateway = (
             Finding(kind, "True", "Succeeded", "")

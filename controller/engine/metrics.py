@@ -91,6 +91,11 @@ class Metrics:
             "When an extension's next shared secret is made; in the past: it is overdue.",
             ["namespace", "extension"],
         )
+        self.extension_ready = gauge(
+            "extension_ready",
+            "Whether an ExtensionApp is Ready: 1 or 0.",
+            ["namespace", "extension"],
+        )
         self.token_refreshes = counter(
             "token_refreshes", "Refresh tokens that were exchanged, by result.", ["result"]
         )
@@ -147,6 +152,21 @@ class Metrics:
         """End the series of a channel."""
         self.credential_expiration.remove_by_labels({"namespace": namespace, "channel": channel})
 
+    def tell_extension(
+        self, namespace: str, extension: str, *, ready: bool, next_rotation: float | None
+    ) -> None:
+        """Set the series of an ExtensionApp; where no rotation is its business, that one ends."""
+        self.extension_ready.labels(namespace, extension).set(ready)
+        if next_rotation is not None:
+            self.next_rotation.labels(namespace, extension).set(next_rotation)
+        else:
+            self._end(self.next_rotation, namespace, extension)
+
     def remove_extension(self, namespace: str, extension: str) -> None:
         """End the series of an ExtensionApp."""
-        self.next_rotation.remove_by_labels({"namespace": namespace, "extension": extension})
+        for series in (self.next_rotation, self.extension_ready):
+            self._end(series, namespace, extension)
+
+    @staticmethod
+    def _end(series: Gauge, namespace: str, extension: str) -> None:
+        series.remove_by_labels({"namespace": namespace, "extension": extension})

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from controller.backoff import backoff
 from controller.clients.kube import KubeConflict, KubeError, KubeNotFound, KubeUnavailable
 from controller.logs import redact
-from controller.policies.announcements import announcements, rotation
+from controller.policies.announcements import announcements, revocation, rotation
 from controller.resources.common import ObjectStatus
 from controller.resources.kind import GROUP, VERSION
 
@@ -109,11 +109,11 @@ class Recorder:
             status: As it holds it now.
         """
         before = resource.status
-        rotated = rotation(before, status)
-        if rotated is None and before.get("conditions") == status.get("conditions"):
+        counted = [one for one in (rotation(before, status), revocation(before, status)) if one]
+        if not counted and before.get("conditions") == status.get("conditions"):
             return
         told = announcements(_conditions(before), _conditions(status))
-        for news in (*told, *((rotated,) if rotated is not None else ())):
+        for news in (*told, *counted):
             if len(self._waiting) == self._waiting.maxlen:
                 self._count("overflow")  # the one that waits longest goes
             self._waiting.append(_notice(resource, news, time.time()))

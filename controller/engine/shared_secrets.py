@@ -193,6 +193,9 @@ class SecretKeeper:
         """Read the target Secret; what another process of the operator wrote is taken over."""
         name = spec.secret.target_secret_name
         secret = await self._secrets.get(self._key.namespace, name, self._key)
+        if secret is None and self._seen_version:
+            logger.warning("%s: Secret %s was deleted; it is made anew", self._key, name)
+            self._seen_version = ""
         if secret is None or self._foreign(spec, secret) is not None:
             self._adopted = self._adopted or secret is None
             return secret
@@ -200,7 +203,9 @@ class SecretKeeper:
             found = _from_secret(secret)
             if not self._adopted:
                 self.holding = found
-            elif {s.content for s in found.secrets} - {s.content for s in self.holding.secrets}:
+            elif not self._is_stored(spec, secret, time.time()):
+                logger.warning("%s: somebody changed Secret %s; it is put right", self._key, name)
+            if {s.content for s in found.secrets} - {s.content for s in self.holding.secrets}:
                 self._read_at = None  # Twitch tells which of them there are
             self._adopted = True
             self._seen_version = secret.resource_version

@@ -193,12 +193,13 @@ class Apps:
         given = None
         if login is not None:
             given = await self._secrets.get(key.namespace, login, key, fresh=fresh)
-        app.provider = self._provider(oauth, given) if oauth is not None else None
+        app.provider = self._provider(oauth, given, key.namespace) if oauth is not None else None
 
-    def _provider(self, oauth: OAuth, secret: Secret | None) -> Provider:
+    def _provider(self, oauth: OAuth, secret: Secret | None, namespace: str) -> Provider:
         data = secret.data if secret is not None else None
         annotations = secret.annotations if secret is not None else {}
-        blocked = provider_problem(oauth, data, annotations, self._settings.allowed_fetch_hosts)
+        hosts = self._settings.allowed_fetch_hosts
+        blocked = provider_problem(oauth, data, annotations, hosts, namespace)
         provider = Provider(
             introspection_url=oauth.introspection_url,
             issuer=oauth.issuer,

@@ -24,6 +24,7 @@ __all__ = ["Candidate", "winners"]
 
 logger = logging.getLogger(__name__)
 
+_IMPLIED = {"https": ":443", "http": ":80"}
 _NOT_READ = Provider(problem="its Secret was not read yet")
 
 
@@ -137,8 +138,14 @@ class Candidate:
             ),
             required_configuration=required.value if required is not None else None,
             oauth=(self.provider or _NOT_READ) if declared else None,
-            allowed_origins=frozenset(o.lower() for o in spec.gateway.allowed_origins),
+            allowed_origins=frozenset(map(_as_browsers_send_it, spec.gateway.allowed_origins)),
         )
+
+
+def _as_browsers_send_it(origin: str) -> str:
+    """In small letters, and without the port that its scheme implies."""
+    scheme, _, host = origin.lower().partition("://")
+    return f"{scheme}://{host.removesuffix(_IMPLIED.get(scheme, ''))}"
 
 
 def winners(apps: Iterable[Candidate]) -> list[Served]:

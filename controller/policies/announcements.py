@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from controller.resources.common import Condition
 
-__all__ = ["Announcement", "announcements", "rotation"]
+__all__ = ["Announcement", "announcements", "revocation", "rotation"]
 
 _AUTHORIZE = "Authorize"
 _RECONCILE = "Reconcile"
@@ -80,6 +80,27 @@ def rotation(before: Mapping[str, Any], after: Mapping[str, Any]) -> Announcemen
         f" {newest.get('activeTime')}"
     )
     return Announcement("Normal", "SecretRotated", note, _ROTATE)
+
+
+def revocation(before: Mapping[str, Any], after: Mapping[str, Any]) -> Announcement | None:
+    """Tell of another revocation while one is under way, which is no transition.
+
+    Args:
+        before: Status of an ExtensionApp as the API server held it.
+        after: As it holds it now.
+    """
+    if after.get("lastHandledRevokeAt") == before.get("lastHandledRevokeAt"):
+        return None
+    was, is_ = _reason_of_secrets(before), _reason_of_secrets(after)
+    if was != REVOKED or is_ != REVOKED:
+        return None
+    message = next(c["message"] for c in after["conditions"] if c["type"] == "SecretsCurrent")
+    return Announcement("Warning", REVOKED, message, _ROTATE)
+
+
+def _reason_of_secrets(status: Mapping[str, Any]) -> str | None:
+    conditions = status.get("conditions") or ()
+    return next((c["reason"] for c in conditions if c["type"] == "SecretsCurrent"), None)
 
 
 def _of_secrets(is_: Condition) -> Announcement | None:

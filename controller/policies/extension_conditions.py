@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -91,7 +92,7 @@ def _secrets(facts: ExtensionFacts) -> Finding:
         return Finding(kind, "True", REVOKED, _revoking(facts))
     told = f"Secret {facts.target} holds them"
     if facts.next_rotation is not None:
-        told += f"; the next is made at {rfc3339(round(facts.next_rotation))}"
+        told += f"; the next is made at {rfc3339(math.ceil(facts.next_rotation))}"
     if facts.failure is not None:
         told += f"; last tried and to be tried again: {facts.failure}"
     return Finding(kind, "True", "Succeeded", told)
@@ -102,7 +103,7 @@ def _revoking(facts: ExtensionFacts) -> str:
         failing = f" ({facts.failure})" if facts.failure is not None else ""
         when = f"the new one is being made{failing}"
     else:
-        when = f"the new one is active at {rfc3339(round(facts.revoked_until + 0.5))}"
+        when = f"the new one is active at {rfc3339(math.ceil(facts.revoked_until))}"
     return f"all former secrets are revoked: {_PRICE}; {when}. {_STILL_GOOD}"
 
 

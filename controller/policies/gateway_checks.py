@@ -28,6 +28,7 @@ def provider_problem(
     data: Mapping[str, bytes] | None,
     annotations: Mapping[str, str],
     allowed_hosts: Collection[str],
+    namespace: str,
 ) -> Blocked | None:
     """Why the provider cannot be asked; None: it can.
 
@@ -36,6 +37,7 @@ def provider_problem(
         data: Of the Secret that it names; None: there is no such Secret.
         annotations: Of that Secret.
         allowed_hosts: The setting ALLOWED_FETCH_HOSTS.
+        namespace: Of the ExtensionApp.
     """
     url = oauth.introspection_url or oauth.issuer or ""
     field = "introspectionUrl" if oauth.introspection_url is not None else "issuer"
@@ -47,12 +49,13 @@ def provider_problem(
         return Blocked("InvalidSpec", message, human=True)
     if oauth.secret_ref is None:
         return None
-    return _secret_problem(oauth.secret_ref.name, data, annotations, _host(url))
+    problem = _secret_problem(oauth.secret_ref.name, data)
+    if problem is not None:
+        return problem
+    return _host_problem(oauth.secret_ref.name, annotations, _host(url), namespace)
 
 
-def _secret_problem(
-    name: str, data: Mapping[str, bytes] | None, annotations: Mapping[str, str], host: str
-) -> Blocked | None:
+def _secret_problem(name: str, data: Mapping[str, bytes] | None) -> Blocked | None:
     field = f"{_FIELD}.secretRef"
     if data is None:
         return missing_secret(field, name, f"{CLIENT_ID}, {CLIENT_SECRET}")
@@ -60,13 +63,19 @@ def _secret_problem(
     if lacking:
         message = f"{field}: Secret {name} lacks the key(s) {', '.join(lacking)}: add them"
         return Blocked("InvalidSecret", message, human=True)
-    if annotations.get(ALLOWED_HOST, "").strip().lower() != host:
-        message = (
-            f"{field}: Secret {name} is not sent to {host} unless it says so itself: kubectl"
-            f" annotate secret {name} {ALLOWED_HOST}={host}"
-        )
-        return Blocked("HostNotAllowed", message, human=True)
     return None
+
+
+def _host_problem(
+    name: str, annotations: Mapping[str, str], host: str, namespace: str
+) -> Blocked | None:
+    if annotations.get(ALLOWED_HOST, "").strip().lower() == host:
+        return None
+    message = (
+        f"{_FIELD}.secretRef: Secret {name} is not sent to {host} unless it says so itself: kubectl"
+        f" annotate secret {name} -n {namespace} --overwrite {ALLOWED_HOST}={host}"
+    )
+    return Blocked("HostNotAllowed", message, human=True)
 
 
 def allows(allowed_hosts: Collection[str], url: str) -> bool:

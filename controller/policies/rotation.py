@@ -251,9 +251,10 @@ def _stuck(facts: Facts, now: float) -> Rest:
         return Rest(again, facts.bootstrap)
     told = f" ({facts.refusal})" if facts.refusal else ""
     message = (
-        f"no shared secret is left that Twitch takes{told}: make one in the extension's console"
-        " (dev.twitch.tv/console, Extensions, Settings, Secret Keys) and put it into the Secret of"
-        " spec.secret.bootstrapSecretRef; check spec.clientId and spec.ownerId as well"
+        f"Twitch takes no shared secret that is known{told}: check spec.ownerId and spec.clientId"
+        " first; if both are the extension's, make a secret in its console (dev.twitch.tv/console,"
+        " Extensions, Settings, Secret Keys) and put it into the Secret of"
+        " spec.secret.bootstrapSecretRef"
     )
     return Rest(again, Blocked("SecretLost", message, human=True))
 

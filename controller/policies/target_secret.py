@@ -82,7 +82,7 @@ def foreign_target(  # noqa: PLR0913 - what it depends on
         message = (
             f"{_FIELD}: Secret {secret} is not labelled as this ExtensionApp's{whose}; it is not"
             " touched, because it may hold the last secret that Twitch takes. If it holds this"
-            f" extension's secrets, hand it over: kubectl label -n {namespace} secret {secret}"
+            f" extension's secrets, hand it over: kubectl label secret {secret} -n {namespace}"
             f" --overwrite {marks}; else {elsewhere}"
         )
     else:

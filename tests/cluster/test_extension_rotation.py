@@ -280,6 +280,14 @@ async def test_who_names_anothers_client_id_keeps_nobody_from_it(scene: Extensio
     await scene.kubectl.ready("extapp/rightful")
     found = await scene.until_reason("squatter", "Conflict")
     assert "rightful" in found["SecretsCurrent"]["message"]
+    # Nor does a restart turn it: the status tells whose secret Twitch took.
+    await scene.site.operators[-1].kill()
+    await scene.start()
+    for name, reason in (("squatter", "Conflict"), ("rightful", "Succeeded")):
+        await scene.kubectl("annotate", "extapp", name, f"{GROUP}/requestedAt=restarted")
+        asked = "lastHandledReconcileAt=restarted"
+        await scene.kubectl.until_path("extapp", name, asked)
+        assert (await scene.until_reason(name, reason))["Ready"]["reason"] == reason
 
 
 @pytest.mark.usefixtures("operator")
@@ -313,7 +321,7 @@ async def test_a_target_secret_is_handed_over_to_an_extension_of_another_name(
     assert "as that of former" in told
     assert "delete" not in told
     # As the message says, word for word.
-    found = re.search(r"kubectl (label -n \S+ secret \S+ --overwrite( \w\S+=[\w-]+)+);", told)
+    found = re.search(r"kubectl (label secret \S+ -n \S+ --overwrite( \w\S+=[\w-]+)+);", told)
     assert found is not None
     made = len(mine.made)
     await scene.kubectl(*found[1].split())

@@ -200,6 +200,23 @@ async def learning(api: ApiServer, *, ready: bool = True) -> AsyncIterator[Learn
             await asyncio.gather(work, return_exceptions=True)
 
 
+@pytest.mark.parametrize(
+    ("declared", "sent"),
+    [
+        ("https://Panel.example:443", "https://panel.example"),
+        ("http://localhost:80", "http://localhost"),
+        ("http://localhost:443", "http://localhost:443"),
+        ("https://[::1]:4430", "https://[::1]:4430"),
+    ],
+)
+async def test_an_origin_counts_as_browsers_send_it(declared: str, sent: str) -> None:
+    api = ApiServer()
+    api.put_app("deck", gateway={"allowedOrigins": [declared]})
+    api.put_target("deck", shared("one"))
+    async with learning(api) as known:
+        assert known.catalog.allows_origin(sent)
+
+
 async def test_an_extension_is_served_with_what_its_secret_holds() -> None:
     api, secret = ApiServer(), shared("one")
     api.put_app("deck", requiredConfiguration={"value": "COMPLETE"})

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from controller.policies.announcements import announcements, rotation
+from controller.logs import redact
+from controller.policies.announcements import announcements, revocation, rotation
 from controller.policies.conditions import Finding
 from controller.policies.extension_conditions import ExtensionFacts, extension_findings
 from controller.policies.gateway_checks import allows, provider_problem
@@ -118,6 +119,20 @@ def test_a_revocation_is_a_warning_event() -> None:
     assert [(event.type, event.reason) for event in over] == [("Normal", "Ready")]
 
 
+def test_another_revocation_within_the_first_is_a_warning_event_too() -> None:
+    def status(handled: str, reason: str) -> dict[str, object]:
+        condition = {"type": "SecretsCurrent", "reason": reason, "message": f"by {handled}"}
+        return {"lastHandledRevokeAt": handled, "conditions": [condition]}
+
+    news = revocation(status("one", "SecretsRevoked"), status("two", "SecretsRevoked"))
+    assert news is not None
+    assert (news.type, news.reason, news.note) == ("Warning", "SecretsRevoked", "by two")
+    assert revocation(status("one", "SecretsRevoked"), status("one", "SecretsRevoked")) is None
+    # A transition tells it already.
+    assert revocation(status("one", "Succeeded"), status("two", "SecretsRevoked")) is None
+    assert revocation({}, {"lastHandledRevokeAt": "one"}) is None
+
+
 def test_a_lost_secret_is_one_warning_event() -> None:
     lost = replace(GOOD, blocked=Blocked("SecretLost", "make one", human=True))
     news = announcements(conditions(GOOD), conditions(lost))
@@ -165,19 +180,24 @@ INTROSPECTION = OAuth.from_spec(
 def test_a_secret_goes_only_where_it_says_itself(
     data: dict[str, bytes] | None, annotations: dict[str, str], reason: str | None
 ) -> None:
-    problem = provider_problem(INTROSPECTION, data, annotations, ())
+    problem = provider_problem(INTROSPECTION, data, annotations, (), "games")
     assert (problem.reason if problem is not None else None) == reason
+    if reason == "HostNotAllowed":
+        assert problem is not None
+        command = f"-n games --overwrite {ALLOWED_HOST}=id.example.com"
+        # In a log, too: a name that ends in oauth is no credential's.
+        assert command in redact(problem.message)
 
 
 def test_http_is_for_allowed_hosts_alone() -> None:
     oauth = OAuth.from_spec({"issuer": "http://127.0.0.1:8123"})
-    problem = provider_problem(oauth, None, {}, ())
+    problem = provider_problem(oauth, None, {}, (), "games")
     assert problem is not None
     assert problem.reason == "InvalidSpec"
     assert "spec.gateway.oauth.issuer" in problem.message
-    assert provider_problem(oauth, None, {}, ("127.0.0.1",)) is None
-    assert provider_problem(oauth, None, {}, ("127.0.0.1:8123",)) is None
-    assert provider_problem(oauth, None, {}, ("127.0.0.1:8124",)) is not None
+    assert provider_problem(oauth, None, {}, ("127.0.0.1",), "games") is None
+    assert provider_problem(oauth, None, {}, ("127.0.0.1:8123",), "games") is None
+    assert provider_problem(oauth, None, {}, ("127.0.0.1:8124",), "games") is not None
 
 
 def test_a_host_is_allowed_by_its_name_or_with_its_port() -> None:

@@ -57,7 +57,7 @@ def test_one_that_may_hold_the_last_secret_is_handed_over_by_labels() -> None:
         message = told(labels, marks)
         assert "delete" not in message
         command = (
-            "kubectl label -n games secret deck-secrets --overwrite"
+            "kubectl label secret deck-secrets -n games --overwrite"
             " app.kubernetes.io/managed-by=twitch-operator twitch-operator.dev/extension=deck;"
         )
         assert command in message
