@@ -46,7 +46,7 @@ async def operator(scene: Extensions) -> Operator:
 @pytest_asyncio.fixture(loop_scope="module")
 async def seldom(scene: Extensions, operator: Operator) -> AsyncIterator[None]:
     """An operator that does not look by itself while a test runs."""
-    del operator  # ends now
+    del operator  # there is always one between two tests
     await scene.site.close()
     await scene.start(EXTENSION_CHECK_INTERVAL="1h")
     yield
@@ -383,11 +383,10 @@ async def test_a_change_of_the_spec_is_held_against_what_twitch_has(scene: Exten
     await eventually(lambda: mine.segments[place]["content"] == "declared")
 
 
-async def test_an_activation_delay_below_the_setting_is_refused(
-    scene: Extensions, operator: Operator
-) -> None:
+@pytest.mark.usefixtures("operator")
+async def test_an_activation_delay_below_the_setting_is_refused(scene: Extensions) -> None:
     # The operator takes one second and more, here; the API server takes no less anyway.
-    await operator.end()
+    await scene.site.close()
     strict = await scene.site.start_operator(
         HELIX_URL=scene.twitch.helix_url, MIN_ACTIVATION_DELAY="5s"
     )
