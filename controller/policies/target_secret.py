@@ -36,12 +36,12 @@ def is_target(
 
     Args:
         labels: Of the Secret; they are the operator's, or somebody's who hands the Secret over.
-        annotations: Of the Secret; one that was handed over may lack the client id.
+        annotations: Of the Secret; they tell whose secrets it holds.
         extension: Name of the ExtensionApp.
         client_id: Of its extension: a former one of that name may have had another.
     """
     labelled = all(labels.get(name) == text for name, text in target_labels(extension).items())
-    return labelled and annotations.get(CLIENT_ID_OF, client_id) == client_id
+    return labelled and annotations.get(CLIENT_ID_OF) == client_id
 
 
 def foreign_target(  # noqa: PLR0913 - what it depends on
@@ -78,12 +78,12 @@ def foreign_target(  # noqa: PLR0913 - what it depends on
         )
     elif holds_secrets:
         whose = f" (but as that of {other})" if other not in (None, extension) else ""
-        marks = " ".join(f"{name}={text}" for name, text in target_labels(extension).items())
         message = (
-            f"{_FIELD}: Secret {secret} is not labelled as this ExtensionApp's{whose}; it is not"
+            f"{_FIELD}: Secret {secret} is not marked as this ExtensionApp's{whose}; it is not"
             " touched, because it may hold the last secret that Twitch takes. If it holds this"
-            f" extension's secrets, hand it over: kubectl label secret {secret} -n {namespace}"
-            f" --overwrite {marks}; else {elsewhere}"
+            " extension's secrets, hand it over:"
+            f" {_hand_over(f'secret {secret} -n {namespace}', extension, client_id)};"
+            f" else {elsewhere}"
         )
     else:
         message = (
@@ -91,3 +91,9 @@ def foreign_target(  # noqa: PLR0913 - what it depends on
             f" secrets; it is not touched: {elsewhere}, or delete the Secret if nobody needs it"
         )
     return Blocked("Conflict", message, human=True)
+
+
+def _hand_over(secret: str, extension: str, client_id: str) -> str:
+    marks = " ".join(f"{name}={text}" for name, text in target_labels(extension).items())
+    label = f"kubectl label {secret} --overwrite {marks}"
+    return f"{label} && kubectl annotate {secret} --overwrite {CLIENT_ID_OF}={client_id}"

@@ -167,8 +167,9 @@ class Scene:
             "app.kubernetes.io/managed-by": "twitch-operator",
             "twitch-operator.dev/extension": self.name,
         }
+        made["metadata"]["annotations"] = {"twitch-operator.dev/client-id": self.client_id}
         if revoked_for:
-            made["metadata"]["annotations"] = {"twitch-operator.dev/revoked-for": revoked_for}
+            made["metadata"]["annotations"]["twitch-operator.dev/revoked-for"] = revoked_for
         return made
 
     async def start(

@@ -15,7 +15,7 @@ import pytest_asyncio
 from controller.policies.extension_secrets import SharedSecret, encode
 from controller.sensitive import Sensitive
 from tests.cluster.extension_scene import LABELS, OWNER, new_extensions
-from tests.cluster.kubectl import eventually
+from tests.cluster.kubectl import conditions, eventually
 from tests.cluster.manifests import raw_secret, secret
 from tests.cluster.operator_access import GROUP
 
@@ -271,6 +271,7 @@ async def test_who_names_anothers_client_id_keeps_nobody_from_it(scene: Extensio
     data = {k: v.reveal().encode() for k, v in encode([forged], time.time()).items()}
     target = raw_secret("squatter-secrets", **data)
     target["metadata"]["labels"] = {**LABELS, f"{GROUP}/extension": "squatter"}
+    target["metadata"]["annotations"] = {f"{GROUP}/client-id": mine.client_id}
     junk = scene.bootstrap("squatter", "c29tZWJvZHkgZWxzZQ==")
     await scene.kubectl.apply(junk, target, squatter)
     await scene.until_reason("squatter", "SecretLost")
@@ -321,10 +322,11 @@ async def test_a_target_secret_is_handed_over_to_an_extension_of_another_name(
     assert "as that of former" in told
     assert "delete" not in told
     # As the message says, word for word.
-    found = re.search(r"kubectl (label secret \S+ -n \S+ --overwrite( \w\S+=[\w-]+)+);", told)
+    found = re.search(r"hand it over: (kubectl label .+ && kubectl annotate .+?);", told)
     assert found is not None
     made = len(mine.made)
-    await scene.kubectl(*found[1].split())
+    for command in found[1].split(" && "):
+        await scene.kubectl(*command.removeprefix("kubectl ").split())
     await scene.kubectl.ready("extapp/heir")
     target = await scene.target("former")
     assert target is not None
@@ -345,6 +347,15 @@ async def test_a_kept_secret_is_not_overwritten_by_another_extension_of_the_name
     await scene.kubectl.apply(scene.bootstrap("same-name", other.keys[0].text), again)
     told = (await scene.until_reason("same-name", "Conflict"))["SecretsCurrent"]["message"]
     assert kept.client_id in told
+    target = await scene.target("same-name")
+    assert target is not None
+    assert target.get("current") == kept.keys[0].text
+    # Nor where nothing tells any more whose it is.
+    mark = f"{GROUP}/client-id-"
+    await scene.kubectl("annotate", "secret", "same-name-secrets", mark)
+    await scene.kubectl.until(
+        "extapp", "same-name", lambda status: "not marked" in conditions(status)["Ready"]["message"]
+    )
     target = await scene.target("same-name")
     assert target is not None
     assert target.get("current") == kept.keys[0].text

@@ -85,7 +85,10 @@ class ApiServer:
             "app.kubernetes.io/managed-by": "twitch-operator",
             "twitch-operator.dev/extension": app,
         }
-        marks = {"twitch-operator.dev/revoked-for": revoked_for} if revoked_for else {}
+        body = self.apps.get(app) or extension(app)
+        marks = {"twitch-operator.dev/client-id": body["spec"]["clientId"]}
+        if revoked_for:
+            marks["twitch-operator.dev/revoked-for"] = revoked_for
         self.put_secret(f"{app}-secrets", data, labels, marks)
 
     def put_secret(

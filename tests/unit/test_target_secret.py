@@ -32,8 +32,8 @@ def told(labels: dict[str, str], annotations: dict[str, str], *, holds_secrets: 
     return found.message
 
 
-@pytest.mark.parametrize("annotations", [{}, {CLIENT_ID_OF: "d72hk"}, {"a": "b"}])
-def test_it_is_the_extensions_own_by_its_labels_and_client_id(annotations: dict[str, str]) -> None:
+def test_it_is_the_extensions_own_by_its_labels_and_client_id() -> None:
+    annotations = {CLIENT_ID_OF: "d72hk", "a": "b"}
     assert is_target(MINE | {"more": "labels"}, annotations, "deck", "d72hk")
     assert not told(MINE, annotations)
 
@@ -48,9 +48,11 @@ def test_that_of_another_extension_is_never_handed_over(labels: dict[str, str]) 
     assert "the last that Twitch takes" in message
 
 
-def test_one_that_may_hold_the_last_secret_is_handed_over_by_labels() -> None:
+def test_one_that_may_hold_the_last_secret_is_handed_over_by_its_marks() -> None:
     for labels, marks in (
         ({}, {}),
+        (MINE, {}),
+        (MINE, {"a": "b"}),
         (target_labels("former"), {CLIENT_ID_OF: "d72hk"}),
         ({"twitch-operator.dev/extension": "deck"}, {}),
     ):
@@ -58,7 +60,9 @@ def test_one_that_may_hold_the_last_secret_is_handed_over_by_labels() -> None:
         assert "delete" not in message
         command = (
             "kubectl label secret deck-secrets -n games --overwrite"
-            " app.kubernetes.io/managed-by=twitch-operator twitch-operator.dev/extension=deck;"
+            " app.kubernetes.io/managed-by=twitch-operator twitch-operator.dev/extension=deck"
+            " && kubectl annotate secret deck-secrets -n games --overwrite"
+            " twitch-operator.dev/client-id=d72hk;"
         )
         assert command in message
     assert "(but as that of former)" in told(target_labels("former"), {})
