@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Dispatcher"]
 
-_MAY_HAVE_LEFT = {Verdict.FIRED, Verdict.UNKNOWN}
 _TURN = 0.005  # seconds after which the cues of others get a turn
 
 logger = logging.getLogger(__name__)
@@ -179,8 +178,6 @@ class Dispatcher:
             matched.cue_id, time.time(), ruling.verdict, ruling.detail, latency, name
         )
         rule.record(decision, event, matched.time)
-        if isinstance(matched.outcome, Message) and name and ruling.verdict in _MAY_HAVE_LEFT:
-            rule.remember(matched.outcome, name)
         key, verdict = rule.resource.key, ruling.verdict
         logger.info("%s: cue %s: %s: %s", key, matched.cue_id, verdict, ruling.detail)
         asked = called_at is not None and not isinstance(matched.outcome, Message)

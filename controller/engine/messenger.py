@@ -89,8 +89,10 @@ class Messenger:
         """
         judged = self._judge(rule, channel, message)
         if isinstance(judged, Ruling):
-            # That something from before the start came twice then is no news.
-            if not (message.past and judged.verdict is Verdict.DUPLICATE):
+            again = judged.verdict is Verdict.DUPLICATE
+            if message.past and not again:
+                rule.remember(message, channel.resource.key.name)
+            if not message.past or not again:  # that it came twice before the start is no news
                 done(judged, None)
             return
         if len(self._under_way) >= _MOST_UNDER_WAY:
@@ -153,7 +155,9 @@ class Messenger:
         each = self._each.setdefault(client_id, asyncio.Semaphore(_AT_ONCE_EACH))
         async with each, self._all:
             sent = await send_message(self._extensions, letter, held)
-        if not sent.left:
+        if sent.left:
+            rule.remember(message, channel.resource.key.name)
+        else:
             self._desk.take_back(_line(rule, channel, message), message)
         if sent.limited:
             self._desk.drain(client_id, letter.perms.channel_id, time.time())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from controller.resources.triggerrule import RECENT_MESSAGES, RecentMessage
@@ -32,31 +31,36 @@ class RecentMessages:
     def __init__(self, found: Iterable[RecentMessage]) -> None:
         found = tuple(found)
         self.before = frozenset(one.event_id for one in found)
-        self._kept = OrderedDict((one.event_id, one) for one in reversed(found))
+        self._kept = list(found)  # newest first
 
     def add(self, message: Message, channel: str) -> None:
         """A message was sent to a channel, or may have been."""
-        known = self._kept.pop(message.id, None)
-        same = known is not None and abs(known.time - message.begins) < _SAME
-        before = known.channels if known is not None and same else (channel,)
-        channels = sorted({channel, *before}) if before else ()
-        self._kept[message.id] = RecentMessage(
+        known = next((one for one in self._kept if _is_of(one, message)), None)
+        channels = [channel]
+        if known is not None:
+            self._kept.remove(known)
+            channels = sorted({channel, *known.channels}) if known.channels else []
+        told = RecentMessage(
             event_id=message.id,
             time=message.begins,
             same_as=message.same_as,
             channels=tuple(channels) if 0 < len(channels) <= _MOST_CHANNELS else None,
         )
-        while len(self._kept) > RECENT_MESSAGES:
-            self._kept.popitem(last=False)
+        self._kept = [told, *self._kept][:RECENT_MESSAGES]
 
     def told(self) -> tuple[RecentMessage, ...] | None:
         """For the status, newest first; None: there are none."""
-        return tuple(reversed(self._kept.values())) or None
+        return tuple(self._kept) or None
 
     def sent(self) -> list[tuple[str, SentBefore]]:
         """What was sent to which channel ("": all), oldest first."""
         return [
             (channel, SentBefore(one.event_id, one.time, one.same_as))
-            for one in self._kept.values()
+            for one in reversed(self._kept)
             for channel in one.channels or ("",)
         ]
+
+
+def _is_of(one: RecentMessage, message: Message) -> bool:
+    """Whether it tells of this event; one that came again later has an entry of its own."""
+    return one.event_id == message.id and abs(one.time - message.begins) < _SAME

@@ -85,7 +85,8 @@ class Ledger(Generic[K]):
         same = line.by_id.get(message.id)
         if same is not None and abs(message.published - same.published) <= REPEATS:
             return Ruling(
-                Verdict.DUPLICATE, "the event came before: its message is on its way, or went out"
+                Verdict.DUPLICATE,
+                "the event came before: its message is on its way, went out, or may have",
             )
         if message.same_as is None:
             return None

@@ -435,6 +435,27 @@ async def test_what_was_published_before_the_start_is_not_sent() -> None:
         assert upstream.calls == []
 
 
+@pytest.mark.parametrize(("max_age", "verdict"), [("1m", "Unknown"), ("1s", "Expired")])
+async def test_what_may_have_been_sent_before_is_in_the_status_for_the_next_start(
+    max_age: str, verdict: str
+) -> None:
+    async with serving() as upstream, on_stage(upstream, started=time.time()) as stage:
+        rule = stage.rule(maxAge=max_age)
+        await stage.event("a", age=3)
+        assert (await stage.verdict())[0] == verdict
+        assert [(channel, sent.id) for channel, sent in rule.sent_before] == [("mst3k", "a")]
+        assert upstream.calls == []
+
+
+async def test_only_what_left_is_in_the_status(stage: Stage) -> None:
+    stage.upstream.answers += [hang_up, refuse(429)]
+    for count, name in enumerate("abc", 1):
+        await stage.event(name)
+        await stage.verdicts(count)
+    rule = stage.rules[OVERLAYS]
+    assert [sent.id for _, sent in rule.sent_before] == ["a"]
+
+
 async def test_at_the_end_what_is_under_way_gets_its_answer(stage: Stage) -> None:
     async def slow(_request: web.Request) -> web.StreamResponse:
         await asyncio.sleep(0.3)

@@ -184,6 +184,15 @@ def test_what_went_to_one_channel_may_still_go_to_another() -> None:
     assert judged_after_a_restart(status, an_event("main", time.time())) is Verdict.FIRED
 
 
+def test_a_channel_that_got_it_earlier_is_not_forgotten() -> None:
+    rule, begin = a_rule(time.time() - 900), time.time() - 800
+    sent(rule, an_event("main", begin))
+    status = sent(rule, an_event("main", begin + 5), channel="other")
+    assert [one["channels"] for one in status["recentMessages"]] == [["other"], ["mst3k"]]
+    again = an_event("main", time.time())
+    assert judged_after_a_restart(status, again) is Verdict.DUPLICATE
+
+
 def test_what_went_to_many_channels_went_to_all() -> None:
     rule, begin = a_rule(time.time() - 30), time.time() - 22
     for n in range(11):
