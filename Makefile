@@ -80,7 +80,7 @@ crds: .venv/.installed ## write crds/ from the models
 	@$(BIN)/twitch-operator crds --output-dir crds
 
 .PHONY: bench
-bench: .venv/.installed ## measure latency, start-up and writes (ARGS=--quick: a short run)
+bench: .venv/.installed ## measure latency, start-up, memory, throughput (ARGS=--quick: a short run; --smoke: only whether it works)
 	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: lock

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import httpx
 
 from bench import objects
-from bench.command import Options, run
+from bench.command import Options, Size, run
 from bench.report import Measure, say
 from controller.clients.helix import Helix
 from controller.engine.airtime import Airtime
@@ -109,7 +109,12 @@ class _Table:
 
 async def benchmark(options: Options) -> list[Measure]:
     """As the command line asks for it."""
-    return await measure(events=100 if options.quick else 500)
+    rules, events = {
+        Size.FULL: (10_000, 500),
+        Size.QUICK: (10_000, 100),
+        Size.SMOKE: (200, 20),
+    }[options.size]
+    return await measure(rules, events)
 
 
 async def measure(rules: int = 10_000, events: int = 500) -> list[Measure]:

@@ -2,8 +2,8 @@
 
 PubNub's SDK in its normal use, one HTTP client, and for each message a call. It knows its channels
 and tokens by heart, checks next to nothing, remembers nothing and tells nobody. Run by `latency`;
-reads from its input, as JSON: `origin`, `subscribe_key`, `helix_url`, `client_id` and `channels`
-(topic → [broadcaster id, access token]).
+reads from its input, as JSON: `origin`, `subscribe_key`, `helix_url`, `client_id`, `topics` and
+`channels` (feed code → [broadcaster id, access token]).
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ class _Listener(SubscribeCallback):  # type: ignore[misc]
             task.add_done_callback(self._tasks.discard)
 
     async def _call(self, event: Any) -> None:  # noqa: ANN401 - the SDK's own
-        broadcaster_id, token = self._channels[event.channel]
-        length = int(event.message["data"]["duration_sec"] + 0.5)
+        data = event.message["data"]
+        broadcaster_id, token = self._channels[data["feed_code"]]
+        length = int(data["duration_sec"] + 0.5)
         response = await self._http.post(
             self._url,
             headers={"Client-Id": self._client_id, "Authorization": f"Bearer {token}"},
@@ -68,7 +69,7 @@ async def _main() -> None:
         pubnub = PubNubAsyncio(sdk)
         listener = _Listener(configuration, http)
         pubnub.add_listener(listener)
-        pubnub.subscribe().channels(list(configuration["channels"])).execute()
+        pubnub.subscribe().channels(configuration["topics"]).execute()
         await listener.connected.wait()
         print("{}", flush=True)
         await run_until_end_of_input()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.command import Options, run
+from bench.command import Options, Size, run
 from bench.gateway_services import CHANNELS_A_TOKEN, CLIENT_ID, TOKENS
 from bench.http_load import at_rate, saturate
 from bench.processes import BenchError, running, warm_up
@@ -53,14 +53,19 @@ class Plan:
     long: int = 200_000
 
     @classmethod
-    def quick(cls) -> Plan:
-        """A look."""
-        return cls(rounds=3, requests=3000, paced=3000, long=20_000)
+    def of(cls, size: Size) -> Plan:
+        """As much as is asked for."""
+        match size:
+            case Size.QUICK:
+                return cls(rounds=3, requests=3000, paced=3000, long=20_000)
+            case Size.SMOKE:
+                return cls(rounds=1, requests=300, paced=300, long=300)
+        return cls()
 
 
 async def benchmark(options: Options) -> list[Measure]:
     """As the command line asks for it."""
-    return await measure(Plan.quick() if options.quick else Plan())
+    return await measure(Plan.of(options.size))
 
 
 async def measure(plan: Plan) -> list[Measure]:

@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.command import Options, run
+from bench.command import Options, Size, run
 from bench.processes import warm_up
 from bench.report import Measure, say
 from bench.stage import is_ready, open_stage, wait_for_all
@@ -23,26 +23,37 @@ __all__ = ["Plan", "benchmark", "measure"]
 _APP = "memory-app"
 _TARGET = 512.0  # MiB
 _MEANT = 10_000  # channels, and as many rules
-_LATER = 20.0  # seconds in which what follows a start is over
 _PACE = 0.5  # seconds for each channel with its rule, at the very most
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured: channels of a small and of a large run, and as many rules."""
+    """How much is measured.
+
+    Attributes:
+        few: Channels of a small run, and as many rules.
+        many: Channels of a large run.
+        later: Seconds in which what follows a start is over.
+    """
 
     few: int = 500
     many: int = 10_000
+    later: float = 20.0
 
     @classmethod
-    def quick(cls) -> Plan:
-        """A look; the rest is extrapolated."""
-        return cls(few=500, many=1500)
+    def of(cls, size: Size) -> Plan:
+        """As much as is asked for; what is not run is extrapolated."""
+        match size:
+            case Size.QUICK:
+                return cls(few=500, many=1500)
+            case Size.SMOKE:
+                return cls(few=10, many=20, later=1.0)
+        return cls()
 
 
 async def benchmark(options: Options) -> list[Measure]:
     """As the command line asks for it."""
-    return await measure(Plan.quick() if options.quick else Plan())
+    return await measure(Plan.of(options.size))
 
 
 async def measure(plan: Plan) -> list[Measure]:
@@ -55,8 +66,8 @@ async def measure(plan: Plan) -> list[Measure]:
         await warm_up("controller.commands.run")
         await stage.twitch.add_broadcasters(plan.many)
         await stage.twitch.add_app(_APP, f"{_APP}-secret")
-        few = await _peak(stage, plan.few)
-        many = await _peak(stage, plan.many)
+        few = await _peak(stage, plan.few, plan.later)
+        many = await _peak(stage, plan.many, plan.later)
     pair = (many - few) / (plan.many - plan.few)
     peak = many + pair * (_MEANT - plan.many)
     note = f"{_MEANT} channels, {_MEANT} rules"
@@ -68,7 +79,7 @@ async def measure(plan: Plan) -> list[Measure]:
     ]
 
 
-async def _peak(stage: Stage, channels: int) -> float:
+async def _peak(stage: Stage, channels: int, later: float) -> float:
     namespace = f"memory-{channels}"
     say(f"memory: making {channels} channels and rules")
     await stage.prepare(namespace, channels, _APP)
@@ -77,7 +88,7 @@ async def _peak(stage: Stage, channels: int) -> float:
         stage.operator(namespace) as operator,
     ):
         await wait_for_all(operator, observation, 60 + channels * _PACE)
-        await asyncio.sleep(_LATER)
+        await asyncio.sleep(later)
         peak = operator.peak_memory()
     say(f"memory: {peak:.0f} MiB")
     return peak

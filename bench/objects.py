@@ -1,7 +1,7 @@
 """The objects that the benchmarks work on, and the messages that their rules wait for. No I/O.
 
-Channel n has the login, topic and names that end in n. Even ones wait for the splices of the
-examples, odd ones for the ad assets with their `when`.
+Channel n has the login and the names that end in n. Even ones wait for the splices of the examples,
+odd ones for the ad assets with their `when`.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def login(number: int) -> str:
 
 
 def topic(number: int) -> str:
-    """Topic on which the playout of a channel speaks."""
+    """Topic with this number."""
     return f"playout.{number:04}"
 
 
@@ -82,12 +82,23 @@ def channel(number: int) -> Json:
     return _resource("TwitchChannel", number, spec)
 
 
-def rule(number: int) -> Json:
-    """The TriggerRule of a channel."""
+def rule(number: int, topics: int | None = None) -> Json:
+    """The TriggerRule of a channel.
+
+    Args:
+        number: Of the channel.
+        topics: So many topics carry the messages of all channels; None: each has one of its own.
+    """
+    match = list(_MATCH[number % 2])
+    if topics is not None:
+        match.append({"field": "data.feed_code", "equals": name(number)})
+        heard = topic(number % topics)
+    else:
+        heard = topic(number)
     spec: Json = {
         "channelRef": {"name": name(number)},
-        "feed": {"pubnub": {"secretRef": {"name": "playout-pubnub"}, "topics": [topic(number)]}},
-        "match": _MATCH[number % 2],
+        "feed": {"pubnub": {"secretRef": {"name": "playout-pubnub"}, "topics": [heard]}},
+        "match": match,
         "action": {"commercial": {"lengthField": "data.duration_sec"}},
     }
     if number % 2:
@@ -131,7 +142,7 @@ def message(number: int, length: int, cue_id: str, now: float) -> Json:
     return {
         **sample,
         "common": {**sample["common"], "unique_id": cue_id, "timestamp": now},
-        "data": {**sample["data"], "duration_sec": length + 0.1},
+        "data": {**sample["data"], "duration_sec": length + 0.1, "feed_code": name(number)},
     }
 
 

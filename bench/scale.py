@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import objects
 from bench.audit import Write
-from bench.command import Options, run
+from bench.command import Options, Size, run
 from bench.processes import running, warm_up
 from bench.report import Measure, say
 from bench.stage import is_ready, open_stage, wait_for_all
@@ -53,9 +53,9 @@ class Plan:
     rounds: int = 1
 
     @classmethod
-    def quick(cls) -> Plan:
-        """A look."""
-        return cls(channels=100)
+    def of(cls, size: Size) -> Plan:
+        """As much as is asked for."""
+        return cls(channels={Size.FULL: 1000, Size.QUICK: 100, Size.SMOKE: 10}[size])
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class _Start:
 
 async def benchmark(options: Options) -> list[Measure]:
     """As the command line asks for it."""
-    return await measure(Plan.quick() if options.quick else Plan())
+    return await measure(Plan.of(options.size))
 
 
 async def measure(plan: Plan) -> list[Measure]:

@@ -54,11 +54,11 @@ class Twitch:
         """Register an application."""
         await self._ask("POST", "/apps", client_id=client_id, client_secret=client_secret)
 
-    async def add_broadcasters(self, count: int) -> list[str]:
-        """Add broadcasters who are live; returns their ids."""
+    async def add_broadcasters(self, count: int, first: int = 0) -> list[str]:
+        """Add broadcasters who are live, numbered from `first`; returns their ids."""
         answers = [
             await self._ask("POST", "/broadcasters", login=objects.login(number))
-            for number in range(count)
+            for number in range(first, first + count)
         ]
         return [str(answer["broadcaster_id"]) for answer in answers]
 
@@ -149,13 +149,16 @@ class Stage:
             | {f"TWITCH_OPERATOR_{name.upper()}": text for name, text in settings.items()},
         )
 
-    async def prepare(self, namespace: str, count: int, client_id: str | None) -> None:
+    async def prepare(
+        self, namespace: str, count: int, client_id: str | None, topics: int | None = None
+    ) -> None:
         """Make a namespace with channels and rules.
 
         Args:
             namespace: Its name.
             count: Of channels; each has one rule.
             client_id: Of the application that the broadcasters agree to; None: no Secrets at all.
+            topics: How many topics the rules share; None: each has one of its own.
         """
         numbers = range(count)
         await self.cluster.create_namespace(namespace)
@@ -166,7 +169,8 @@ class Stage:
                 secrets.append(objects.grant_secret(number, tokens["refresh_token"]))
             await self.cluster.create(namespace, secrets)
         await self.cluster.create(namespace, map(objects.channel, numbers))
-        await self.cluster.create(namespace, map(objects.rule, numbers))
+        rules = (objects.rule(number, topics) for number in numbers)
+        await self.cluster.create(namespace, rules)
 
 
 @asynccontextmanager

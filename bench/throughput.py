@@ -16,7 +16,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.command import Options, run
+from bench.command import Options, Size, run
 from bench.playout import EVENTS_A_CUE
 from bench.processes import BenchError, running, warm_up
 from bench.report import Measure, say
@@ -34,7 +34,6 @@ _SLOW = 10.0  # seconds of Twitch's answer; the operator waits for 5 of them
 _LATE = "0.05"  # seconds: a bucket of the operator's histogram
 _GROWTH = 10.0  # percent of memory that is noise
 _READY_WITHIN = 300.0
-_SETTLE = 15.0
 _SAMPLE = re.compile(r"^(\w+)(?:\{([^}]*)\})? (\S+)$", re.MULTILINE)
 
 
@@ -48,6 +47,7 @@ class Plan:
         rate: Events a second.
         warm: Events before anything is measured, so that what is made once is made.
         events: Events while it is measured.
+        settle: Seconds that are left, after events, to what they lead to.
     """
 
     channels: int = 1000
@@ -55,11 +55,20 @@ class Plan:
     rate: float = 500
     warm: int = 50_000
     events: int = 200_000
+    settle: float = 15.0
 
     @classmethod
-    def quick(cls) -> Plan:
-        """A look."""
-        return cls(channels=500, slow=25, warm=5000, events=20_000)
+    def of(cls, size: Size) -> Plan:
+        """As much as is asked for.
+
+        A channel has a cue after the last one's break is over, whatever the size.
+        """
+        match size:
+            case Size.QUICK:
+                return cls(channels=500, slow=25, warm=5000, events=20_000)
+            case Size.SMOKE:
+                return cls(channels=20, slow=1, warm=100, events=400, settle=6.0)
+        return cls()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +94,7 @@ class _State:
 
 async def benchmark(options: Options) -> list[Measure]:
     """As the command line asks for it."""
-    plan = Plan.quick() if options.quick else Plan()
+    plan = Plan.of(options.size)
     return await measure(dataclasses.replace(plan, rate=options.rate or plan.rate))
 
 
@@ -139,7 +148,7 @@ async def _play(operator: Child, play: Child, plan: Plan, events: int) -> float:
     order = {"rate": plan.rate, "events": events, "channels": plan.channels}
     within = 2 * events / plan.rate + 60
     told = await operator.during(play.order(order), within)
-    await asyncio.sleep(_SETTLE)
+    await asyncio.sleep(plan.settle)
     return float(told["seconds"])
 
 
