@@ -37,7 +37,8 @@ class Matcher(SpecModel):
     """The field equals one of these texts, numbers or booleans; 1 to 64 of them."""
 
     glob: Annotated[str, Field(max_length=256)] | None = None
-    """The field is a text of this form: * stands for any characters, ? for one. Capitals count."""
+    """The field is a text of this form: * stands for any characters, ? for one, and all else for
+    itself, [ and ] too. Capitals count. For a class of characters, or a literal * or ?, use regex."""
 
     regex: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
     """The field is a text in which this regular expression (RE2) finds something; ^ and $ tie it

@@ -8,6 +8,8 @@ How values compare:
 - `glob`, `regex`, `prefix` and `suffix` look at texts only, and tell capitals from small letters. A
   regex finds its match anywhere in the text; a glob is the whole text. A text of more than 4,096
   characters matches neither: the work for one event must stay small.
+- A glob has two wildcards, `*` and `?`. All else stands for itself, brackets too: names of assets
+  have them, such as `Promo [HD]`.
 - `gt`, `gte`, `lt` and `lte` look at numbers and at texts that are one decimal number. NaN is in no
   order with anything.
 """
@@ -60,10 +62,9 @@ _MAX_MEMORY = 1 << 20  # bytes of RE2 for one expression, its cache of states in
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,3})?")
 
 
-_WILD = re.compile(r"[][*?]")
+_WILD = re.compile(r"[*?]")
 _ANCHORED = re.compile(r"\^([\w :/-]+)(?![\w :/*?{+-])", re.ASCII)
 _MARK = re.compile(r"[][\\.+*?(){}^$|]")
-_CLASS_MARK = re.compile(r"[][\\^]")
 _BACKSLASHED = r"\\\g<0>"
 
 
@@ -259,7 +260,6 @@ def _ends(name: str, operand: Operand) -> tuple[str, str]:
         case "suffix":
             return "", text
         case "glob":
-            # A class may hold a star, and its closing bracket may stand for itself.
             return _WILD.split(text, 1)[0], _WILD.split(text[::-1], 1)[0][::-1]
         case "regex" if "|" not in text and (found := _ANCHORED.match(text)):
             return found[1], ""
@@ -288,20 +288,8 @@ def _number(value: object) -> float | None:
 
 
 def _regex_of_glob(glob: str) -> str:
-    """Translate `*`, `?`, `[abc]`, `[a-z]` and `[!abc]`; a `[` without end stands for itself."""
-    parts, at = [], 0
-    while at < len(glob):
-        char, at = glob[at], at + 1
-        # The first character of a class may be its closing bracket: `[]]`.
-        end = glob.find("]", at + 1 + glob.startswith("!", at)) if char == "[" else -1
-        if end != -1:
-            inside, at = glob[at:end], end + 1
-            negated = "^" if inside.startswith("!") else ""
-            members = inside.removeprefix("!")
-            parts.append(f"[{negated}{_CLASS_MARK.sub(_BACKSLASHED, members)}]")
-        else:
-            parts.append({"*": ".*", "?": "."}.get(char) or _MARK.sub(_BACKSLASHED, char))
-    return "".join(parts)
+    wild = {"*": ".*", "?": "."}
+    return "".join(wild.get(char) or _MARK.sub(_BACKSLASHED, char) for char in glob)
 
 
 _CHECKS: dict[str, Callable[[Any, str], Check]] = {
@@ -335,4 +323,7 @@ def _describe(name: str, operand: Operand) -> str:
         return "be present" if operand else "be absent"
     if isinstance(operand, tuple):
         return f"{_PHRASES[name]} {', '.join(map(shown, operand))}"
-    return f"{_PHRASES[name]} {shown(operand)}"
+    # A shell reads [a-z] as a class of characters; whoever expects one learns it here.
+    plain = name == "glob" and isinstance(operand, str) and "[" in operand
+    hint = ", in which [ and ] stand for themselves" if plain else ""
+    return f"{_PHRASES[name]} {shown(operand)}{hint}"

@@ -70,7 +70,7 @@ def test_a_rule_is_filed_by_the_beginning_of_a_text(matcher: dict[str, Any]) -> 
         assert _keys(index, "t", {"id": other}) == []
 
 
-@pytest.mark.parametrize("matcher", [{"suffix": ".ts"}, {"glob": "*.ts"}, {"glob": "[!a]*.ts"}])
+@pytest.mark.parametrize("matcher", [{"suffix": ".ts"}, {"glob": "*.ts"}, {"glob": "*?.ts"}])
 def test_a_rule_is_filed_by_the_end_of_a_text(matcher: dict[str, Any]) -> None:
     index: RuleIndex[str] = RuleIndex()
     index.add("segments", ["t"], _rule({"field": "id"} | matcher))
@@ -78,6 +78,13 @@ def test_a_rule_is_filed_by_the_end_of_a_text(matcher: dict[str, Any]) -> None:
     assert _keys(index, "t", {"id": "1.ts "}) == []
     index.remove("segments")
     assert index._topics == {}
+
+
+def test_brackets_of_a_glob_are_part_of_what_a_rule_is_filed_by() -> None:
+    index: RuleIndex[str] = RuleIndex()
+    index.add("promo", ["t"], _rule({"field": "id", "glob": "Promo [HD] *[1].ts"}))
+    assert _keys(index, "t", {"id": "Promo [HD] 7[1].ts"}) == ["promo"]
+    assert _keys(index, "t", {"id": "Promo H 71.ts"}) == []
 
 
 def test_what_a_text_must_not_begin_with_files_no_rule() -> None:
