@@ -38,7 +38,8 @@ class Matcher(SpecModel):
 
     glob: Annotated[str, Field(max_length=256)] | None = None
     """The field is a text of this form: * stands for any characters, ? for one, and all else for
-    itself, [ and ] too. Capitals count. For a class of characters, or a literal * or ?, use regex."""
+    itself, [ and ] too. Capitals count. Classes of characters, and a literal * or ?, need a
+    regex."""
 
     regex: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
     """The field is a text in which this regular expression (RE2) finds something; ^ and $ tie it

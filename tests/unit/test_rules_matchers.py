@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from fnmatch import fnmatchcase
 from typing import Any
