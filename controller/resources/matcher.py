@@ -1,8 +1,9 @@
 """Matcher: a test of one field of an event, as rules write it."""
 
+import math
 from typing import Annotated, ClassVar
 
-from pydantic import Field, Strict
+from pydantic import Field, PlainValidator, WithJsonSchema
 
 from controller.resources.common import SpecModel
 from controller.resources.fields import Scalar
@@ -17,7 +18,16 @@ _OPERATORS = (
 FieldPath = Annotated[str, Field(min_length=1, max_length=256)]
 """Path into an event, such as `data.duration_sec`; whether it parses is told by a condition."""
 
-Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+
+def _number(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return value
+    msg = "must be a number, such as 10 or 2.5, without quotes"
+    raise ValueError(msg)
+
+
+# Whole numbers stay whole: beyond 2**53 a double tells none apart from the next.
+Number = Annotated[float, PlainValidator(_number), WithJsonSchema({"type": "number"})]
 
 
 class Matcher(SpecModel):

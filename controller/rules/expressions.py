@@ -1,7 +1,10 @@
 r"""CEL over one variable, `event`: the `when` of a rule, and what else it computes.
 
-All numbers of an event are doubles. A field is compared with either kind of literal (`event.n > 3`
-and `event.n > 3.0`); what is computed takes doubles alone (`event.n + 1.0 > 3.0`).
+Numbers of an event are doubles. A field is compared with either kind of literal (`event.n > 3` and
+`event.n > 3.0`); what is computed takes doubles alone (`event.n + 1.0 > 3.0`). Whole numbers from
+2**53 on, of which doubles skip some, are ints, or uints from 2**63 on: CEL compares them with ints
+exactly, and rounds them to compare them with doubles. Those of more than 64 bits are bytes, their
+digits: equal to no number, in no order, and never mistaken for another.
 
 What an evaluation costs is bounded by what is compiled and by what it is shown:
 
@@ -16,7 +19,6 @@ What an evaluation costs is bounded by what is compiled and by what it is shown:
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
@@ -26,7 +28,7 @@ from cel_expr_python import cel  # type: ignore[import-untyped]
 
 from controller.errors import InvalidExpression
 from controller.rules.costs import cost_of
-from controller.rules.payloads import MAX_DEPTH, Refusal, shown
+from controller.rules.payloads import EXACT, MAX_DEPTH, Refusal, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,7 +55,10 @@ _BUDGET = 1_000_000
 _ENV = cel.NewEnv(variables={"event": cel.Type.DYN})
 
 _COMPILE_ERROR = re.compile(r"<input>:(\d+):(\d+): (?:Syntax error: )?(.*)")
-_DOUBLES = "; numbers of events are doubles: write 1.0, not 1"
+_DOUBLES = (
+    "; numbers of events are doubles: write 1.0, not 1;"
+    " whole numbers beyond 2**53 are ints: make them doubles, by double(...)"
+)
 _STATUS = re.compile(r"^[A-Z_]+: | \[[A-Z_]+\]$")
 
 
@@ -66,11 +71,13 @@ class CelView:
         size: Values in it, and an eighth of the characters of its texts: the steps of looking at
             all of it.
         longest: Elements of its longest list or object.
+        beyond: Path of a whole number of more than 64 bits; None: it has none.
     """
 
     activation: cel.Activation
     size: int
     longest: int
+    beyond: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +100,7 @@ class Expression:
 
 
 def cel_view(payload: Mapping[str, Any]) -> CelView | Refusal:
-    """Convert an event for CEL: every number a double, every character encodable.
+    """Convert an event for CEL: every number exact, every character encodable.
 
     Returns:
         The view; it lives as long as the event, because each evaluation leaves something in it. A
@@ -104,7 +111,8 @@ def cel_view(payload: Mapping[str, Any]) -> CelView | Refusal:
         event = extent.convert(payload, 1)
     except RecursionError:
         return Refusal(f"the event is nested deeper than {MAX_DEPTH} levels")
-    return CelView(_ENV.Activation({"event": event}), extent.size, extent.longest)
+    beyond = _beyond(payload, "event") if extent.beyond else None
+    return CelView(_ENV.Activation({"event": event}), extent.size, extent.longest, beyond)
 
 
 def lazy_cel_view(payload: Mapping[str, Any]) -> Callable[[], CelView | Refusal]:
@@ -172,9 +180,9 @@ def evaluate_cel(
         result = compiled.eval(view.activation)
         kind, value = result.type(), result.value()
     except RuntimeError as error:
-        return Refusal(f"{name} failed: {_explain_failure(str(error))}")
+        return Refusal(f"{name} failed: {_explain_failure(str(error), view)}")
     if kind == cel.Type.ERROR:
-        return Refusal(f"{name} failed: {_explain_failure(str(value))}")
+        return Refusal(f"{name} failed: {_explain_failure(str(value), view)}")
     return kind, value
 
 
@@ -184,6 +192,7 @@ class _Extent:
     def __init__(self) -> None:
         self.size = 0
         self.longest = 0
+        self.beyond = False
 
     def convert(self, value: object, depth: int) -> object:
         if depth > MAX_DEPTH + 1:  # the innermost values are one below their containers
@@ -195,8 +204,13 @@ class _Extent:
                 return _encodable(value)
             case None | bool() | float():
                 return value
+            case int() if -EXACT < value < EXACT:
+                return float(value)
+            case int() if -(2**63) <= value < 2**64:
+                return value
             case int():
-                return _double(value)
+                self.beyond = True
+                return _digits(value)
             case dict():
                 self.longest = max(self.longest, len(value))
                 return {
@@ -212,11 +226,22 @@ class _Extent:
                 return shown(value)
 
 
-def _double(value: int) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
+def _digits(value: int) -> bytes:
+    # Python refuses to write integers of thousands of digits in decimal.
+    return (str(value) if value.bit_length() <= 1 << 12 else hex(value)).encode()
+
+
+def _beyond(value: object, path: str) -> str | None:
+    """Return the path of a whole number of more than 64 bits."""
+    if isinstance(value, int):
+        return None if -(2**63) <= value < 2**64 else path
+    if isinstance(value, list | tuple):
+        children = [(f"{path}[{index}]", child) for index, child in enumerate(value)]
+    elif hasattr(value, "items"):
+        children = [(f"{path}.{key}", child) for key, child in value.items()]
+    else:
+        return None
+    return next((found for at, child in children if (found := _beyond(child, at))), None)
 
 
 def _encodable(text: str) -> str:
@@ -239,7 +264,7 @@ def _explain_compile_error(text: str) -> str:
     return f"{line}:{column}: {problem}"
 
 
-def _explain_failure(text: str) -> str:
+def _explain_failure(text: str, view: CelView) -> str:
     problem = " ".join(_STATUS.sub("", text).split())
     missing = re.fullmatch(r"Key not found in map : (.*)", problem)
     if missing:
@@ -250,4 +275,6 @@ def _explain_failure(text: str) -> str:
         problem = f"no operation for these types:{problem.rpartition(':')[2]}"
         if "double" in problem and "int64" in problem:
             problem += _DOUBLES
+        if "bytes" in problem and view.beyond:
+            problem += f"; {view.beyond[:60]} has more than 64 bits: compare it by string(...)"
     return problem if len(problem) <= 200 else problem[:199] + "…"

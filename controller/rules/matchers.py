@@ -12,6 +12,8 @@ How values compare:
   have them, such as `Promo [HD]`.
 - `gt`, `gte`, `lt` and `lte` look at numbers and at texts that are one decimal number. NaN is in no
   order with anything.
+- Whole numbers are compared exactly, however large. A rule names none beyond 64 bits, because the
+  API server would round it.
 """
 
 from __future__ import annotations
@@ -214,7 +216,20 @@ def _keys(operand: Operand, where: str) -> frozenset[Hashable]:
     keys = frozenset(map(scalar_key, values))
     if UNEQUAL in keys:
         raise InvalidExpression(where, "NaN equals nothing: remove it")
+    for value in values:
+        if isinstance(value, int | float):
+            _require_exact(value, where)
     return keys
+
+
+def _require_exact(number: float, where: str) -> None:
+    """Refuse what the API server keeps as a double though it was written as a whole number."""
+    if not -(2**63) <= number < 2**63:
+        raise InvalidExpression(
+            where,
+            f"{shown(number)} is beyond the whole numbers of 64 bits, and Kubernetes rounds it:"
+            " have the event carry it as a text, and compare texts",
+        )
 
 
 def _one_of(keys: frozenset[Hashable]) -> Check:
@@ -267,7 +282,9 @@ def _ends(name: str, operand: Operand) -> tuple[str, str]:
 
 
 def _ordered(compare: Callable[[float, float], bool]) -> Callable[[float, str], Check]:
-    def compile_(operand: float, _where: str) -> Check:
+    def compile_(operand: float, where: str) -> Check:
+        _require_exact(operand, where)
+
         def check(value: object) -> bool:
             number = _number(value)
             return number is not None and compare(number, operand)

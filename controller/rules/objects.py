@@ -15,7 +15,7 @@ from cel_expr_python import cel  # type: ignore[import-untyped]
 from controller.errors import InvalidExpression
 from controller.rules.costs import cost_of
 from controller.rules.expressions import compile_cel, evaluate_cel
-from controller.rules.payloads import Refusal, shown
+from controller.rules.payloads import EXACT, Refusal, shown
 
 if TYPE_CHECKING:
     from controller.rules.costs import Cost
@@ -25,8 +25,6 @@ __all__ = ["MAX_OBJECT", "ObjectExpression", "compile_object"]
 
 MAX_OBJECT = 5120
 """Values and characters of an object that an expression gives: no message carries more."""
-
-_EXACT = 2.0**53  # beyond, a double tells no whole number apart from the next
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +110,8 @@ class _Result:
                 self._count(len(value))
                 return [self._value(child.value(), path) for child in value]
         kind = "a time" if hasattr(value, "year") else f"a value of type {type(value).__name__}"
+        if isinstance(value, bytearray):
+            kind = "bytes, or a whole number of more than 64 bits"
         msg = f"{_place(path)} is {kind}, which JSON cannot carry: make it a text, by string(...)"
         raise _NotJson(msg)
 
@@ -126,7 +126,7 @@ def _number(value: float, path: str) -> float:
     if not math.isfinite(value):
         msg = f"{_place(path)} is {value}, which JSON cannot carry"
         raise _NotJson(msg)
-    return int(value) if value.is_integer() and abs(value) <= _EXACT else value
+    return int(value) if value.is_integer() and abs(value) < EXACT else value
 
 
 def _place(path: str) -> str:

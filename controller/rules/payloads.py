@@ -11,13 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "Refusal", "parse_payload", "shown", "strict_json"]
+__all__ = ["EXACT", "MAX_BYTES", "MAX_DEPTH", "Refusal", "parse_payload", "shown", "strict_json"]
 
 MAX_BYTES = 32 * 1024
 """Largest event, as JSON in UTF-8."""
 
 MAX_DEPTH = 32
 """Deepest nesting of an event; the event itself is level 1."""
+
+EXACT = 2**53
+"""From here on, a double tells no whole number apart from the next."""
 
 _SHOWN = 60  # characters of a value that a message shows
 

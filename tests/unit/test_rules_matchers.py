@@ -46,6 +46,11 @@ def _passes(value: object, **matcher: Any) -> bool:  # noqa: ANN401 - as in a re
         ({"equals": False}, [False], [0, "", None, ABSENT, []]),
         ({"equals": ""}, [""], [None, ABSENT, False, 0]),
         ({"equals": 2**53}, [2**53, float(2**53)], [2**53 + 1]),
+        ({"equals": 2**53 + 1}, [2**53 + 1], [2**53, float(2**53), 2**53 + 2]),
+        ({"in": [2**63 - 1, -(2**63)]}, [2**63 - 1, -(2**63)], [2**63, float(2**63), 2**63 - 2]),
+        ({"gt": 2**53 + 1}, [2**53 + 2, "9007199254740994", 10**400], [2**53 + 1, 2**53]),
+        ({"gte": 2**53 + 1}, [2**53 + 1, "9007199254740993"], [2**53, "9007199254740992"]),
+        ({"lt": 2**53 + 1}, [2**53], [2**53 + 1]),
         ({"in": ["a", 1, False]}, ["a", 1, 1.0, False], ["b", "1", True, 0, None, {}, ABSENT]),
         ({"glob": "Ad_*"}, ["Ad_", "Ad_x\ny", "Ad_é"], ["ad_x", "xAd_x", "Ad", 1, None, ABSENT]),
         ({"glob": "?.mp4"}, ["a.mp4", "é.mp4", "\n.mp4"], [".mp4", "ab.mp4", "axmp4"]),
@@ -92,6 +97,10 @@ def test_a_matcher_passes_what_it_says_and_not_turns_it_around(
         ({"regex": r"\pL{1000}"}, "regex", "pattern too large"),
         ({"regex": "[^x]{1000}"}, "regex", f"too large .* at most {MAX_PROGRAM}"),
         ({"equals": NAN}, "equals", "NaN equals nothing"),
+        ({"equals": 2**63}, "equals", "9223372036854775808 is beyond the whole numbers of 64 bits"),
+        ({"equals": 1.8446744073709552e19}, "equals", "is beyond the whole numbers of 64 bits"),
+        ({"in": [1, -(2**64)]}, "in", "beyond the whole numbers of 64 bits, and Kubernetes rounds"),
+        ({"lt": 1e19}, "lt", "beyond the whole numbers of 64 bits"),
         ({"in": [1, NAN]}, "in", "NaN equals nothing"),
     ],
 )
@@ -132,7 +141,7 @@ def test_a_broken_regex_writes_nothing_to_stderr(capfd: pytest.CaptureFixture[st
             'f is "a1", and must match the glob "[ab]*", in which [ and',
         ),
         ({"exists": False}, {"f": {}}, "f is an object, and must be absent"),
-        ({"gte": 10}, {"f": 9}, "f is 9, and must be at least 10.0"),
+        ({"gte": 10}, {"f": 9}, "f is 9, and must be at least 10"),
     ],
 )
 def test_a_failure_is_explained_with_what_was_met(

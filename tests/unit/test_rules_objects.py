@@ -54,6 +54,18 @@ def test_an_object_takes_fields_of_the_event_as_they_were() -> None:
     assert isinstance(found["s"], int)
 
 
+def test_whole_numbers_come_out_exact() -> None:
+    numbers = [2**53 + 1, -(2**53) - 1, 17_000_000_000_000_001, 2**63 - 1, -(2**63), 2**64 - 1]
+    event = {"n": numbers, "m": {"id": numbers[0]}, "huge": 2**64}
+    assert made('{"n": event.n, "m": event.m, "id": event.n[0]}', event) == {
+        "n": numbers, "m": {"id": numbers[0]}, "id": numbers[0],
+    }  # fmt: skip
+    assert made('{"id": string(event.huge)}', event) == {"id": "18446744073709551616"}
+    assert "data.id is bytes, or a whole number of more than 64 bits" in refusal(
+        '{"id": event.huge}', event
+    )
+
+
 def test_it_may_compute() -> None:
     text = '{"ms": event.whole * 1000.0, "l": event.list.map(x, {"v": x}), "k": {event.text: 1}}'
     found = made(text, {"whole": 1.5, "list": ["a"], "text": "t"})
