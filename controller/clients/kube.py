@@ -76,7 +76,7 @@ class Secret:
     Attributes:
         data: Key → decoded bytes.
         labels: Its labels.
-        owner_uids: The UIDs of its owners.
+        owners: Its owner references.
         resource_version: For an update that must not overwrite another's.
         uid: Its own UID.
         annotations: Its annotations.
@@ -84,10 +84,15 @@ class Secret:
 
     data: Mapping[str, bytes]
     labels: Mapping[str, str]
-    owner_uids: tuple[str, ...]
+    owners: tuple[Mapping[str, Any], ...]
     resource_version: str
     uid: str
     annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def owner_uids(self) -> tuple[str, ...]:
+        """The UIDs of its owners."""
+        return tuple(str(owner.get("uid", "")) for owner in self.owners)
 
     def __repr__(self) -> str:
         return f"Secret(keys={sorted(self.data)}, resource_version={self.resource_version!r})"
@@ -105,7 +110,7 @@ class Secret:
         return cls(
             data=data,
             labels=meta.get("labels") or {},
-            owner_uids=tuple(o["uid"] for o in meta.get("ownerReferences") or ()),
+            owners=tuple(meta.get("ownerReferences") or ()),
             resource_version=meta.get("resourceVersion", ""),  # none of a rehearsed creation
             uid=meta["uid"],
             annotations=meta.get("annotations") or {},
@@ -288,23 +293,29 @@ class Kube:
 
     async def set_secret_key(
         self, namespace: str, name: str, key: str, value: Sensitive, *, rehearse: bool = False
-    ) -> None:
+    ) -> Secret:
         """Set one key of a Secret, which is made if there is none; its other keys stay.
 
         With `rehearse` it is only found out whether that could be done.
+
+        Returns:
+            The Secret as it is, or would be, with that key.
         """
         data = {key: base64.b64encode(value.reveal().encode()).decode()}
         try:
-            await self._merge(_secret(namespace, name), {"data": data}, rehearse=rehearse)
+            changed = await self._merge(_secret(namespace, name), {"data": data}, rehearse=rehearse)
         except KubeNotFound:
-            await self.create_secret(namespace, name, {key: value}, {}, rehearse=rehearse)
+            return await self.create_secret(namespace, name, {key: value}, {}, rehearse=rehearse)
+        return Secret.from_manifest(changed)
 
     async def _merge(
         self, path: str, changes: Mapping[str, Any], *, rehearse: bool = False
-    ) -> None:
+    ) -> dict[str, Any]:
         content_type = "application/merge-patch+json"
         query = _DRY_RUN if rehearse else None
-        await self._call("PATCH", path, query=query, body=dict(changes), content_type=content_type)
+        return await self._call(
+            "PATCH", path, query=query, body=dict(changes), content_type=content_type
+        )
 
     async def _call(
         self,
@@ -355,8 +366,6 @@ class Kube:
 
 
 def _answer(method: str, path: str, status: int, content: bytes) -> dict[str, Any]:
-    if method == "PATCH" and 200 <= status < 300:
-        return {}  # the whole resource, of which nobody needs anything
     try:
         answer = json.loads(content)
     except ValueError:

@@ -11,6 +11,7 @@ from controller.backoff import backoff
 from controller.engine.extension_configuration import ConfigurationKeeper
 from controller.engine.extensions import ExtensionApp
 from controller.engine.resource import EXTENSION, Key
+from controller.engine.secrets import marks_of
 from controller.engine.shared_secrets import SecretKeeper
 from controller.errors import OperatorError, TransientError
 from controller.policies.conditions import Finding
@@ -195,8 +196,13 @@ class ExtensionRounds:
             return None
         secret = None
         if oauth.secret_ref is not None:
-            key = app.resource.key
-            secret = await self._secrets.get(key.namespace, oauth.secret_ref.name, key)
+            key, name = app.resource.key, oauth.secret_ref.name
+            secret = await self._secrets.get(key.namespace, name, key)
+            refusal = marks_of(secret).refusal(name) if secret is not None else None
+            if refusal is not None:
+                message = f"spec.gateway.oauth.secretRef: {refusal}"
+                app.gateway = Finding(kind, "False", "InvalidSecret", message, human=True)
+                return None
         problem = provider_problem(
             oauth,
             secret.data if secret is not None else None,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from controller.clients.kube import KubeError, KubeNotFound, KubeUnavailable
 from controller.errors import InvalidSecret
+from controller.policies.made_secrets import Marks
 from controller.sensitive import Sensitive
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from controller.clients.kube import Kube, Secret
     from controller.settings import Settings
 
-__all__ = ["SecretStore", "text_of_key"]
+__all__ = ["SecretStore", "marks_of", "text_of_key"]
 
 logger = logging.getLogger(__name__)
 
@@ -162,11 +163,15 @@ def _version(secret: Secret | None) -> str | None:
 
 
 def text_of_key(secret: Secret, name: str, key: str) -> Sensitive:
-    """Return the text under a key, without white space around it.
+    """Return the text under a key of a Secret that a user gave, without white space around it.
 
     Raises:
-        InvalidSecret: The key is absent, empty or holds bytes that are no text.
+        InvalidSecret: The Secret is one that the operator made, or the key is absent, empty or
+            holds bytes that are no text.
     """
+    refusal = marks_of(secret).refusal(name)
+    if refusal is not None:
+        raise InvalidSecret(refusal)
     data = secret.data.get(key)
     if data is None:
         msg = f"Secret {name} has no key {key}: add it"
@@ -179,3 +184,9 @@ def text_of_key(secret: Secret, name: str, key: str) -> Sensitive:
         msg = f"Secret {name}: the value of the key {key} is empty or not plain text: replace it"
         raise InvalidSecret(msg)
     return Sensitive(text)
+
+
+def marks_of(secret: Secret) -> Marks:
+    """What tells who made a Secret."""
+    versions = [str(owner.get("apiVersion", "")) for owner in secret.owners]
+    return Marks(secret.labels, secret.annotations, tuple(secret.data), versions)

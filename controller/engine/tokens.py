@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from controller.policies.grant_facts import Device, Grant, Holding
+from controller.policies.made_secrets import CHANNEL, CONTENT, MADE_BY_OPERATOR
 from controller.resources.common import parse_instant, rfc3339
 from controller.resources.kind import GROUP, VERSION
 from controller.sensitive import Sensitive
@@ -17,19 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["CONTENT", "from_secret", "is_ours", "jitter", "labels", "owner", "to_data"]
 
-CONTENT = "twitch-operator.dev/content"
-"""Label that tells a Secret of something else from the token Secret, which has none."""
-
 _LONGEST_LIFETIME = 366 * 86_400.0
 _LONGEST_INTERVAL = 3600.0
-_MANAGED_BY = "app.kubernetes.io/managed-by"
-_CHANNEL = "twitch-operator.dev/channel"
-_OPERATOR = "twitch-operator"
 
 
 def labels(key: Key) -> dict[str, str]:
     """Labels that say whose Secret it is."""
-    return {_MANAGED_BY: _OPERATOR, _CHANNEL: key.name}
+    return {**MADE_BY_OPERATOR, CHANNEL: key.name}
 
 
 def is_ours(secret: Secret, key: Key) -> bool:

@@ -8,25 +8,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from controller.policies.made_secrets import CLIENT_ID_OF, EXTENSION, MADE_BY_OPERATOR
 from controller.policies.problems import Blocked
-from controller.resources.kind import GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["CLIENT_ID_OF", "foreign_target", "is_target", "target_labels"]
 
-CLIENT_ID_OF = f"{GROUP}/client-id"
-"""Annotation of the target Secret: the client id of the extension whose secrets it holds."""
-
 _FIELD = "spec.secret.targetSecretName"
-_MANAGED_BY = "app.kubernetes.io/managed-by"
-_EXTENSION = f"{GROUP}/extension"
 
 
 def target_labels(extension: str) -> dict[str, str]:
     """Labels of the target Secret that the operator makes for an ExtensionApp."""
-    return {_MANAGED_BY: "twitch-operator", _EXTENSION: extension}
+    return {**MADE_BY_OPERATOR, EXTENSION: extension}
 
 
 def is_target(
@@ -69,7 +64,7 @@ def foreign_target(  # noqa: PLR0913 - what it depends on
     if is_target(labels, annotations, extension, client_id):
         return None
     elsewhere = "make the ExtensionApp anew with another targetSecretName"
-    other_id, other = annotations.get(CLIENT_ID_OF, client_id), labels.get(_EXTENSION)
+    other_id, other = annotations.get(CLIENT_ID_OF, client_id), labels.get(EXTENSION)
     if other_id != client_id:
         message = (
             f"{_FIELD}: Secret {secret} holds the secrets of another extension, clientId"

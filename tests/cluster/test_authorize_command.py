@@ -87,6 +87,22 @@ async def test_a_refresh_token_is_exchanged_and_reaches_its_secret(
     assert await scene.given("note") == "stays"
 
 
+async def test_no_consent_is_written_into_a_secret_of_the_operator(
+    site: Site, tmp_path: Path
+) -> None:
+    scene = await Scene.set_up(site, tmp_path, "misled", by_token("misled"))
+    tokens = secret("misled-grant", refresh_token="of-another")
+    tokens["metadata"]["labels"] = {
+        "app.kubernetes.io/managed-by": "twitch-operator",
+        "twitch-operator.dev/channel": "another",
+    }
+    await site.kubectl.apply(tokens)
+    async with scene.run("--no-browser") as command:
+        told = await command.end(1)
+    assert "spec.authorization.refreshToken.secretKeyRef: Secret misled-grant was made by" in told
+    assert await scene.given("refresh-token") == "of-another"
+
+
 async def test_a_device_code_is_shown_anew_and_has_all_the_time(site: Site, tmp_path: Path) -> None:
     scene = await Scene.set_up(site, tmp_path, "device", BY_DEVICE)
     pending = [

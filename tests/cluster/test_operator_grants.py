@@ -13,7 +13,7 @@ import pytest_asyncio
 from controller.resources.common import parse_instant
 from controller.sandbox.twitch import Fault
 from tests.cluster.kubectl import conditions, eventually, summary
-from tests.cluster.manifests import message, secret
+from tests.cluster.manifests import channel, message, secret
 from tests.cluster.operator_harness import CLIENT_ID
 
 if TYPE_CHECKING:
@@ -43,6 +43,45 @@ async def test_the_token_secret_is_made_with_its_keys_and_labels_and_no_owner(si
     }  # fmt: skip
     scopes = base64.b64decode(made["data"]["scopes"]).decode()
     assert scopes == "channel:edit:commercial channel:read:ads"
+
+
+@pytest.mark.parametrize("public", [False, True], ids=["confidential", "public"])
+async def test_another_channels_tokens_are_no_input(site: Site, public: bool) -> None:
+    name = "victim-public" if public else "victim"
+    client = {"client_id": f"app-of-{name}"}
+    site.twitch.add_app(client["client_id"], None if public else "its-client-secret")
+    station, app = site.new_station(name.replace("-", "_")), {"secretRef": {"name": f"{name}-app"}}
+    secrets = client if public else client | {"client_secret": "its-client-secret"}
+    await site.kubectl.apply(
+        secret(f"{name}-app", **secrets),
+        station.grant(client["client_id"]),
+        station.channel(app=app),
+        station.rule(),
+    )
+    await site.kubectl.ready(f"tch/{name}", f"trule/{name}")
+    before = await site.kubectl.get("secret", f"{name}-twitch-token")
+    reference = {"name": f"{name}-twitch-token", "key": "refresh-token"}
+    way = {"refreshToken": {"secretKeyRef": reference}}
+    thief = channel(f"thief-of-{name}", app=app, authorization=way)
+    await site.kubectl.apply(thief)
+    found = await site.kubectl.until_reason("tch", f"thief-of-{name}", "InvalidSecret")
+    assert summary(found) == A_HUMAN
+    assert found["Ready"]["message"] == (
+        f"spec.authorization.refreshToken.secretKeyRef: Secret {name}-twitch-token was made by the"
+        f" operator and holds the tokens of TwitchChannel {name}: no reference may name it;"
+        " name a Secret of your own"
+    )
+    wish = {"twitch-operator.dev/revokeRequestedAt": "2026-11-29T04:00:00Z"}
+    thief["metadata"]["annotations"] = wish
+    await site.kubectl.apply(thief)
+    await site.kubectl.until_path(
+        "tch", f"thief-of-{name}", f"lastHandledRevokeAt={wish.popitem()[1]}"
+    )
+    station.publish(message())
+    assert await station.verdicts() == ["Fired"]
+    after = await site.kubectl.get("secret", f"{name}-twitch-token")
+    assert after["data"] == before["data"]
+    assert not site.twitch.calls(path="/oauth2/revoke", login=station.login)
 
 
 async def test_a_dead_refresh_token_is_told_and_a_new_consent_heals(site: Site) -> None:

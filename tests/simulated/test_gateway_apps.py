@@ -521,6 +521,18 @@ async def test_a_login_is_not_sent_where_its_secret_does_not_allow_it(
         assert provider.client_secret is None
 
 
+async def test_a_secret_that_the_operator_made_is_sent_to_no_provider() -> None:
+    api = ApiServer()
+    api.put_app("deck", gateway={"oauth": OAUTH})
+    made = {"app.kubernetes.io/managed-by": "twitch-operator"}
+    api.put_secret("login", LOGIN, made, ALLOWED)
+    async with learning(api) as known:
+        provider = known.found("client-deck").oauth
+        assert provider is not None
+        assert provider.client_secret is None
+        assert "Secret login was made by the operator" in (provider.problem or "")
+
+
 async def test_a_login_that_arrives_later_heals_it() -> None:
     api = ApiServer()
     api.put_app("deck", gateway={"oauth": OAUTH})

@@ -243,11 +243,11 @@ def test_channels_are_spread_by_a_steady_jitter() -> None:
 
 @pytest.mark.parametrize("value", [*NO_TOKENS, b"", b" \n"])
 def test_a_value_that_is_no_plain_text_names_the_secret_and_the_key(value: bytes) -> None:
-    secret = secret_of(HOLDING, access_token=value)
-    with pytest.raises(InvalidSecret, match="Secret given: the value of the key access-token is"):
-        text_of_key(secret, "given", "access-token")
+    secret = Secret({"a-key": value}, {}, (), resource_version="1", uid="u")
+    with pytest.raises(InvalidSecret, match="Secret given: the value of the key a-key is"):
+        text_of_key(secret, "given", "a-key")
 
 
 def test_white_space_around_a_value_is_not_part_of_it() -> None:
-    secret = secret_of(HOLDING, access_token=b" a-token\r\n")
-    assert text_of_key(secret, "given", "access-token").reveal() == "a-token"
+    secret = Secret({"a-key": b" a-token\r\n"}, {}, (), resource_version="1", uid="u")
+    assert text_of_key(secret, "given", "a-key").reveal() == "a-token"

@@ -19,7 +19,7 @@ from controller.commands.cluster import (
 from controller.commands.consent.outcomes import Done, Failed, Waiting
 from controller.commands.consent.terminal import readable, say
 from controller.durations import format_duration
-from controller.engine.secrets import text_of_key
+from controller.engine.secrets import marks_of, text_of_key
 from controller.errors import OperatorError
 from controller.resources.common import rfc3339
 from controller.resources.twitchchannel import (
@@ -32,7 +32,7 @@ from controller.sensitive import Sensitive
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from controller.clients.kube import Kube
+    from controller.clients.kube import Kube, Secret
     from controller.commands.consent.outcomes import Verdict
     from controller.resources.common import SecretKeyReference
 
@@ -128,10 +128,18 @@ class Channel:
         Args:
             given: Where the consent goes; None: nowhere.
             annotation: By which the operator is asked.
+
+        Raises:
+            OperatorError: It could not, or the Secret is not for a consent.
         """
         await self._annotate(annotation, "", rehearse=True)
-        if given is not None:
-            await self._hand_over(given, Sensitive("a consent"), rehearse=True)
+        if given is None:
+            return
+        found = await self._hand_over(given, Sensitive("a consent"), rehearse=True)
+        refusal = marks_of(found).refusal(given.name)
+        if refusal is not None:
+            field = f"spec.authorization.{self.spec.authorization.way}.secretKeyRef"
+            raise OperatorError(f"{field}: {refusal}")
 
     async def hand_over(self, given: SecretKeyReference, consent: Sensitive) -> None:
         """Put a code or a refresh token where the operator reads it."""
@@ -200,9 +208,9 @@ class Channel:
 
     async def _hand_over(
         self, given: SecretKeyReference, consent: Sensitive, *, rehearse: bool = False
-    ) -> None:
+    ) -> Secret:
         with told("secrets", self.namespace):
-            await self._kube.set_secret_key(
+            return await self._kube.set_secret_key(
                 self.namespace, given.name, given.key, consent, rehearse=rehearse
             )
 
