@@ -17,6 +17,7 @@ from controller.commands.parsers.operation import (
     add_timeline,
 )
 from controller.commands.parsers.recorded import add_as_run, add_backtest
+from controller.displayable import displayable_lines
 from controller.errors import OperatorError
 from controller.settings import SettingsError
 
@@ -43,7 +44,7 @@ def _run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) ->
     try:
         result: int = arguments.command(arguments)
     except (OperatorError, SettingsError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
+        print(f"{parser.prog}: {displayable_lines(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"{parser.prog}: interrupted", file=sys.stderr)

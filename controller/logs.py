@@ -1,4 +1,4 @@
-"""Log lines: as text or JSON, and never with a credential in them.
+"""Log lines: as text or JSON, and never with a credential or a control character in them.
 
 Types that hold credentials print as `***`. What this adds is a net below: libraries log URLs and
 headers of their own accord, and those carry keys and tokens.
@@ -11,7 +11,12 @@ import logging
 import re
 import sys
 from datetime import UTC, datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+from controller.displayable import displayable, displayable_lines
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 __all__ = ["redact", "set_up_logging"]
 
@@ -43,7 +48,22 @@ def redact(text: str) -> str:
     return text
 
 
-class _Text(logging.Formatter):
+class _Displayable(logging.Formatter):
+    """A message is one line; a traceback is indented, so that no line of it looks like one."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging calls it so
+        return displayable(super().formatMessage(record))
+
+    def formatException(  # noqa: N802 - logging calls it so
+        self,
+        ei: tuple[type[BaseException], BaseException, TracebackType | None]
+        | tuple[None, None, None],
+    ) -> str:
+        lines = super().formatException(ei).split("\n")
+        return "\n".join(f"    {displayable(line)}" for line in lines)
+
+
+class _Text(_Displayable):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
 
@@ -51,17 +71,21 @@ class _Text(logging.Formatter):
         return redact(super().format(record))
 
 
-class _Json(logging.Formatter):
+class _Json(_Displayable):
     def format(self, record: logging.LogRecord) -> str:
-        line = {
+        line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": redact(record.getMessage()),
+            "message": displayable(redact(record.getMessage())),
         }
         if record.exc_info:
             line["exception"] = redact(self.formatException(record.exc_info))
-        return json.dumps(line, ensure_ascii=False)
+        shown = {
+            name: displayable_lines(value) if isinstance(value, str) else value
+            for name, value in line.items()
+        }
+        return json.dumps(shown, ensure_ascii=False)
 
 
 def _is_news(record: logging.LogRecord) -> bool:

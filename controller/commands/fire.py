@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from controller.commands.cluster import no_operator, run_in_cluster
-from controller.commands.consent.terminal import readable, say
+from controller.commands.consent.terminal import say
 from controller.commands.show.conditions import find_condition
 from controller.commands.show.firing import find_outcome, fire_value, remedy
 from controller.durations import format_duration
@@ -56,11 +56,11 @@ async def _fire(cluster: Cluster, name: str, length: int, namespace: str, patien
     status, _ = await cluster.until(read, lambda found: find_outcome(found, value), patience)
     outcome = find_outcome(status, value)
     if outcome is None:
-        raise OperatorError(readable(_silence(status, value, namespace, patience)))
+        raise OperatorError(_silence(status, value, namespace, patience))
     told = f"{outcome.verdict}: {outcome.detail}".removesuffix(": ")
     if not outcome.ran:
         place = f"{name} -n {namespace}"
-        raise OperatorError(readable(f"{told} - {remedy(outcome.verdict, status, place)}"))
+        raise OperatorError(f"{told} - {remedy(outcome.verdict, status, place)}")
     return f"twitchchannel/{name}: {told}"
 
 

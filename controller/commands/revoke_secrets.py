@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from controller.commands.cluster import no_operator, run_in_cluster
-from controller.commands.consent.terminal import readable, say
+from controller.commands.consent.terminal import say
 from controller.commands.show.conditions import find_condition
 from controller.durations import format_duration
 from controller.errors import OperatorError
@@ -57,7 +57,7 @@ async def _revoke(cluster: Cluster, name: str, namespace: str, patience: float) 
         read, lambda found: found.last_handled_revoke_at == value, patience
     )
     if not done:
-        raise OperatorError(readable(_silence(status, namespace, patience)))
+        raise OperatorError(_silence(status, namespace, patience))
     return f"extensionapp/{name}: all former secrets are revoked.\n{_price(status)}"
 
 

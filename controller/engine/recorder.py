@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from controller.backoff import backoff
 from controller.clients.kube import KubeConflict, KubeError, KubeNotFound, KubeUnavailable
+from controller.displayable import displayable
 from controller.logs import redact
 from controller.policies.announcements import announcements, revocation, rotation
 from controller.resources.common import ObjectStatus
@@ -233,7 +234,7 @@ def _conditions(status: Mapping[str, Any]) -> tuple[Condition, ...]:
 
 
 def _notice(resource: Resource, news: Announcement, now: float) -> _Notice:
-    key, note = resource.key, _clip(redact(news.note))
+    key, note = resource.key, _clip(displayable(redact(news.note)))
     said = f"{resource.uid}\0{news.type}\0{news.reason}\0{note}"
     digest = hashlib.sha256(said.encode()).hexdigest()[:16]
     name = f"{key.name[: _NAME - 1 - len(digest)].rstrip('.-')}.{digest}"

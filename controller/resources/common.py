@@ -89,7 +89,7 @@ class SpecModel(_Lean):
         """Parse a spec as the API server holds it.
 
         Raises:
-            InvalidSpec: It does not fit; the message has a line for each field.
+            InvalidSpec: It does not fit; the message names each field.
         """
         try:
             return cls.model_validate(spec, by_name=False, by_alias=True)
@@ -256,7 +256,7 @@ def _explain(error: ValidationError) -> str:
         else:
             problem = fault["msg"].removeprefix("Value error, ")
         lines.append(f"{path}: {problem}")
-    return "\n".join(lines)
+    return "; ".join(lines)
 
 
 def _drop(value: Any, location: tuple[str | int, ...]) -> None:  # noqa: ANN401 - any JSON

@@ -22,6 +22,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
+from controller.displayable import displayable
 from controller.durations import DURATION_PATTERN, format_duration, parse_duration
 
 __all__ = [
@@ -219,7 +220,7 @@ class Clip:
     """Annotation of a str or a tuple of a status: what exceeds the limit is cut off.
 
     The API server refuses a status as a whole if one text in it is too long. Lists lose their tail,
-    so they hold the newest first.
+    so they hold the newest first. A text is made displayable first, since it may quote others.
     """
 
     limit: int
@@ -237,8 +238,9 @@ class Clip:
         return json_schema | {limit: self.limit}
 
     def _cut(self, value: object) -> object:
-        if isinstance(value, str) and len(value) > self.limit:
-            return value[: self.limit - 1] + "…"
+        if isinstance(value, str):
+            text = displayable(value)
+            return text if len(text) <= self.limit else text[: self.limit - 1] + "…"
         if isinstance(value, list | tuple):
             return value[: self.limit]
         return value

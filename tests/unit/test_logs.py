@@ -153,7 +153,7 @@ def test_json_lines_are_json_with_time_level_logger_and_message(
     told: dict[str, Any] = json.loads(line)
     assert told.keys() == {"time", "level", "logger", "message"}
     assert (told["level"], told["logger"]) == ("WARNING", "controller.test")
-    assert told["message"] == "Ad «ü»\nnext line"
+    assert told["message"] == r"Ad «ü»\nnext line"
     assert told["time"].endswith("+00:00")
 
 

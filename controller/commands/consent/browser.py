@@ -13,7 +13,6 @@ from controller.commands.consent.terminal import (
     can_type,
     on_lines,
     open_browser,
-    readable,
     say,
 )
 from controller.durations import format_duration
@@ -82,7 +81,7 @@ class _Desk:
             case Granted(code):
                 self.code.set_result(code)
             case Denied(told):
-                msg = f"Twitch gave no consent: {readable(told)}"
+                msg = f"Twitch gave no consent: {told}"
                 self.code.set_exception(OperatorError(msg))
             case Stray(why):
                 say(f"{why[0].upper()}{why[1:]}.")

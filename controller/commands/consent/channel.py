@@ -17,7 +17,7 @@ from controller.commands.cluster import (
     told,
 )
 from controller.commands.consent.outcomes import Done, Failed, Waiting
-from controller.commands.consent.terminal import readable, say
+from controller.commands.consent.terminal import say
 from controller.durations import format_duration
 from controller.engine.secrets import marks_of, text_of_key
 from controller.errors import OperatorError
@@ -178,7 +178,7 @@ class Channel:
                 case Done(text):
                     return text
                 case Failed(text):
-                    raise OperatorError(readable(text))
+                    raise OperatorError(text)
                 case Waiting(text, unhurried, address):
                     if text not in ("", shown):
                         say(text)
@@ -189,7 +189,7 @@ class Channel:
                         on_address(address)
                         opened = address
             await asyncio.sleep(_LOOK)
-        raise OperatorError(readable(self._explain_silence(shown, patience)))
+        raise OperatorError(self._explain_silence(shown, patience))
 
     async def _judged(self, judge: Callable[[TwitchChannelStatus], Verdict]) -> Verdict:
         try:

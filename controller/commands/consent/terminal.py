@@ -10,20 +10,17 @@ import webbrowser
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from controller.displayable import displayable_lines
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["can_type", "on_lines", "open_browser", "readable", "say"]
-
-
-def readable(text: str) -> str:
-    """What others wrote, without what could steer the terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else " " for c in text)
+__all__ = ["can_type", "on_lines", "open_browser", "say"]
 
 
 def say(text: str) -> None:
     """Print, at once."""
-    sys.stdout.write(readable(text) + "\n")
+    sys.stdout.write(displayable_lines(text) + "\n")
     sys.stdout.flush()
 
 
