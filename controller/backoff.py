@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["backoff"]
+__all__ = ["MOST_PAUSE", "backoff"]
+
+MOST_PAUSE = 60.0
+"""Seconds after which what failed is tried again, however long an answer asks to wait.
+
+Twitch's limits are per minute, and a grant, once lost, costs a broadcaster's consent.
+"""
 
 
 def backoff(
-    failures: int, jitter: float, first: float = 1.0, most: float = 60.0, factor: float = 2.0
+    failures: int, jitter: float, first: float = 1.0, most: float = MOST_PAUSE, factor: float = 2.0
 ) -> float:
     """Seconds to wait after so many failures in a row.
 

@@ -14,8 +14,8 @@ import httpx
 
 from controller.clients.extension_jwt import sign
 from controller.clients.helix import Unauthorized
-from controller.clients.helix_answers import pause_of
 from controller.clients.http import json_of, text_of
+from controller.clients.pauses import pause_of
 from controller.errors import PermanentError, RateLimited, TransientError
 from controller.policies.extension_secrets import SharedSecret, key_of
 from controller.resources.common import parse_instant

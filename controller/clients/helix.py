@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from controller.clients.helix_answers import answer_of, pause_of, schedule_of
+from controller.clients.helix_answers import answer_of, schedule_of
 from controller.clients.http import json_of, text_of
+from controller.clients.pauses import pause_of
 from controller.errors import RateLimited, TransientError
 from controller.events import AdSchedule, Answer, AnswerKind
 from controller.sensitive import Sensitive

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from controller.clients.http import json_of, message_of, shown
+from controller.clients.pauses import pause_of
 from controller.errors import (
     ClientRejected,
     CodeRefused,
@@ -116,9 +117,9 @@ def refusal(response: httpx.Response, *sent: Sensitive | None) -> OperatorError:
     if message:
         told += f": {shown(message, *sent)}"
     if status == 429:
-        return RateLimited(told, retry_after=_retry_after(response))
+        return RateLimited(told, retry_after=pause_of(response))
     if status >= 500 or not is_twitch(response):
-        return TransientError(told)
+        return TransientError(told, retry_after=pause_of(response))
     lower = message.lower()
     if "refresh token" in lower:
         return GrantRevoked(told)
@@ -184,11 +185,6 @@ def is_twitch(response: httpx.Response) -> bool:
         return isinstance(json_of(response), dict)
     except ValueError:
         return False
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    text = response.headers.get("Retry-After", "")
-    return float(text) if text.isdigit() else None
 
 
 def parse_tokens(response: httpx.Response) -> Tokens:

@@ -7,7 +7,7 @@ import random
 import time
 from typing import TYPE_CHECKING
 
-from controller.backoff import backoff
+from controller.backoff import MOST_PAUSE, backoff
 from controller.engine.extension_configuration import ConfigurationKeeper
 from controller.engine.extensions import ExtensionApp
 from controller.engine.resource import EXTENSION, Key
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["ExtensionRounds"]
 
 logger = logging.getLogger(__name__)
-
-_MOST_HINT = 600.0  # seconds of a pause that Twitch asks for
 
 
 class ExtensionRounds:
@@ -156,8 +154,8 @@ class ExtensionRounds:
             logger.log(level, "%s: %s; trying again", app.resource.key, problem)
         now = time.time()
         hints = [p.retry_after or 0.0 for p in problems if isinstance(p, TransientError)]
-        pause = backoff(app.failures, random.random(), first=1.0, most=60.0)  # noqa: S311 - jitter
-        again = now + max(pause, min(max(hints, default=0.0), _MOST_HINT))
+        pause = backoff(app.failures, random.random(), first=1.0)  # noqa: S311 - jitter
+        again = now + max(pause, min(max(hints, default=0.0), MOST_PAUSE))
         # What only the passing of time changes in the Secret needs no Twitch.
         return [again, next_change(app.keeper.secrets, now)]
 

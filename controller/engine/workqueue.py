@@ -12,7 +12,7 @@ import random
 import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from controller.backoff import backoff
+from controller.backoff import MOST_PAUSE, backoff
 from controller.errors import OperatorError, TransientError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class WorkQueue(Generic[K]):
     """
 
     def __init__(
-        self, work: Callable[[K], Awaitable[float | None]], workers: int, most: float = 60.0
+        self, work: Callable[[K], Awaitable[float | None]], workers: int, most: float = MOST_PAUSE
     ) -> None:
         self._work = work
         self._most = most
@@ -129,7 +129,7 @@ class WorkQueue(Generic[K]):
             )  # fmt: skip
             pause = self._pause(key)
             hint = error.retry_after if isinstance(error, TransientError) else None
-            return time.time() + max(pause, hint or 0.0)
+            return time.time() + max(pause, min(hint or 0.0, MOST_PAUSE))
         except (Exception, asyncio.CancelledError):
             task = asyncio.current_task()
             if task is not None and task.cancelling():

@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from controller.backoff import MOST_PAUSE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
@@ -32,8 +34,6 @@ GLOBAL, REQUIRED = "global", "required"
 
 _CALLS = 20  # a minute, of each kind
 _MINUTE = 61.0  # seconds; one more, for clocks
-_UNSAID_PAUSE = 60.0
-_MOST_PAUSE = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ class Budget:
 
     def refused(self, now: float, pause: float | None) -> Budget:
         """The same after Twitch asked to wait; None: it did not say for how long."""
-        seconds = min(_UNSAID_PAUSE if pause is None else pause, _MOST_PAUSE)
+        seconds = MOST_PAUSE if pause is None else min(pause, MOST_PAUSE)
         return replace(self, closed_until=max(self.closed_until, now + seconds))
 
     def _recent(self, now: float) -> tuple[float, ...]:

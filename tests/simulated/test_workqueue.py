@@ -170,6 +170,15 @@ async def test_a_failure_waits_at_least_as_long_as_the_service_asked_for() -> No
         assert queue._due["a"] == pytest.approx(time.time() + 30, abs=3)
 
 
+@pytest.mark.parametrize("asked", [80_000.0, 86_400_000.0, float("inf")])
+async def test_no_service_parks_anything_for_longer_than_a_minute(asked: float) -> None:
+    async with working(TransientError("x", retry_after=asked)) as (work, queue):
+        queue.add("a")
+        await eventually(lambda: work.done)
+        await settle()
+        assert queue._due["a"] == pytest.approx(time.time() + 60, abs=3)
+
+
 async def test_what_is_asked_for_ends_the_pause_after_a_failure() -> None:
     async with working(RateLimited("x", retry_after=30)) as (work, queue):
         queue.add("a")

@@ -244,7 +244,7 @@ def test_the_twenty_first_call_of_a_minute_waits() -> None:
 def test_a_refusal_of_the_rate_limit_is_waited_for_as_long_as_twitch_says() -> None:
     assert Budget().refused(NOW, 30).opens(NOW) == NOW + 30
     assert Budget().refused(NOW, None).opens(NOW) == NOW + 60
-    assert Budget().refused(NOW, 86_400).opens(NOW) == NOW + 600
+    assert Budget().refused(NOW, 86_400).opens(NOW) == NOW + 60
     looks_wait = replace(DARK, gets=Budget().refused(NOW, 30))
     assert plan(looks_wait, NOW) == Rest(NOW + 30)
     drifted = seen(DARK, None)

@@ -1,0 +1,64 @@
+"""How long Twitch asks to wait: the one place where Retry-After and Ratelimit-Reset are read.
+
+Whoever waits has a bound of its own: a minute for what keeps a grant alive, the life of a cue for a
+commercial.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["LONGEST_PAUSE", "pause_of"]
+
+LONGEST_PAUSE = 86_400.0
+"""Seconds that a longer pause counts as: by then somebody has looked."""
+
+# RFC 9110 has whole seconds; servers were seen to send fractions. ASCII only: str.isdigit is true
+# of characters that are no numbers to float.
+_SECONDS = re.compile(r"[0-9]{1,30}(\.[0-9]{1,30})?")
+
+
+def pause_of(response: httpx.Response) -> float | None:
+    """Seconds until a refused call makes sense again, as the answer's headers say.
+
+    Points that are used up come back at Ratelimit-Reset, else Retry-After counts. Moments are held
+    against the answer's own Date, so that this machine's clock does not matter.
+
+    Returns:
+        More than 0 and at most `LONGEST_PAUSE`; 0 where the moment is over already; None where
+        Twitch does not say.
+    """
+    headers, date = response.headers, _moment(response.headers.get("Date", ""))
+    if response.status_code == 429 and headers.get("Ratelimit-Remaining", "").strip() == "0":
+        reset = _seconds(headers.get("Ratelimit-Reset", ""))
+        if reset is not None and date is not None:
+            return min(max(0.0, reset - date), LONGEST_PAUSE)
+    wanted = headers.get("Retry-After", "")
+    # A header that came twice is joined by a comma, and the longer of the two is meant.
+    told = [pause for text in wanted.split(",") if (pause := _seconds(text))]
+    moment = _moment(wanted)
+    if not told and moment is not None and date is not None:
+        told = [moment - date]
+    pause = max(told, default=0.0)
+    return min(pause, LONGEST_PAUSE) if pause > 0 else None  # one that lasts no time says nothing
+
+
+def _seconds(text: str) -> float | None:
+    """A number of seconds; None for anything else."""
+    text = text.strip(" \t")
+    return float(text) if _SECONDS.fullmatch(text) else None
+
+
+def _moment(text: str) -> float | None:
+    """An HTTP date, in seconds since the epoch."""
+    try:
+        moment = parsedate_to_datetime(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
