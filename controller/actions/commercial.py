@@ -14,7 +14,7 @@ from controller.errors import TransientError
 from controller.events import Answer, AnswerKind
 from controller.policies.grant_facts import READ_ADS_SCOPE
 from controller.rules.memory import COOLDOWN
-from controller.rules.steps import Call, ReadLastAd, Refresh, Reply, Ruling, Wait
+from controller.rules.steps import Call, LookLive, ReadLastAd, Refresh, Reply, Ruling, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -125,6 +125,8 @@ class CommercialAction:
             return await self._call(step.length)
         elif isinstance(step, ReadLastAd):
             return await self._read_last_ad()
+        elif isinstance(step, LookLive):
+            return await self._look_live()
         elif isinstance(step, Refresh):
             return await self._refresh()
         return Reply(time.time())
@@ -153,14 +155,26 @@ class CommercialAction:
 
     async def _read_last_ad(self) -> Reply:
         credential = self._signer.credential()
-        if credential is None or not self._signer.may(READ_ADS_SCOPE):
-            return Reply(time.time())
+        if not self._signer.may(READ_ADS_SCOPE):
+            return Reply(time.time(), unreadable=f"the grant lacks the scope {READ_ADS_SCOPE}")
+        if credential is None:
+            return Reply(time.time(), unreadable="there is no access token")
         try:
             schedule = await self._helix.ad_schedule(credential, self._broadcaster_id())
-        except (Unauthorized, TransientError):
+        except (Unauthorized, TransientError) as error:
             # "Cannot be read" is an answer of its own: the arbiter knows what follows from it.
-            return Reply(time.time())
+            return Reply(time.time(), unreadable=str(error))
         return Reply(time.time(), last_ad_known=True, last_ad=schedule.last_ad)
+
+    async def _look_live(self) -> Reply:
+        credential, broadcaster_id = self._signer.credential(), self._broadcaster_id()
+        if credential is None:
+            return Reply(time.time())
+        try:
+            live = await self._helix.live_user_ids(credential, [broadcaster_id])
+        except (Unauthorized, TransientError):
+            return Reply(time.time())  # not known: the refusal stands as it came
+        return Reply(time.time(), live=broadcaster_id in live)
 
     async def _refresh(self) -> Reply:
         credential = self._signer.credential()

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from controller.clients.http import json_of, shown, text_of
+from controller.clients.pauses import LONGEST_PAUSE, pause_of
 from controller.events import AdSchedule, Answer, AnswerKind
 
 if TYPE_CHECKING:
@@ -22,15 +22,25 @@ if TYPE_CHECKING:
 
     from controller.sensitive import Sensitive
 
-__all__ = ["answer_of", "pause_of", "schedule_of"]
+__all__ = ["answer_of", "schedule_of"]
 
-_DAY = 86_400
 _LONGEST_AD = 180
+_COOLDOWN_SECONDS = 480.0
 _YEAR_10000 = 253_402_300_800  # later instants are no dates
 
-_COOLDOWN = re.compile(r"recently r[au]n", re.IGNORECASE)
+_RAN = r"recently r[au]n|cool(ing)?[ -]?down"
+_COOLDOWN_NAMED = re.compile(_RAN, re.IGNORECASE)
+_COOLDOWN = re.compile(rf"{_RAN}|try( it)? again later|too soon", re.IGNORECASE)
 _SCOPE = re.compile(r"missing scope", re.IGNORECASE)
-_NOT_LIVE = re.compile(r"streaming live|not live|offline", re.IGNORECASE)
+_OTHER_USER = re.compile(
+    r"(?=.*\bbroadcaster[_ ]id\b)(?=.*\buser[_ ]id\b).*\bmatch", re.IGNORECASE | re.DOTALL
+)
+_ON_AIR = r"(live|online|streaming|broadcasting)\b"
+_NOT_LIVE = re.compile(
+    rf"streaming live|(\bnot|n't)( \w+)? {_ON_AIR}|must be( \w+)? {_ON_AIR}"
+    r"|\boff[ -]?(line|air)\b|\bno (live )?stream\b",
+    re.IGNORECASE,
+)
 _NOT_ELIGIBLE = re.compile(r"\b(affiliate|partner)s?\b", re.IGNORECASE)
 _LENGTH = re.compile(
     r"missing required parameter(?!.*broadcaster)|(?<!content-)\blength\b",
@@ -49,14 +59,18 @@ def answer_of(response: httpx.Response, access: Sensitive) -> Answer:
         return _accepted(response, access)
     text = text_of(response, access)
     told = f"Twitch answered {response.status_code}" + (text and f": {text}")
-    return Answer(_refusal(response, text), told, retry_after=pause_of(response))
+    kind, pause = _refusal(response, text), pause_of(response)
+    if kind is AnswerKind.COOLDOWN and pause is not None:
+        pause = min(pause, _COOLDOWN_SECONDS)  # a header, which anybody on the way may have set
+    return Answer(kind, told, retry_after=pause)
 
 
 def _refusal(response: httpx.Response, text: str) -> AnswerKind:
     status = response.status_code
     if status == 429:
         # Twitch refuses with 429 for the cooldown, too: then there are points left.
-        limited = response.headers.get("Ratelimit-Remaining") == "0" and not _COOLDOWN.search(text)
+        no_points = response.headers.get("Ratelimit-Remaining") == "0"
+        limited = no_points and not _COOLDOWN_NAMED.search(text)
         return AnswerKind.RATE_LIMITED if limited else AnswerKind.COOLDOWN
     if status == 503:
         return AnswerKind.UNAVAILABLE
@@ -68,11 +82,12 @@ def _refusal(response: httpx.Response, text: str) -> AnswerKind:
     return AnswerKind.UNAUTHORIZED if status == 401 else AnswerKind.REFUSED
 
 
-# In this order: the first that fits tells.
+# In this order: the first that fits tells. What none fits, the ad schedule decides.
 _REFUSALS = (
     ((400, 401, 403), _SCOPE, AnswerKind.SCOPE_MISSING),
-    ((400,), _COOLDOWN, AnswerKind.COOLDOWN),
-    ((400,), _NOT_LIVE, AnswerKind.NOT_LIVE),
+    ((400, 403), _OTHER_USER, AnswerKind.OTHER_USER),
+    ((400, 403), _COOLDOWN, AnswerKind.COOLDOWN),
+    ((400, 403), _NOT_LIVE, AnswerKind.NOT_LIVE),
     ((400, 403), _NOT_ELIGIBLE, AnswerKind.NOT_ELIGIBLE),
     # Among them `Missing required parameter "length"`, said of lengths that it did not take.
     ((400,), _LENGTH, AnswerKind.LENGTH_REFUSED),
@@ -81,38 +96,27 @@ _REFUSALS = (
 
 def _accepted(response: httpx.Response, access: Sensitive) -> Answer:
     # A 2xx is acceptance whatever its body holds: the cooldown burns, and a repeat would be wrong.
+    # Except where it says itself that nothing runs: Twitch was seen to refuse like that.
     try:
         entry = json_of(response)["data"][0]
     except (ValueError, KeyError, IndexError, TypeError):
         entry = None
     if not isinstance(entry, dict):
         entry = {}
-    message, length = entry.get("message"), _whole(entry.get("length"))
+    told, length = entry.get("message"), _whole(entry.get("length"))
+    message = shown(told, access) if isinstance(told, str) else ""
+    retry_after = _number(entry.get("retry_after"), LONGEST_PAUSE)
+    if length == 0 or (length is None and _COOLDOWN.search(message)):
+        said = f"Twitch answered {response.status_code}, and started nothing"
+        said += message and f": {message}"
+        return Answer(AnswerKind.COOLDOWN, said, retry_after=retry_after or None)
     return Answer(
         AnswerKind.ACCEPTED,
-        shown(message, access) if isinstance(message, str) else "",
-        retry_after=_number(entry.get("retry_after"), _DAY),
+        message,
+        retry_after=retry_after,
         # More cannot have been asked for, nor run.
-        length=length if length is not None and 0 < length <= _LONGEST_AD else None,
+        length=length if length is not None and length <= _LONGEST_AD else None,
     )
-
-
-def pause_of(response: httpx.Response) -> float | None:
-    """Seconds until a refused call makes sense again; None: Twitch does not say.
-
-    Points that are used up come back at Ratelimit-Reset, else Retry-After counts. Moments are held
-    against the answer's own Date, so that this machine's clock does not matter.
-    """
-    date = _moment(response.headers.get("Date"))
-    if response.status_code == 429 and response.headers.get("Ratelimit-Remaining") == "0":
-        reset = _number(response.headers.get("Ratelimit-Reset"), _YEAR_10000)
-        if reset is not None and date is not None:
-            return _number(max(0.0, reset - date), _DAY)
-    wanted = response.headers.get("Retry-After")
-    seconds, moment = _number(wanted, _DAY), _moment(wanted)
-    if seconds is None and moment is not None and date is not None:
-        seconds = _number(moment - date, _DAY)
-    return seconds or None  # a refusal that lasts no time says nothing
 
 
 def schedule_of(entry: Mapping[str, Any]) -> AdSchedule:
@@ -138,7 +142,7 @@ def _number(value: object, most: float) -> float | None:
 
 
 def _whole(value: object) -> int | None:
-    number = _number(value, _DAY)
+    number = _number(value, LONGEST_PAUSE)
     return None if number is None else math.floor(number + 0.5)
 
 
@@ -153,12 +157,3 @@ def _instant(value: object) -> float | None:
             value = moment.timestamp()
     number = _number(value, _YEAR_10000 - 1)
     return number or None
-
-
-def _moment(value: str | None) -> float | None:
-    """An HTTP date."""
-    try:
-        moment = parsedate_to_datetime(value or "")
-    except (ValueError, TypeError):
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

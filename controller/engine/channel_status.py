@@ -127,7 +127,9 @@ def commercials(arbiter: Arbiter, before: Commercials | None) -> Commercials | N
     retry_after = memory.retry_after
     return Commercials(
         last_start_time=last.started if last is not None else told.last_start_time,
-        last_length_seconds=last.length if last is not None else told.last_length_seconds,
+        last_length_seconds=(
+            (last.accepted or last.length) if last is not None else told.last_length_seconds
+        ),
         last_message=memory.last_message or told.last_message,
         retry_after_seconds=(
             round(retry_after) if retry_after is not None else told.retry_after_seconds

@@ -1,7 +1,7 @@
 """The start of a break: from the first look to Twitch's final word.
 
-A generator: it yields what it wants done (`Wait`, `ReadLastAd`, `Call`, `Refresh`), is sent a
-`Reply` with the facts and the present time, and returns the `Ruling`.
+A generator: it yields what it wants done (`Wait`, `ReadLastAd`, `LookLive`, `Call`, `Refresh`), is
+sent a `Reply` with the facts and the present time, and returns the `Ruling`.
 
 What it guarantees: a break starts at most one commercial, also over restarts and lost answers.
 Twitch refuses a second start for eight minutes, longer than any maxAge: so a call may be repeated
@@ -11,6 +11,7 @@ where the outcome of the first is open, and a cooldown answer then tells that th
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from controller.backoff import backoff
@@ -18,7 +19,17 @@ from controller.events import Answer, AnswerKind, Verdict
 from controller.rules.judging import Case, judge, too_late, too_old_at
 from controller.rules.lengths import standard_below
 from controller.rules.memory import COOLDOWN
-from controller.rules.steps import Call, Cue, CueRecord, ReadLastAd, Refresh, Reply, Ruling, Wait
+from controller.rules.steps import (
+    Call,
+    Cue,
+    CueRecord,
+    LookLive,
+    ReadLastAd,
+    Refresh,
+    Reply,
+    Ruling,
+    Wait,
+)
 from controller.rules.times import clock
 
 if TYPE_CHECKING:
@@ -38,6 +49,7 @@ _AD_SKEW = 2.0
 _START_SKEW = 0.5
 _OWN_AD = 5.0  # an ad this near to another cue's call is that cue's
 _MOST_PAUSE = 5.0
+_LONGEST_COOLDOWN = 3600.0  # seconds; an answer that says more must not close a channel for days
 
 
 class Desk(Protocol):
@@ -180,8 +192,7 @@ class Start:
     ) -> Generator[Step, Reply, tuple[Ruling | None, float]]:
         """What an answer means; without a ruling it is judged anew."""
         if answer.kind is AnswerKind.ACCEPTED:
-            detail = f"commercial of {self._asked} s"
-            return self._fired(self._called, answer, now, detail), now
+            return self._fired(self._called, answer, now, self._commercial(answer)), now
         if answer.kind is AnswerKind.COOLDOWN:
             return (yield from self._cooling(answer, now))
         self._desk.memory.last_message = answer.message
@@ -196,7 +207,14 @@ class Start:
                 return None, now
         if answer.kind in _MAY_PASS:
             return (yield from self._may_pass(answer, now))
+        if answer.kind in _FINAL:
+            return (yield from self._not_understood(answer))
         return self._refused(answer, now), now
+
+    def _commercial(self, answer: Answer) -> str:
+        length = answer.length or self._asked
+        told = f"commercial of {length} s"
+        return told if length == self._asked else f"{told} ({self._asked} s were asked for)"
 
     def _may_pass(
         self, answer: Answer, now: float
@@ -260,6 +278,34 @@ class Start:
         self._asked = length
         return self._fired(ad, told, reply.now, detail), reply
 
+    def _not_understood(
+        self, answer: Answer
+    ) -> Generator[Step, Reply, tuple[Ruling | None, float]]:
+        """Wordings change: before a refusal counts as final, Twitch's facts are looked at.
+
+        An earlier call that was lost may have run; the channel may cool down, or be off air.
+        """
+        if self._in_doubt:
+            found, reply = yield from self._look_back()
+            if found is not None:
+                return found, reply.now
+        else:
+            reply = yield ReadLastAd()
+        if reply.last_ad is not None and reply.last_ad + COOLDOWN > reply.now:
+            left = reply.last_ad + COOLDOWN - reply.now
+            told = f"{answer.message}; an ad began at {clock(reply.last_ad)} by Twitch's last_ad_at"
+            self._cool(min(left, COOLDOWN), told, reply.now)
+            return None, reply.now
+        unknown = ""
+        if not reply.last_ad_known:
+            why = f": {reply.unreadable}" if reply.unreadable else ""
+            unknown = f"; whether the channel cools down is not known{why}"
+        reply = yield LookLive()
+        kind, told = answer.kind, answer.message + unknown
+        if reply.live is False:
+            kind, told = AnswerKind.NOT_LIVE, f"{answer.message}; the channel has no live stream"
+        return self._refused(replace(answer, kind=kind, message=told), reply.now), reply.now
+
     def _is_anothers(self, ad: float) -> bool:
         record = self._desk.memory.near(ad, _OWN_AD, _OWN_AD)
         return record is not None and record.cue_id != self.cue.id
@@ -272,7 +318,6 @@ class Start:
         if self._in_doubt and not self._is_explained(since):
             detail = f"commercial of {self._asked} s: Twitch cools down from the earlier call"
             return self._fired(since, answer, now, detail), now
-        self._in_doubt = False
         wait = answer.retry_after
         if wait is None:
             wait = COOLDOWN
@@ -282,13 +327,18 @@ class Start:
                 left = reply.last_ad + COOLDOWN - now
                 # In whole seconds: what ended a moment ago by it may not have ended yet.
                 wait = left if -_AD_SKEW < left < COOLDOWN else COOLDOWN
-        wait = max(wait, 1.0)
+        self._cool(wait, answer.message, now)
+        return None, now
+
+    def _cool(self, wait: float, message: str, now: float) -> None:
+        """Twitch cools down from something else than this break's call: set the clock."""
+        self._in_doubt = False
+        wait = min(max(wait, 1.0), _LONGEST_COOLDOWN)
         self.calling = False  # not before the clock is set: the next in line goes by it
-        self._desk.memory.cool(now + wait, wait, answer.message)
+        self._desk.memory.cool(now + wait, wait, message)
         # Nothing ran: a later cue of the break may find the channel eligible.
         self.brk.called = None
         self.first_call = None
-        return None, now
 
     def _is_explained(self, since: float) -> bool:
         """Whether the channel may cool down from something else than the call in doubt."""
@@ -297,6 +347,7 @@ class Start:
 
     def _fired(self, at: float, answer: Answer, now: float, detail: str) -> Ruling:
         wait = COOLDOWN if answer.retry_after is None else answer.retry_after
+        wait = min(wait, _LONGEST_COOLDOWN)
         record = self._record(at, Verdict.FIRED, answer.length)
         self._desk.memory.fired(record, now + wait, wait, answer.message)
         self.brk.called = self.brk.called or at

@@ -15,6 +15,7 @@ __all__ = [
     "Call",
     "Cue",
     "CueRecord",
+    "LookLive",
     "ReadLastAd",
     "Readiness",
     "Refresh",
@@ -135,6 +136,11 @@ class ReadLastAd:
 
 
 @dataclass(frozen=True, slots=True)
+class LookLive:
+    """Ask Twitch whether the channel is live."""
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """Ask Twitch for a commercial of so many seconds."""
 
@@ -146,7 +152,7 @@ class Refresh:
     """The access token was refused: get another."""
 
 
-Step = Wait | ReadLastAd | Call | Refresh
+Step = Wait | ReadLastAd | LookLive | Call | Refresh
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +164,8 @@ class Reply:
         answer: To `Call`.
         last_ad_known: To `ReadLastAd`: False where it could not be read.
         last_ad: To `ReadLastAd`: when the last ad began; None: none that Twitch tells of.
+        unreadable: To `ReadLastAd`: why it could not be read, for the user.
+        live: To `LookLive`: None where that could not be learned.
         refreshed: To `Refresh`: whether there is a new token.
     """
 
@@ -165,4 +173,6 @@ class Reply:
     answer: Answer | None = None
     last_ad_known: bool = False
     last_ad: float | None = None
+    unreadable: str = ""
+    live: bool | None = None
     refreshed: bool = False

@@ -230,3 +230,61 @@ async def test_an_ad_that_is_not_the_clients_cools_down_too(
     twitch.set_live("mst3k", False)
     with pytest.raises(Refusal, match="off air"):
         twitch.start_ad("mst3k", 60)
+
+
+# Other dialects
+
+LATER = "Please try again later"
+
+
+async def test_the_mock_api_answers_a_cooldown_with_length_0_and_what_is_left_of_it(
+    twitch: TwitchSimulator, http: httpx.AsyncClient, clock: Clock
+) -> None:
+    twitch.options.dialect = "mock-api"
+    assert (await start(http, 120)).json()["data"][0]["length"] == 120
+    clock.now += 48
+    answer = await start(http, 30)
+    assert answer.status_code == 200
+    assert answer.json() == {"data": [{"length": 0, "message": LATER, "retry_after": 432}]}
+    assert [one.requested for one in twitch.commercials] == [120]
+    clock.now += 432
+    assert (await start(http, 30)).json()["data"][0]["length"] == 30
+
+
+async def test_the_mock_api_has_words_of_its_own(
+    twitch: TwitchSimulator, http: httpx.AsyncClient
+) -> None:
+    twitch.options.dialect = "mock-api"
+    assert refused(await start(http, 125)) == (400, "Length is an invalid value")
+    other = twitch.add_broadcaster("deck").id
+    mismatch = (400, "broadcaster_id and user_id do not match.")
+    assert refused(await start(http, broadcaster_id=other)) == mismatch
+    twitch.set_live("mst3k", False)
+    off_air = "User is not currently live and must be to run commercials"
+    assert refused(await start(http, 30)) == (400, off_air)
+    assert twitch.commercials == []
+
+
+@pytest.mark.parametrize("status", [400, 403, 429])
+async def test_strange_words_tell_no_client_what_is_wrong(
+    twitch: TwitchSimulator, http: httpx.AsyncClient, status: int
+) -> None:
+    twitch.options.dialect, twitch.options.standard_lengths_only = "strange", True
+    twitch.options.cooldown_status = status  # type: ignore[assignment]
+    said = [refused(await start(http, 125))]
+    await start(http, 120)
+    said.append(refused(await start(http, 120)))
+    twitch.set_live("mst3k", False)
+    said.append(refused(await start(http, 120)))
+    assert [code for code, _ in said] == [400, status, 400]
+    known = ("recently", "cooldown", "later", "live", "offline", "length")
+    assert not [text for _, text in said for word in known if word in text.lower()]
+
+
+async def test_a_shorter_commercial_than_asked_for_may_be_accepted(
+    twitch: TwitchSimulator, http: httpx.AsyncClient
+) -> None:
+    twitch.options.accept_at_most = 90
+    assert (await start(http, 125)).json()["data"][0]["length"] == 90
+    (commercial,) = twitch.commercials
+    assert (commercial.requested, commercial.ran) == (125, 90)

@@ -126,6 +126,18 @@ REFUSALS = [
     (400, 'channel for id "1" has recently ran a commercial', AnswerKind.COOLDOWN),
     (400, "The channel has recently run a commercial of this length", AnswerKind.COOLDOWN),
     (429, "Too soon after the one before", AnswerKind.COOLDOWN),
+    (403, "channel for id 1 recently ran a commercial", AnswerKind.COOLDOWN),
+    (400, "No commercial until the cooldown period expires", AnswerKind.COOLDOWN),
+    (403, "The channel is cooling down", AnswerKind.COOLDOWN),
+    (400, "Please try again later", AnswerKind.COOLDOWN),
+    (400, "User is not currently live and must be to run commercials", AnswerKind.NOT_LIVE),
+    (403, "The broadcaster must be live", AnswerKind.NOT_LIVE),
+    (400, "The broadcaster isn't streaming", AnswerKind.NOT_LIVE),
+    (400, "Length is an invalid value", AnswerKind.LENGTH_REFUSED),
+    (400, "broadcaster_id and user_id do not match.", AnswerKind.OTHER_USER),
+    (403, "The user ID does not match the broadcaster ID", AnswerKind.OTHER_USER),
+    (400, "Deliver it live, or not at all", AnswerKind.REFUSED),
+    (404, "recently ran a commercial", AnswerKind.REFUSED),
     (400, "To start a commercial, the broadcaster must be streaming live.", AnswerKind.NOT_LIVE),
     (400, "TO START A COMMERCIAL, THE BROADCASTER MUST BE STREAMING LIVE", AnswerKind.NOT_LIVE),
     (400, "The channel is offline.", AnswerKind.NOT_LIVE),
@@ -185,6 +197,8 @@ NOW = 1_700_000_000
         ({"Ratelimit-Remaining": "0"}, "", "RateLimited", None),
         ({"Ratelimit-Remaining": "0", "Retry-After": "7"}, "", "RateLimited", 7.0),
         ({"Ratelimit-Remaining": "0"}, "has recently ran a commercial", "Cooldown", None),
+        ({"Ratelimit-Remaining": "0"}, "Slow down, and try again later", "RateLimited", None),
+        ({"Retry-After": "86400000"}, "", "Cooldown", 480.0),
         ({"Retry-After": "90"}, "", "Cooldown", 90.0),
         ({"Retry-After": "Tue, 14 Nov 2023 22:14:20 GMT"}, "", "Cooldown", 60.0),
         ({"Retry-After": "Tue, 14 Nov 2023 22:12:20 GMT"}, "", "Cooldown", None),
@@ -236,7 +250,7 @@ async def test_any_refusal_may_say_when_to_come_again(
 @pytest.mark.parametrize(
     ("length", "read"),
     [
-        ("125", 125), ('"125"', 125), ("124.5", 125), ("180", 180), ("300", None), ("0", None),
+        ("125", 125), ('"125"', 125), ("124.5", 125), ("180", 180), ("300", None), ("90", 90),
         ("-30", None), ("true", None), ("null", None), ('"long"', None), ("NaN", None),
         ("1e999", None), ("[30]", None),
     ],
@@ -248,6 +262,50 @@ async def test_the_length_of_an_accepting_answer_is_believed_if_it_can_be(
     twitch.order_fault(Fault(path=COMMERCIAL, status=200, body=body))
     answer = await start(helix, credential, twitch)
     assert answer == Answer(AnswerKind.ACCEPTED, "", 480.0, read)
+
+
+LATER = "Please try again later"
+
+
+@pytest.mark.parametrize("status", [200, 202])
+@pytest.mark.parametrize(
+    ("entry", "retry_after"),
+    [
+        ('"length": 0, "retry_after": 432', 432.0),
+        ('"length": "0", "retry_after": "432"', 432.0),
+        ('"length": 0.0, "retry_after": 431.5', 431.5),
+        ('"length": 0', None),
+        ('"length": 0, "retry_after": 0', None),
+        ('"length": 0, "retry_after": "soon"', None),
+        ('"length": 0, "retry_after": -1', None),
+        ('"retry_after": 432', 432.0),  # no length: the words tell
+        ('"length": null, "retry_after": 432', 432.0),
+        ('"length": "none", "retry_after": 432', 432.0),
+    ],
+)
+async def test_a_200_of_length_0_is_a_cooldown_and_nothing_runs(
+    helix: Helix,
+    credential: Credential,
+    twitch: TwitchSimulator,
+    *,
+    status: int,
+    entry: str,
+    retry_after: float | None,
+) -> None:
+    body = f'{{"data": [{{{entry}, "message": "{LATER}"}}]}}'
+    twitch.order_fault(Fault(path=COMMERCIAL, status=status, body=body))
+    said = f"Twitch answered {status}, and started nothing: {LATER}"
+    assert await start(helix, credential, twitch) == Answer(
+        AnswerKind.COOLDOWN, said, retry_after, length=None
+    )
+
+
+async def test_words_of_a_cooldown_with_a_length_that_runs_are_no_cooldown(
+    helix: Helix, credential: Credential, twitch: TwitchSimulator
+) -> None:
+    entry = {"length": 60, "message": LATER, "retry_after": 480}
+    twitch.order_fault(Fault(path=COMMERCIAL, status=200, body={"data": [entry]}))
+    assert await start(helix, credential, twitch) == Answer(AnswerKind.ACCEPTED, LATER, 480.0, 60)
 
 
 @pytest.mark.parametrize(

@@ -130,9 +130,9 @@ async def test_each_class_of_outcome_can_be_ordered(
 async def test_a_slow_call_acts_though_its_client_has_left(
     other: OtherTwitch, http: httpx.AsyncClient
 ) -> None:
-    other.slowness = 0.6
+    other.slowness = 1.5
     credential = signed(other, "mst3k", *SCOPES)
-    helix = Helix(http, Settings(helix_url=other.helix_url, call_timeout=0.3))
+    helix = Helix(http, Settings(helix_url=other.helix_url, call_timeout=1))
     other.order("mst3k", "slow")
     mst3k = other.user_id("mst3k")
     assert (await helix.start_commercial(credential, mst3k, 30)).kind is AnswerKind.NO_ANSWER

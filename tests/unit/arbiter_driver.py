@@ -21,6 +21,7 @@ from controller.rules.steps import (
     Call,
     Cue,
     CueRecord,
+    LookLive,
     ReadLastAd,
     Refresh,
     Reply,
@@ -42,6 +43,8 @@ MOST_STEPS = 1500
 
 ACCEPTED = Answer(AnswerKind.ACCEPTED, "Starting commercial break.", 480.0)
 COOLING = Answer(AnswerKind.COOLDOWN, "recently ran a commercial")
+STRANGE = Answer(AnswerKind.REFUSED, "Twitch answered 403: not so fast, friend")
+NOT_YOURS = Answer(AnswerKind.OTHER_USER, "broadcaster_id and user_id do not match.")
 LOST = Answer(AnswerKind.NO_ANSWER, "Twitch did not answer: ReadTimeout")
 NOT_SENT = Answer(AnswerKind.NOT_SENT, "Twitch was not reached: ConnectError")
 REFUSED = Answer(AnswerKind.REFUSED, "Twitch answered 400: what is that")
@@ -127,6 +130,9 @@ class Twitch:
         readable: Whether last_ad_at can be read, where there is no script.
         refreshes: Whether the next refreshes bring a token; those beyond do.
         latency: Seconds that each answer takes.
+        dialect: How it says that the channel cools down: "plain", in words that are known; "mock",
+            a 200 of length 0 with the rest of the cooldown; "strange", in words nobody has seen.
+        live: Whether a stream runs; None: it does not tell.
     """
 
     script: list[Answer | Fate] = field(default_factory=list)
@@ -135,6 +141,8 @@ class Twitch:
     refreshes: list[bool] = field(default_factory=list)
     refresh_takes: float = 0.0
     latency: float = 0.0
+    dialect: str = "plain"
+    live: bool | None = True
     ran: list[Ran] = field(default_factory=list)
 
     def act(self, time: float, length: int, asked_at: float, cue: Cue) -> bool:
@@ -147,6 +155,13 @@ class Twitch:
     def foreign(self, time: float, length: int = 30) -> None:
         """Somebody else starts one."""
         self.ran.append(Ran(time, length, None, None))
+
+    def cooling(self, time: float) -> Answer:
+        """What it says within the cooldown."""
+        if self.dialect == "mock":
+            left = math.ceil(self.ran[-1].time + COOLDOWN - time)
+            return Answer(AnswerKind.COOLDOWN, "Please try again later", left)
+        return STRANGE if self.dialect == "strange" else COOLING
 
     @property
     def ours(self) -> list[Ran]:
@@ -414,6 +429,8 @@ class World:
             self._call(run, step.length)
         elif isinstance(step, ReadLastAd):
             self._reply(run, self.twitch.latency, self._last_ad)
+        elif isinstance(step, LookLive):
+            self._reply(run, self.twitch.latency, lambda: Reply(self.now, live=self.twitch.live))
         elif isinstance(step, Refresh):
             told = self.twitch.refreshes.pop(0) if self.twitch.refreshes else True
             self._reply(run, self.twitch.refresh_takes, lambda: Reply(self.now, refreshed=told))
@@ -445,7 +462,7 @@ class World:
         twitch = self.twitch
         last = twitch.last_ads.pop(0) if twitch.last_ads else twitch.last_ad
         if isinstance(last, str) or not twitch.readable:
-            return Reply(self.now)
+            return Reply(self.now, unreadable="no scope")
         return Reply(self.now, last_ad_known=True, last_ad=last)
 
     def _call(self, run: _Run, length: int) -> None:
@@ -459,8 +476,8 @@ class World:
             return twitch.act(self.now, length, asked_at, cue)
 
         if fate is ACCEPTED or (isinstance(fate, Answer) and fate.kind is AnswerKind.ACCEPTED):
-            answer = fate if act() else COOLING
-            self.refused += answer is COOLING
+            answer = fate if act() else twitch.cooling(self.now)
+            self.refused += answer is not fate
         elif isinstance(fate, Answer):
             answer = fate
         elif fate is Fate.FAILED_LATE:

@@ -28,6 +28,7 @@ from tests.unit.arbiter_driver import (
     NO_SCOPE,
     NOT_LIVE,
     NOT_SENT,
+    NOT_YOURS,
     NOW,
     REFUSED,
     TIMEOUT,
@@ -55,6 +56,7 @@ FATES: list[Answer | Fate] = [
     NO_SCOPE,
     NOT_LIVE,
     NOT_SENT,
+    NOT_YOURS,
     REFUSED,
     UNAUTHORIZED,
     rate_limited(None),
@@ -192,6 +194,7 @@ def forgotten(runs: list[Ran], crashes: list[float]) -> bool:
 
 SCRIPTS = st.lists(st.sampled_from(FATES), max_size=6)
 LAGS = st.sampled_from([0.0, 0.0, 0.5, None])
+DIALECTS = st.sampled_from(["plain", "mock", "strange"])
 
 
 @settings(max_examples=120, deadline=None)
@@ -201,16 +204,18 @@ LAGS = st.sampled_from([0.0, 0.0, 0.5, None])
     script=SCRIPTS,
     lag=LAGS,
     readable=st.booleans(),
+    dialect=DIALECTS,
 )
-def test_whatever_happens_no_commercial_is_late_and_each_cue_has_one_end(
+def test_whatever_happens_no_commercial_is_late_and_each_cue_has_one_end(  # noqa: PLR0917
     policy: CommercialPolicy,
     acts: list[Act],
     script: list[Answer | Fate],
     lag: float | None,
     readable: bool,
+    dialect: str,
 ) -> None:
     world = World(policy, script=script, lag=lag, confirms=True)
-    world.twitch.readable = readable
+    world.twitch.readable, world.twitch.dialect = readable, dialect
     centre = play(world, acts, foreign=True)
     for ran in world.twitch.ours:
         assert ran.cue is not None
@@ -247,11 +252,17 @@ def test_a_repeat_after_a_crash_runs_nothing_where_the_status_was_written(lag: f
     acts=st.lists(ACTS, min_size=1, max_size=12),
     script=SCRIPTS,
     lag=LAGS,
+    dialect=DIALECTS,
 )
 def test_whatever_happens_a_break_has_one_commercial(
-    policy: CommercialPolicy, acts: list[Act], script: list[Answer | Fate], lag: float | None
+    policy: CommercialPolicy,
+    acts: list[Act],
+    script: list[Answer | Fate],
+    lag: float | None,
+    dialect: str,
 ) -> None:
     world = World(policy, script=script, lag=lag)
+    world.twitch.dialect = dialect
     centre = play(world, acts)
     starts = world.twitch.ours
     for one, other in pairwise(starts):
@@ -271,12 +282,17 @@ def test_whatever_happens_a_break_has_one_commercial(
     acts=st.lists(ACTS, min_size=1, max_size=12),
     script=SCRIPTS,
     readable=st.booleans(),
+    dialect=DIALECTS,
 )
 def test_whatever_happens_what_ran_is_told(
-    policy: CommercialPolicy, acts: list[Act], script: list[Answer | Fate], readable: bool
+    policy: CommercialPolicy,
+    acts: list[Act],
+    script: list[Answer | Fate],
+    readable: bool,
+    dialect: str,
 ) -> None:
     world = World(policy, script=script, confirms=True)
-    world.twitch.readable = readable
+    world.twitch.readable, world.twitch.dialect = readable, dialect
     acts = [act for act in acts if act.kind != "crash"]
     play(world, acts)
     ran = {start.cue.id for start in world.twitch.ours if start.cue is not None}
@@ -300,11 +316,17 @@ def test_whatever_happens_what_ran_is_told(
     acts=st.lists(ACTS, min_size=1, max_size=10),
     script=SCRIPTS,
     lag=LAGS,
+    dialect=DIALECTS,
 )
 def test_whatever_happens_no_call_is_made_within_a_cooldown_that_is_known(
-    policy: CommercialPolicy, acts: list[Act], script: list[Answer | Fate], lag: float | None
+    policy: CommercialPolicy,
+    acts: list[Act],
+    script: list[Answer | Fate],
+    lag: float | None,
+    dialect: str,
 ) -> None:
     world = World(policy, script=script, lag=lag, confirms=True)
+    world.twitch.dialect = dialect
     acts = [act for act in acts if act.kind != "crash"]
     play(world, acts, foreign=True)
     calls = sum(len(outcome.calls) for outcome in world.outcomes)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from controller.events import Answer, AnswerKind, Verdict
 from controller.resources.commercials import CommercialPolicy
-from controller.rules.steps import Call, Readiness, ReadLastAd, Refresh, Ruling, Wait
+from controller.rules.steps import (
+    Call,
+    LookLive,
+    Readiness,
+    ReadLastAd,
+    Refresh,
+    Ruling,
+    Wait,
+)
 from tests.unit.arbiter_driver import (
     ACCEPTED,
     COOLING,
@@ -21,9 +29,11 @@ from tests.unit.arbiter_driver import (
     NOT_ELIGIBLE,
     NOT_LIVE,
     NOT_SENT,
+    NOT_YOURS,
     NOW,
     REFUSED,
     STARTED,
+    STRANGE,
     UNAUTHORIZED,
     UNREADABLE,
     Fate,
@@ -84,6 +94,11 @@ CASES = {
     "length refused twice": Case([LENGTH, LENGTH], FAILED, [125, 120]),
     "missing scope": Case([NO_SCOPE], FAILED, [125], again=FIRED),
     "refused, unknown why": Case([REFUSED], FAILED, [125]),
+    "refused, unknown why, and no schedule": Case([REFUSED], FAILED, [125], (), BLIND),
+    "another user's token": Case([NOT_YOURS], FAILED, [125], again=FIRED),
+    "cooldown that ends in time, of length 0": Case(
+        [replace(COOLS_123, message="Twitch answered 200, and started nothing"), ACCEPTED], FIRED,
+        [125, 105], (20.0,)),
     "rate limited": Case([rate_limited(12), ACCEPTED], FIRED, [125, 113], (12.0,)),
     "rate limited, again and again": Case(
         [rate_limited(12), rate_limited(12), ACCEPTED], FIRED, [125, 113, 101], (12.0, 24.0)
@@ -404,3 +419,107 @@ def test_a_cooldown_that_an_earlier_break_may_have_caused_tells_nothing_of_the_n
     third = world.hear(a_cue("c", at=world.now, length=60))
     world.settle()
     assert (third.verdict, len(third.calls)) == (Verdict.UNKNOWN, 2)
+
+
+# What is not understood, the ad schedule decides
+
+
+@pytest.mark.parametrize("refusal", [STRANGE, LENGTH], ids=["strange", "length, of 30 s"])
+def test_a_refusal_that_a_running_cooldown_explains_is_that_cooldown(refusal: Answer) -> None:
+    skip = CommercialPolicy(min_length=0, on_cooldown="Skip", max_per_hour=1)
+    world, outcome = run([refusal], [NOW - 100], length=30, policy=skip)
+    assert (outcome.verdict, outcome.calls) == (Verdict.COOLING_DOWN, [30])
+    assert refusal.message in outcome.detail
+    assert "last_ad_at" in outcome.detail
+    memory = world.arbiter.memory
+    assert memory.next_eligible == NOW + 380
+    assert (memory.recent, memory.ads(world.now)) == ((), [])
+    # Once it is over, the channel is called for again: nothing was counted.
+    world.advance(400)
+    assert world.hear(a_cue("another", at=world.now)).verdict is FIRED
+
+
+def test_a_strange_cooldown_that_ends_in_time_is_waited_for() -> None:
+    world, outcome = run([STRANGE, ACCEPTED], [NOW - 470])
+    assert (outcome.verdict, outcome.calls) == (FIRED, [125, 115])
+    assert world.twitch.ours[0].time == NOW + 10
+
+
+@pytest.mark.parametrize("ad", [None, NOW - 480, NOW - 3600])
+def test_a_refusal_that_no_ad_explains_is_not_live_where_nothing_streams(
+    ad: float | None,
+) -> None:
+    world = World(script=[STRANGE], last_ads=[ad])
+    world.twitch.live = False
+    outcome = world.hear(a_cue())
+    assert outcome.verdict is Verdict.NOT_LIVE
+    assert STRANGE.message in outcome.detail
+    assert outcome.steps == [Call(125), ReadLastAd(), LookLive()]
+    world.twitch.live = True
+    assert world.hear(a_cue("another", at=world.now)).verdict is FIRED
+
+
+@pytest.mark.parametrize("live", [True, None])
+def test_a_refusal_that_nothing_explains_is_failed_in_twitchs_own_words(live: bool | None) -> None:
+    world = World(script=[STRANGE], last_ads=[NOW - 500])
+    world.twitch.live = live
+    assert world.hear(a_cue()).ruling == Ruling(FAILED, STRANGE.message)
+
+
+def test_a_refusal_says_what_could_not_be_known() -> None:
+    _, outcome = run([STRANGE], BLIND)
+    assert outcome.verdict is FAILED
+    assert outcome.detail.startswith(STRANGE.message)
+    assert outcome.detail.endswith("whether the channel cools down is not known: no scope")
+
+
+def test_a_strange_refusal_after_a_lost_call_that_ran_is_fired() -> None:
+    world, outcome = run([LOST, STRANGE], [UNREADABLE, NOW + 0.4])
+    assert outcome.verdict is FIRED
+    assert "last_ad_at" in outcome.detail
+    assert world.arbiter.memory.recent[0].started == NOW + 0.4
+
+
+@pytest.mark.parametrize("dialect", ["plain", "mock", "strange"])
+@pytest.mark.parametrize("fate", [Fate.ACTED, Fate.ACTED_LATE, Fate.FAILED_LATE])
+def test_after_a_lost_answer_each_wording_of_the_cooldown_says_the_same(
+    fate: Fate, dialect: str
+) -> None:
+    for last_ads in ([], [UNREADABLE]):
+        world = World(script=[fate], last_ads=last_ads)
+        world.twitch.dialect = dialect
+        outcome = world.hear(a_cue())
+        world.settle()
+        assert outcome.verdict is FIRED, (last_ads, outcome)
+        assert len(world.twitch.ours) == 1
+        # And it cools down from that one.
+        (started,) = (record.started for record in world.arbiter.memory.recent)
+        assert world.arbiter.memory.next_eligible == pytest.approx(started + 480, abs=11)
+
+
+def test_a_cooldown_of_length_0_counts_nothing_and_its_time_is_believed() -> None:
+    answer = Answer(AnswerKind.COOLDOWN, "Please try again later", 432.0)
+    skip = CommercialPolicy(min_length=0, on_cooldown="Skip", max_per_hour=1)
+    world, outcome = run([answer], policy=skip)
+    assert (outcome.verdict, outcome.steps) == (Verdict.COOLING_DOWN, [Call(125)])
+    memory = world.arbiter.memory
+    assert (memory.next_eligible, memory.retry_after) == (NOW + 432, 432.0)
+    assert (memory.recent, memory.last_fired, memory.ads(world.now)) == ((), None, [])
+    assert not world.arbiter.ads.waits
+    (brk,) = world.arbiter.breaks
+    assert (brk.called, brk.accepted, brk.settled) == (None, None, False)
+
+
+@pytest.mark.parametrize("kind", [AnswerKind.COOLDOWN, AnswerKind.ACCEPTED])
+def test_no_answer_closes_a_channel_for_longer_than_an_hour(kind: AnswerKind) -> None:
+    world, _ = run([Answer(kind, "", 86_400.0)])
+    assert world.arbiter.memory.next_eligible == NOW + 3600
+
+
+def test_what_is_accepted_is_what_counts() -> None:
+    shorter = Answer(AnswerKind.ACCEPTED, "", 480.0, length=90)
+    world, outcome = run([shorter])
+    assert outcome.ruling == Ruling(FIRED, "commercial of 90 s (125 s were asked for)")
+    (record,) = world.arbiter.memory.recent
+    assert (record.length, record.accepted) == (125, 90)
+    assert [ad.length for ad in world.arbiter.memory.ads(world.now)] == [90]

@@ -5,6 +5,7 @@ What a plan brings about and what is told late is caught up with when somebody l
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -15,12 +16,45 @@ if TYPE_CHECKING:
     from controller.sandbox.twitch.options import AdHabits, Options
     from controller.sandbox.twitch.state import Broadcaster
 
-__all__ = ["LONGEST_AD", "STANDARD_LENGTHS", "Ads", "Commercial", "Source"]
+__all__ = ["LONGEST_AD", "STANDARD_LENGTHS", "Ads", "Commercial", "Reply", "Source"]
 
 LONGEST_AD = 180
 STANDARD_LENGTHS = frozenset(range(30, LONGEST_AD + 1, 30))
 
 Source = Literal["api", "twitch", "manager"]
+
+_STARTING = (
+    "Starting commercial break. Keep in mind you are still live and not all viewers will receive "
+    "a commercial."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """How a commercial is refused; `{}` stands for the broadcaster's id."""
+
+    cooldown: str
+    off_air: str
+    length: str
+
+
+_WORDS = {
+    "api": _Words(
+        'channel for id "{}" has recently ran a commercial',
+        "To start a commercial, the broadcaster must be streaming live.",
+        'Missing required parameter "length"',
+    ),
+    "mock-api": _Words(
+        "Please try again later",
+        "User is not currently live and must be to run commercials",
+        "Length is an invalid value",
+    ),
+    "strange": _Words(
+        "Breaks are rationed: {} has had its share",
+        "Nobody is at the other end",
+        "That number is not on the menu",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +79,21 @@ class Commercial:
     source: Source
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What POST /channels/commercial answers with 200.
+
+    Attributes:
+        length: Seconds that were accepted; 0: nothing runs.
+        message: In Twitch's words.
+        retry_after: Whole seconds until the next one may be asked for.
+    """
+
+    length: int
+    message: str
+    retry_after: int
+
+
 class Ads:
     """The ads of all broadcasters.
 
@@ -59,7 +108,7 @@ class Ads:
         self.commercials: deque[Commercial] = deque(maxlen=keep)
         self.count = 0
 
-    def request(self, broadcaster: Broadcaster, length: int, now: float) -> float:
+    def request(self, broadcaster: Broadcaster, length: int, now: float) -> Reply:
         """Start a commercial the way POST /channels/commercial does.
 
         Args:
@@ -67,33 +116,36 @@ class Ads:
             length: Seconds asked for; more than 180 runs 180.
             now: Seconds since the epoch.
 
-        Returns:
-            Seconds until the next one may be asked for.
-
         Raises:
             Refusal: 400 for an unusable length or a channel off air; the option's status within
                 the cooldown.
         """
         self.catch_up(broadcaster, now)
         habits = self._habits(broadcaster)
-        if length < 1 or (habits.standard_lengths_only and length not in STANDARD_LENGTHS):
-            raise Refusal(400, 'Missing required parameter "length"')
+        words, mock = _WORDS[habits.dialect], habits.dialect == "mock-api"
+        thirties = habits.standard_lengths_only or mock
+        if length < 1 or (thirties and length not in STANDARD_LENGTHS):
+            raise Refusal(400, words.length)
         if broadcaster.live_since is None:
-            raise Refusal(400, "To start a commercial, the broadcaster must be streaming live.")
+            raise Refusal(400, words.off_air)
         if broadcaster.type == "":
             if habits.refuse_ineligible:
                 raise Refusal(400, "The broadcaster must be an affiliate or partner.")
             # Twitch answers these as if all were well; nothing runs, so nothing cools down.
             self._record(broadcaster, length, 0, now, "api")
-            return habits.cooldown
+            return Reply(length, _STARTING, math.ceil(habits.cooldown))
         if now < broadcaster.eligible:
-            message = f'channel for id "{broadcaster.id}" has recently ran a commercial'
-            raise Refusal(habits.cooldown_status, message)
+            if mock:
+                return Reply(0, words.cooldown, math.ceil(broadcaster.eligible - now))
+            raise Refusal(habits.cooldown_status, words.cooldown.format(broadcaster.id))
+        accepted = min(length, habits.accept_at_most)
+        told = length if habits.accept_at_most == LONGEST_AD else accepted
         if habits.ad_lag is None:
             self._record(broadcaster, length, 0, now, "api")
-            return _cool(broadcaster, habits, length, now)
+            return Reply(told, _STARTING, math.ceil(_cool(broadcaster, habits, accepted, now)))
         broadcaster.starts += 1
-        return self._run(broadcaster, length, now, "api")
+        cooldown = self._run(broadcaster, length, now, "api", most=habits.accept_at_most)
+        return Reply(told, _STARTING, math.ceil(cooldown))
 
     def run_by_hand(self, broadcaster: Broadcaster, length: int, now: float) -> Commercial:
         """Run an ad that no client asked for, cooldown or not, as the broadcaster can.
@@ -126,8 +178,15 @@ class Ads:
         own = broadcaster.ad_habits
         return self._options.model_copy(update=own) if own else self._options
 
-    def _run(self, broadcaster: Broadcaster, length: int, now: float, source: Source) -> float:
-        habits, ran = self._habits(broadcaster), min(length, LONGEST_AD)
+    def _run(
+        self,
+        broadcaster: Broadcaster,
+        length: int,
+        now: float,
+        source: Source,
+        most: int = LONGEST_AD,
+    ) -> float:
+        habits, ran = self._habits(broadcaster), min(length, most)
         self._record(broadcaster, length, ran, now, source)
         if habits.ad_lag:
             broadcaster.untold.append((now + habits.ad_lag, now, ran))

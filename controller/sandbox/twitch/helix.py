@@ -6,7 +6,7 @@ Errors are `{"error": "Unauthorized", "status": 401, "message": "…"}`; every a
 
 from __future__ import annotations
 
-import math
+from dataclasses import asdict
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["handle"]
 
-_STARTING = (
-    "Starting commercial break. Keep in mind you are still live and not all viewers will receive "
-    "a commercial."
-)
 _MOST_NAMES = 100
 _PAGE = 20
 
@@ -140,16 +136,16 @@ def _start_commercial(twitch: Twitch, call: Call, access: Access, now: float) ->
     if not isinstance(broadcaster_id, str) or not broadcaster_id:
         raise Refusal(400, 'Missing required parameter "broadcaster_id"')
     if broadcaster_id != grant.user_id:
-        raise Refusal(401, _MISMATCH)
+        if twitch.options.dialect == "api":
+            raise Refusal(401, _MISMATCH)
+        raise Refusal(400, "broadcaster_id and user_id do not match.")
     # JSON's 125.0, "125" and true are no integers to Twitch.
     if type(length) is not int:
         raise Refusal(400, 'Missing required parameter "length"')
     broadcaster = twitch.channels.by_id(broadcaster_id)
     if broadcaster is None:
         raise Refusal(404, "")
-    retry_after = twitch.ads.request(broadcaster, length, now)
-    data = {"length": length, "message": _STARTING, "retry_after": math.ceil(retry_after)}
-    return {"data": [data]}
+    return {"data": [asdict(twitch.ads.request(broadcaster, length, now))]}
 
 
 _MISMATCH = "The ID in broadcaster_id must match the user ID found in the request's OAuth token."

@@ -20,11 +20,25 @@ class AdHabits(BaseModel):
     cooldown_covers_ad: bool = Field(
         True, description="The cooldown is never shorter than the ad. False: as short as told."
     )
-    cooldown_status: Literal[400, 429] = Field(
-        400, description="Status of a commercial within the cooldown; both were seen."
+    cooldown_status: Literal[400, 403, 429] = Field(
+        400, description="Status of a commercial within the cooldown; all were seen."
+    )
+    dialect: Literal["api", "mock-api", "strange"] = Field(
+        "api",
+        description="How a commercial is refused. api: in the words of the live API. mock-api: as "
+        "Twitch's own mock API does: within the cooldown 200 with length 0 and the rest of it as "
+        "retry_after; standard lengths only; words of its own. strange: in words that nobody has "
+        "seen.",
     )
     standard_lengths_only: bool = Field(
         False, description="Refuse lengths other than 30, 60, 90, 120, 150, 180."
+    )
+    accept_at_most: int = Field(
+        180,
+        ge=1,
+        le=180,
+        description="Of a longer commercial only so many seconds are accepted, told, and run; 180: "
+        "the answer tells what was asked for, as Twitch's does.",
     )
     refuse_ineligible: bool = Field(
         False,
