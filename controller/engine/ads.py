@@ -6,6 +6,7 @@ import asyncio
 import heapq
 import logging
 import time
+from collections import deque
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -38,26 +39,44 @@ class AdsWatch:
         on_news: Called with a channel and what a look brought.
         on_refused: Called with a channel whose token was refused.
         interval: Seconds between two looks at one channel.
+        on_first: Called with each channel that was introduced, once its ads are known or cannot be.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it works with
         self,
         helix: Helix,
         channels: Callable[[], Iterable[Channel]],
         on_news: Callable[[Channel, AdsNews], None],
         on_refused: Callable[[Channel], None],
         interval: float,
+        *,
+        on_first: Callable[[Channel], None],
     ) -> None:
         self._helix = helix
         self._channels = channels
         self._on_news = on_news
         self._on_refused = on_refused
+        self._on_first = on_first
         self._interval = interval
+        self._new: deque[Channel] = deque()
         self._looks: list[tuple[float, int, Channel]] = []
         self._order = count()
         self._wake = asyncio.Event()
+        self._introduced = asyncio.Event()
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._under_way: set[asyncio.Task[None]] = set()
+
+    def introduce(self, channel: Channel) -> None:
+        """Look at the ads of a channel that is found live, and then call `on_first`.
+
+        What Twitch tells of them is a part of the status: it is read before the status is written,
+        so that a channel that goes live is written once and not a second time a minute later.
+        """
+        if channel.airtime.arbiter.ads.schedule is not None or not self._tells(channel):
+            self._on_first(channel)
+            return
+        self._new.append(channel)
+        self._introduced.set()
 
     def expect(self, channel: Channel, called: float) -> None:
         """A commercial was accepted: look whether it runs.
@@ -76,8 +95,24 @@ class AdsWatch:
     async def run(self) -> None:
         """Look until cancelled."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._look_at_new())
             group.create_task(self._go_round())
             group.create_task(self._keep_appointments())
+
+    async def _look_at_new(self) -> None:
+        while True:
+            await self._introduced.wait()
+            self._introduced.clear()
+            while self._new:
+                await self._places.acquire()
+                self._start(self._first_visit(self._new.popleft()))
+
+    async def _first_visit(self, channel: Channel) -> None:
+        """Look at a channel for the first time; the place is taken already."""
+        try:
+            await self._visit(channel)
+        finally:
+            self._on_first(channel)
 
     async def _go_round(self) -> None:
         """Each channel in its turn, evenly over the interval."""

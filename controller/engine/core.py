@@ -142,19 +142,20 @@ class Engine:
         )
         self._by_hand = ByHand(self._answered)
         self._as_run = AsRunLog(settings.as_run_dir, metrics)
-        self._live = LiveWatch(
-            self._helix,
-            self._channels.values,
-            self._told,
-            self._refused,
-            settings.live_check_interval,
-        )
         self._ads = AdsWatch(
             self._helix,
             self._channels.values,
             self._saw_ads,
             self._refused,
             settings.ads_check_interval,
+            on_first=self._told,
+        )
+        self._live = LiveWatch(
+            self._helix,
+            self._channels.values,
+            self._ads.introduce,
+            self._refused,
+            settings.live_check_interval,
         )
         self._rounds = ChannelRounds(
             settings,

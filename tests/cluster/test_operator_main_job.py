@@ -16,6 +16,7 @@ from controller.sandbox.twitch import Fault
 from tests.cluster.kubectl import conditions, eventually, summary
 from tests.cluster.manifests import message
 from tests.cluster.operator_harness import leaked
+from tests.cluster.watching import watching
 
 if TYPE_CHECKING:
     from tests.cluster.operator_harness import Operator, Site, Station
@@ -315,6 +316,31 @@ def _visitor(rule: dict[str, Any], number: int) -> dict[str, Any]:
     rule["metadata"] = {"name": f"visitor-{number}"}
     rule["spec"]["feed"]["pubnub"]["topics"] = [f"elsewhere-{number}"]
     return rule
+
+
+async def test_a_new_channel_and_its_rule_are_written_once(site: Site) -> None:
+    told: dict[str, list[dict[str, Any]]] = {"TwitchChannel": [], "TriggerRule": []}
+
+    def take(body: dict[str, Any]) -> None:
+        versions = told[body["kind"]]
+        if body.get("status") and versions[-1:] != [body["status"]]:
+            versions.append(body["status"])
+
+    station = await site.prepare("told-once")
+    of = f"/apis/twitch-operator.dev/v1alpha1/namespaces/{site.namespace}"
+    only = {"fieldSelector": f"metadata.name={station.name}"}
+    config = site.plane.kubeconfig
+    async with (
+        watching(config, f"{of}/twitchchannels", take, **only),
+        watching(config, f"{of}/triggerrules", take, **only),
+    ):
+        await site.kubectl.apply(station.channel(), station.rule())
+        # Whatever Twitch tells of a channel that is live: its user, its stream and its ads.
+        await eventually(lambda: any("adSchedule" in status for status in told["TwitchChannel"]))
+        await eventually(lambda: told["TriggerRule"])
+    for kind, versions in told.items():
+        assert len(versions) == 1, (kind, versions)
+        assert conditions(versions[0])["Ready"]["status"] == "True"
 
 
 async def test_health_and_metrics_are_served(site: Site, operator: Operator) -> None:
