@@ -141,6 +141,16 @@ class Kube:
         if self._client is not None:
             await self._client.close()
 
+    async def answers(self) -> bool:
+        """Whether the API server answers, be it with a refusal."""
+        try:
+            await self._call("GET", f"/apis/{GROUP}/{VERSION}")
+        except KubeUnavailable:
+            return False
+        except KubeError:
+            return True
+        return True
+
     async def list_all(self, plural: str, namespace: str | None) -> AsyncIterator[dict[str, Any]]:
         """Yield all resources of a kind, page by page; namespace None: of the whole cluster."""
         token = ""

@@ -4,8 +4,11 @@ Only `on.event` is used: it adds no finalizer and no annotation, writes nothing,
 deletions. kopf cancels whatever it finds in its loop when it ends, so it has none of ours in it.
 
 A kopf watcher can die while the process lives, and nothing restarts it. So its retries never end,
-its requests all have timeouts, and a watchdog counts the watchers; when one is gone, the operator
-ends and its supervisor (the kubelet) starts it anew.
+its requests all have timeouts, and a watchdog counts the watchers. When one is gone, kopf is ended
+and started anew, here on its thread: feeds and cues do not notice. Only if that fails several times
+in a row although the API server answers, the process ends, and its supervisor (the kubelet) starts
+it anew. While the API server is away, nothing ends it: kopf discovers `/apis` before it has any
+watcher, and does so for as long as there is no answer.
 """
 
 from __future__ import annotations
@@ -35,7 +38,9 @@ logger = logging.getLogger(__name__)
 
 _SERVER_TIMEOUT = 300  # whole seconds: the API server refuses 300.0
 _WATCHDOG_INTERVAL = 2.0
-_WATCHER_GRACE = 30.0  # after the start, and while kopf replaces a watcher
+_WATCHER_GRACE = 45.0  # after the start, and while kopf replaces a watcher
+_MOST_PAUSE = 10.0  # between two tries of kopf, and between two starts of it
+_MOST_STARTS = 3  # in a row that led to no watch although the API server answers
 _STOP_WITHIN = 20.0
 
 
@@ -44,7 +49,7 @@ class _EndlessBackoff:
 
     def __iter__(self) -> Iterator[float]:
         for failures, _ in enumerate(repeat(None), start=1):
-            yield backoff(failures, random.random(), first=0.5, most=30.0)  # noqa: S311 - jitter
+            yield backoff(failures, random.random(), first=0.5, most=_MOST_PAUSE)  # noqa: S311 - jitter
 
 
 class Watch:
@@ -53,22 +58,34 @@ class Watch:
     Args:
         notify: Called from this thread's loop with kind, event type and body.
         configuration: Where the API server is, and how to log in; read again after a 401.
+        answers: Whether the API server answers now; called on this thread, and may block it.
         namespaces: Literal names; empty: all.
         kinds: What is watched; by default all.
+        grace: Seconds for which watchers may be missing before kopf is started anew.
+
+    Attributes:
+        problem: Why it ended for good; None: it did not.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it works with
         self,
         notify: Callable[[Kind, str | None, Mapping[str, Any]], None],
         configuration: Callable[[], Configuration],
+        answers: Callable[[], bool],
+        *,
         namespaces: tuple[str, ...],
         kinds: tuple[Kind, ...] = tuple(PLURALS),
+        grace: float = _WATCHER_GRACE,
     ) -> None:
         self._notify = notify
         self._configuration = configuration
+        self._answers = answers
+        self._grace = grace
         self._namespaces = namespaces
         self._kinds: dict[str, Kind] = {PLURALS[kind]: kind for kind in kinds}
-        self._stop = threading.Event()
+        self._ending = threading.Event()
+        self._kopf_stop = threading.Event()
+        self._whole = False
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self.problem: str | None = None
 
@@ -84,7 +101,8 @@ class Watch:
 
     def stop(self) -> None:
         """End the thread."""
-        self._stop.set()
+        self._ending.set()
+        self._kopf_stop.set()
         if self._thread.ident is None:
             return
         self._thread.join(_STOP_WITHIN)
@@ -92,6 +110,29 @@ class Watch:
             logger.warning("the watch did not end within %.0f s", _STOP_WITHIN)
 
     def _run(self) -> None:
+        failures = starts = 0
+        while not self._ending.is_set():
+            self._kopf_stop, self._whole = threading.Event(), False
+            if self._ending.is_set():
+                return  # stop() may have set the former event
+            problem = self._run_kopf()
+            if self._ending.is_set():
+                return
+            if self._whole:
+                failures = starts = 0
+            failures += 1
+            starts = starts + 1 if self._answers() else 0
+            if starts >= _MOST_STARTS:
+                logger.error("%s, %d times in a row", problem, starts)
+                self.problem = problem
+                return
+            logger.warning("%s; watching anew", problem)
+            pause = backoff(failures, random.random(), first=0.5, most=_MOST_PAUSE)  # noqa: S311
+            self._ending.wait(pause)
+
+    def _run_kopf(self) -> str:
+        """Watch until something ends it; returns what did."""
+        self._trouble = "the watch ended by itself"
         try:
             kopf.run(
                 registry=self._registry(),
@@ -99,13 +140,11 @@ class Watch:
                 standalone=True,
                 namespaces=self._namespaces,
                 clusterwide=not self._namespaces,
-                stop_flag=self._stop,
+                stop_flag=self._kopf_stop,
             )
-        except Exception as error:
-            logger.exception("the watch ended")
-            self.problem = f"the watch ended: {type(error).__name__}"
-        if not self._stop.is_set() and self.problem is None:
-            self.problem = "the watch ended by itself"
+        except Exception as error:  # noqa: BLE001 - whatever ends kopf, it is started anew
+            return f"the watch ended: {error!r}"
+        return self._trouble
 
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
@@ -147,26 +186,25 @@ class Watch:
     async def _end(self, **_: Any) -> None:  # noqa: ANN401 - kopf's own
         # kopf would wait some seconds for it before it cancels it.
         self._watchdog.cancel()
-        if not self._stop.is_set():
+        if not self._kopf_stop.is_set():
             # A watcher failed. kopf waits for the flag in a thread that it cannot cancel, and would
             # never come to its end.
-            self.problem = self.problem or "a watcher failed"
-            self._stop.set()
+            self._trouble = "a watcher failed"
+            self._kopf_stop.set()
 
     async def _guard(self) -> None:
-        """End the watch when a watcher is gone for good."""
+        """End this run of kopf when a watcher is gone for good."""
         wanted = len(self._kinds) * max(1, len(self._namespaces))
         whole = time.monotonic()
         while True:
-            await asyncio.sleep(_WATCHDOG_INTERVAL)
+            await asyncio.sleep(min(_WATCHDOG_INTERVAL, self._grace / 2))
             running = sum(task.get_name().startswith("watcher for") for task in asyncio.all_tasks())
             now = time.monotonic()
             if running >= wanted:
-                whole = now
-            elif now - whole > _WATCHER_GRACE:
-                self.problem = f"{running} of {wanted} watchers run"
-                logger.error("%s; ending, to be started anew", self.problem)
-                self._stop.set()
+                whole, self._whole = now, True
+            elif now - whole > self._grace:
+                self._trouble = f"{running} of {wanted} watchers run"
+                self._kopf_stop.set()
                 return
 
 

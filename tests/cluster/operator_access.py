@@ -44,6 +44,8 @@ class Line:
         self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._site: web.TCPSite | None = None
         self._watches: set[web.StreamResponse] = set()
+        self.cut_at: str | None = None
+        """Path of a request at which the line is cut, once."""
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -89,6 +91,9 @@ class Line:
             await watch.write(json.dumps({"type": "ERROR", "object": status}).encode() + b"\n")
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.path == self.cut_at:
+            self.cut_at = None
+            await self.cut()
         try:
             return await self._forward(request)
         except (aiohttp.ClientError, OSError):  # cut in the middle, on either side

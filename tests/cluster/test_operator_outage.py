@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from typing import TYPE_CHECKING
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from controller.clients.kubeconfig import load_configuration
+from controller.handlers.watch import Watch
 from tests.cluster.kubectl import Kubectl, eventually
 from tests.cluster.manifests import message
 from tests.cluster.operator_access import Line, account_kubeconfig
 from tests.cluster.operator_harness import new_site
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
     from controller.sandbox.controlplane import ControlPlane
@@ -98,15 +102,87 @@ async def test_a_namespace_without_rights_keeps_no_other_from_being_served(
         assert not operator.ended
 
 
-async def test_a_watcher_that_dies_ends_the_operator(site: Site, tmp_path: Path) -> None:
+async def test_a_watcher_that_dies_is_replaced_while_the_operator_goes_on(
+    site: Site, tmp_path: Path
+) -> None:
     async with Line(tmp_path / "kubeconfig", site.plane.kubeconfig) as api:
         operator = await site.start_operator(kubeconfig=api.kubeconfig)
         await site.add_station("watched")
         await api.fail_watches()
-        # Its supervisor starts it anew; one that went on would never hear of a change again.
-        await eventually(lambda: operator.ended)
-        assert operator.process.returncode == 1
-        assert "ending: " in operator.log
+        await eventually(lambda: "watching anew" in operator.log)
+        await site.add_station("watched_anew")
+        assert not operator.ended
+        await operator.kill()
+
+
+async def test_an_api_server_that_leaves_before_the_first_watch_ends_nothing(
+    site: Site, tmp_path: Path
+) -> None:
+    station = await site.prepare("early")
+    await site.kubectl.apply(station.channel(), station.rule())
+    async with Line(tmp_path / "kubeconfig", site.plane.kubeconfig) as api:
+        api.cut_at = "/apis"  # what kopf asks before it has a watcher
+        operator = await site.start_operator(kubeconfig=api.kubeconfig)
+        await eventually(lambda: api.cut_at is None)
+        station.publish(message())
+        await eventually(lambda: station.commercials)
+        await api.mend()
+        assert await station.verdicts() == ["Fired"]
+        await site.add_station("after_the_outage")
+        assert not operator.ended
+        await operator.kill()
+
+
+@asynccontextmanager
+async def watching(
+    site: Site, api: Line, monkeypatch: pytest.MonkeyPatch, *, answers: bool
+) -> AsyncIterator[tuple[Watch, list[str]]]:
+    """A watch whose watchdog has little patience, and the names that it reports."""
+    monkeypatch.setenv("KUBECONFIG", str(api.kubeconfig))
+    names: list[str] = []
+
+    def notify(_kind: object, _event: object, body: Mapping[str, Any]) -> None:
+        names.append(body["metadata"]["name"])
+
+    watch = Watch(
+        notify,
+        lambda: asyncio.run(load_configuration()),
+        lambda: answers,
+        namespaces=(site.namespace,),
+        grace=0.5,
+    )
+    watch.start()
+    try:
+        yield watch, names
+    finally:
+        await asyncio.to_thread(watch.stop)
+
+
+async def test_no_watcher_is_missed_while_the_api_server_does_not_answer(
+    site: Site,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with Line(tmp_path / "kubeconfig", site.plane.kubeconfig) as api:
+        await api.cut()
+        async with watching(site, api, monkeypatch, answers=False) as (watch, names):
+            await eventually(lambda: caplog.text.count("0 of 3 watchers run; watching anew") > 3)
+            assert watch.alive
+            await api.mend()
+            await site.kubectl.apply(site.new_station("noticed").channel())
+            await eventually(lambda: "noticed" in names)
+            assert watch.problem is None
+
+
+async def test_watchers_that_are_missing_while_the_api_server_answers_end_the_watch(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Line(tmp_path / "kubeconfig", site.plane.kubeconfig) as api:
+        await api.cut()
+        async with watching(site, api, monkeypatch, answers=True) as (watch, _):
+            await eventually(lambda: not watch.alive)
+            assert watch.problem == "0 of 3 watchers run"
 
 
 async def test_rights_that_are_taken_away_heal_when_they_are_given_back(
