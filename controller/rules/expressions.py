@@ -8,13 +8,10 @@ digits: equal to no number, in no order, and never mistaken for another.
 
 What an evaluation costs is bounded by what is compiled and by what it is shown:
 
-- The language has no loop but the comprehensions (`all`, `exists`, `exists_one`, `map`, `filter`),
-  and an expression has at most one. CEL nests at most 32 deep and stops after 10,000 rounds.
-- One comprehension is still quadratic: `map` copies its result for each element, and
-  `event.l.all(x, event.l == event.l)` compares all with all. So what an expression may do to an
-  event of this size is estimated first, and refused beyond a budget. The worst that was found
-  within it takes 0.2 s; what people write takes microseconds.
-- The regex of `matches` is a literal, and all of them together are limited as that of one matcher.
+- Its price is computed from the sizes of its values before it is evaluated: see
+  `controller.rules.costs`. What people write takes microseconds.
+- What an evaluation computes stays in memory as long as the library's `Activation`, so the event
+  gets a new one when that may have become much.
 """
 
 from __future__ import annotations
@@ -27,12 +24,14 @@ from typing import TYPE_CHECKING, Any
 from cel_expr_python import cel  # type: ignore[import-untyped]
 
 from controller.errors import InvalidExpression
+from controller.rules.cel_events import cel_event
 from controller.rules.costs import cost_of
-from controller.rules.payloads import EXACT, MAX_DEPTH, Refusal, shown
+from controller.rules.payloads import MAX_DEPTH, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from controller.rules.cel_events import CelEvent
     from controller.rules.costs import Cost
 
 __all__ = [
@@ -49,8 +48,8 @@ __all__ = [
 MAX_WHEN = 1024
 """Characters of an expression."""
 
-# Steps, as `Cost` counts them; each takes up to some 150 ns.
-_BUDGET = 1_000_000
+# Bytes that evaluations may leave with an event. The library lets go of them with its `Activation`.
+_MOST_KEPT = 4e6
 
 _ENV = cel.NewEnv(variables={"event": cel.Type.DYN})
 
@@ -62,22 +61,36 @@ _DOUBLES = (
 _STATUS = re.compile(r"^[A-Z_]+: | \[[A-Z_]+\]$")
 
 
-@dataclass(frozen=True, slots=True)
 class CelView:
     """An event as CEL sees it, converted once for all rules.
 
+    Args:
+        event: Of values that CEL knows.
+
     Attributes:
-        activation: The variable `event`.
-        size: Values in it, and an eighth of the characters of its texts: the steps of looking at
-            all of it.
-        longest: Elements of its longest list or object.
         beyond: Path of a whole number of more than 64 bits; None: it has none.
     """
 
-    activation: cel.Activation
-    size: int
-    longest: int
-    beyond: str | None = None
+    def __init__(self, event: CelEvent) -> None:
+        self.beyond = event.beyond
+        self._event = event
+        self._activation = _ENV.Activation({"event": event.value})
+        self._kept = 0.0
+
+    def evaluate(self, compiled: cel.Expression, cost: Cost) -> tuple[cel.Type, Any] | str:
+        """Give type and value of an expression, or tell why it is too costly.
+
+        Raises:
+            RuntimeError: It has no value.
+        """
+        price = cost.price(self._event.extent)
+        if price.excess is not None:
+            return price.excess
+        if self._kept > _MOST_KEPT:
+            self._activation, self._kept = _ENV.Activation({"event": self._event.value}), 0.0
+        self._kept += price.kept
+        result = compiled.eval(self._activation)
+        return result.type(), result.value()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +116,12 @@ def cel_view(payload: Mapping[str, Any]) -> CelView | Refusal:
     """Convert an event for CEL: every number exact, every character encodable.
 
     Returns:
-        The view; it lives as long as the event, because each evaluation leaves something in it. A
-        refusal where the event is nested too deeply.
+        The view; a refusal where the event is nested too deeply.
     """
-    extent = _Extent()
     try:
-        event = extent.convert(payload, 1)
+        return CelView(cel_event(payload))
     except RecursionError:
         return Refusal(f"the event is nested deeper than {MAX_DEPTH} levels")
-    beyond = _beyond(payload, "event") if extent.beyond else None
-    return CelView(_ENV.Activation({"event": event}), extent.size, extent.longest, beyond)
 
 
 def lazy_cel_view(payload: Mapping[str, Any]) -> Callable[[], CelView | Refusal]:
@@ -136,7 +145,7 @@ def compile_when(text: str, where: str = "spec.when") -> Expression:
     if compiled.return_type() not in (cel.Type.BOOL, cel.Type.DYN):
         msg = f"gives a value of type {compiled.return_type().name()}, and must give true or false"
         raise InvalidExpression(where, msg)
-    return Expression(text, compiled, cost_of(text, where))
+    return Expression(text, compiled, cost_of(compiled, text, where))
 
 
 def compile_cel(text: str, where: str) -> cel.Expression:
@@ -171,82 +180,16 @@ def evaluate_cel(
     """
     if isinstance(view, Refusal):
         return view
-    if cost.steps(view.size, view.longest) > _BUDGET:
-        return Refusal(
-            f"{name} is too costly for an event of this size, with {view.longest} elements in one"
-            " list or object: shorten it, or leave event out of the comprehension"
-        )
     try:
-        result = compiled.eval(view.activation)
-        kind, value = result.type(), result.value()
+        answer = view.evaluate(compiled, cost)
     except RuntimeError as error:
         return Refusal(f"{name} failed: {_explain_failure(str(error), view)}")
+    if isinstance(answer, str):
+        return Refusal(f"{name} is too costly for an event of this size: {answer}")
+    kind, value = answer
     if kind == cel.Type.ERROR:
         return Refusal(f"{name} failed: {_explain_failure(str(value), view)}")
-    return kind, value
-
-
-class _Extent:
-    """Converts values, and measures them on the way."""
-
-    def __init__(self) -> None:
-        self.size = 0
-        self.longest = 0
-        self.beyond = False
-
-    def convert(self, value: object, depth: int) -> object:
-        if depth > MAX_DEPTH + 1:  # the innermost values are one below their containers
-            raise RecursionError
-        self.size += 1
-        match value:
-            case str():
-                self.size += len(value) // 8
-                return _encodable(value)
-            case None | bool() | float():
-                return value
-            case int() if -EXACT < value < EXACT:
-                return float(value)
-            case int() if -(2**63) <= value < 2**64:
-                return value
-            case int():
-                self.beyond = True
-                return _digits(value)
-            case dict():
-                self.longest = max(self.longest, len(value))
-                return {
-                    self.convert(str(key), depth): self.convert(child, depth + 1)
-                    for key, child in value.items()
-                }
-            case list() | tuple():
-                self.longest = max(self.longest, len(value))
-                return [self.convert(child, depth + 1) for child in value]
-            case _ if hasattr(value, "items"):
-                return self.convert(dict(value.items()), depth)
-            case _:
-                return shown(value)
-
-
-def _digits(value: int) -> bytes:
-    # Python refuses to write integers of thousands of digits in decimal.
-    return (str(value) if value.bit_length() <= 1 << 12 else hex(value)).encode()
-
-
-def _beyond(value: object, path: str) -> str | None:
-    """Return the path of a whole number of more than 64 bits."""
-    if isinstance(value, int):
-        return None if -(2**63) <= value < 2**64 else path
-    if isinstance(value, list | tuple):
-        children = [(f"{path}[{index}]", child) for index, child in enumerate(value)]
-    elif hasattr(value, "items"):
-        children = [(f"{path}.{key}", child) for key, child in value.items()]
-    else:
-        return None
-    return next((found for at, child in children if (found := _beyond(child, at))), None)
-
-
-def _encodable(text: str) -> str:
-    # CEL fails on a lone surrogate, anywhere in the event.
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    return answer
 
 
 def _explain_compile_error(text: str) -> str:

@@ -70,7 +70,9 @@ def compile_object(text: str, where: str) -> ObjectExpression:
     if kind != cel.Type.DYN and not kind.name().startswith("MAP<"):
         msg = f"gives a value of type {kind.name()}, and must give an object"
         raise InvalidExpression(where, f'{msg} such as {{"seconds": event.data.duration_sec}}')
-    return ObjectExpression(text, compiled, cost_of(text, where), where.rpartition(".")[2])
+    return ObjectExpression(
+        text, compiled, cost_of(compiled, text, where), where.rpartition(".")[2]
+    )
 
 
 class _NotJson(Exception):

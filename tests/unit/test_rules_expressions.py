@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -139,13 +138,16 @@ def test_an_expression_that_fails_does_not_match_and_says_why(text: str, reason:
         ("(" * 500 + "true" + ")" * 500, "nested deeper than 32 levels"),
         ("event" + ".a" * 200, "nested deeper than 32 levels"),
         ("true ||" * 200 + "true", "longer than 1024 characters"),
-        ("event.s.matches('(')", "column 9: no regular expression of RE2: missing ): ("),
-        ("event.s.matches(event.p)", "column 9: write matches as text.matches"),
-        ("event.l.all(x, x.matches(x))", "column 18: write matches as text.matches"),
-        ("event.s.matches('a' + 'b')", "column 9: write matches as text.matches"),
-        ("matches(event.s, 'a')", "column 1: write matches as text.matches"),
-        ("event.s.matches('[^x]{1000}')", "column 9: too large"),
-        (" || ".join(["event.s.matches('[^x]{99}')"] * 4), "too large together"),
+        ("event.s.matches('(')", "1:9: no regular expression of RE2: missing ): ("),
+        ("event.s.matches(event.p)", "1:9: write matches as text.matches"),
+        ("event.l.all(x, x.matches(x))", "1:18: write matches as text.matches"),
+        ("event.s.matches('a' + 'b')", "1:9: write matches as text.matches"),
+        ("event.on &&\n !matches(event.s, event.p)", "2:3: write matches as text.matches"),
+        ("event.s.matches('[^x]{1000}')", "1:9: too large"),
+        (
+            " || ".join(["event.s.matches('[^x]{99}')"] * 8),
+            "too costly even for an event of 512 bytes",
+        ),
     ],
 )
 def test_what_cannot_be_compiled_is_refused_with_its_place(text: str, problem: str) -> None:
@@ -156,34 +158,14 @@ def test_what_cannot_be_compiled_is_refused_with_its_place(text: str, problem: s
 @pytest.mark.parametrize(
     "text",
     [
-        "event.a.all(x, x > 0.0) && event.b.exists(y, y > 0.0)",
-        "event.a.map(x, x.filter(y, y)) == []",
-        "event.a.exists_one (x, x) || event.a . all(x, x)",
-        r"event.a == 'it\'s' || event.a.all(x, x) || event.b.all(x, x)",
-        "event.a == r'\\d' || event.a.all(x, x) || event.b.all(x, x)",
-        "event.a == '''it's''' || event.a.all(x, x) || event.b.all(x, x) || event.a == ''''''",
-        "event.a.all(x, x) // one\n || event.b.all(x, x)",
-        "event.a == '//' || event.a.all(x, x) || event.b.all(x, x)",
+        "event.spots.all(s, s.s > 0.0) && event.spots.exists(s, s.s > 20.0)",
+        "event.spots.exists(a, event.spots.all(b, a.s >= b.s))",
+        "event.spots.filter(s, s.s > 20.0).map(s, s.id) == ['Ad_1']",
+        "event.msg_type != 'b.all(y, y)' && event.spots.all(s, has(s.id))",
     ],
 )
-def test_a_second_comprehension_is_refused(text: str) -> None:
-    assert "at most one of all, exists, exists_one, filter, map" in _problem(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "event.a.all(x, x == 'b.all(y, y)')",
-        'event.a.all(x, x == """b.all(y, " y)""")',
-        "event.a.all(x, x == b'.all(y, y)') || event.c == r\"\\.map(\"",
-        "event.a.all(x, x) // .all(y, y)",
-        "event.all == 1 || event.map.filter == 2 || event.a.exists(x, x.exists == 1)",
-        "has(event.a.b) && has(event.c.d) && event.a.all(x, has(x.all))",
-        r"event.a.all(x, x == '\'.all(y, y)')",
-    ],
-)
-def test_what_looks_like_a_second_comprehension_is_none(text: str) -> None:
-    assert compile_when(text).text == text
+def test_an_expression_may_have_more_than_one_comprehension(text: str) -> None:
+    assert _evaluate(text) is True
 
 
 def test_an_event_is_converted_once_and_only_if_asked() -> None:
@@ -196,56 +178,6 @@ def test_an_event_nested_too_deeply_is_told() -> None:
     for _ in range(5000):
         event = {"a": event}
     assert _evaluate("true", event) == Refusal("the event is nested deeper than 32 levels")
-
-
-def _largest() -> list[dict[str, Any]]:
-    """Return events of 32 KiB, each large in another way."""
-    return [
-        {"l": [1] * 8000, "s": "a" * 15_000},
-        {"l": [1] * 900, "s": "a" * 28_000},
-        {"l": [1] * 300, "s": "é" * 14_000},
-        {"l": [1] * 30, "s": "a" * 20_000, "m": [[[[1]]]] * 1000},
-        {"l": [{"a": 1, "b": "xx"}] * 900, "s": "a" * 9000},
-        {"l": ["ab" * 10] * 950, "s": "ab" * 2000},
-    ]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "event.l.map(x, x).size() > 1",
-        "event.l.filter(x, true) == event.l",
-        "event.l.all(x, event == event)",
-        "event.l.all(x, event.l == event.l)",
-        "event.l.all(x, size(event.s) > 1)",
-        "event.l.map(x, event.s + event.s).size() > 1",
-        "event.l.all(x, !event.s.matches('[^x]{99}y'))",
-        "event.l.all(x, string(x).matches('[^x]{99}y') || true)",
-        "event.l.all(x, x == x" + " && x == x" * 90 + ")",
-        "[event" + ", event" * 50 + "].all(x, x == x" + " && x == x" * 50 + ")",
-        "(event.l" + " + event.l" * 14 + ").map(x, x) == []",
-        "event.l" + " + event.l" * 28 + " == []",
-        "event.s" + " + event.s" * 28 + " == ''",
-        "event == event" + " && event == event" * 55,
-        "event.s.matches('(?:a?){490}a{490}b')",
-        "event.l.map(x, event) == [event]",
-    ],
-)
-def test_no_expression_takes_long_on_the_largest_events(text: str) -> None:
-    expression = compile_when(text)
-    for event in _largest():
-        view = cel_view(event)
-        began = time.process_time()
-        expression.evaluate(view)
-        assert time.process_time() - began < 1.5
-
-
-def test_an_expression_too_costly_for_an_event_says_so() -> None:
-    expression = compile_when("event.l.all(x, event.l == event.l)")
-    refused = expression.evaluate(cel_view({"l": [1] * 8000}))
-    assert isinstance(refused, Refusal)
-    assert refused.reason.startswith("when is too costly for an event of this size, with 8000")
-    assert expression.evaluate(cel_view({"l": [1] * 100})) is True
 
 
 def test_a_list_of_hundreds_of_spots_is_not_too_costly() -> None:
