@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
 import sys
-import zlib
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from controller.commands.consent.terminal import say
+from controller.commands.files import open_text
 from controller.commands.show.text import aligned, to_json
-from controller.errors import OperatorError
+from controller.displayable import displayable
 from controller.resources.common import parse_instant
 from controller.rules.payloads import strict_json
 
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from zoneinfo import ZoneInfo
 
-__all__ = ["Wishes", "as_run", "broadcast_day", "select"]
+__all__ = ["Wishes", "as_run", "broadcast_day", "read_entries", "select"]
 
 _INSTANTS = ("due", "called", "confirmed")
 _LENGTHS = ("break_seconds", "asked_seconds", "accepted_seconds", "uncovered_seconds")
@@ -68,7 +66,7 @@ def as_run(wishes: Wishes) -> int:
     Raises:
         OperatorError: A file cannot be read; the message names it.
     """
-    lines = (entry for file in wishes.files for entry in _entries(file))
+    lines = (entry for file in wishes.files for _, entry in read_entries(file))
     entries = select(lines, wishes)
     show = {"csv": _as_csv, "json": _as_json, "table": _as_table}[wishes.output]
     _put(show(entries, wishes.zone))
@@ -135,28 +133,20 @@ def _is_of(entry: Mapping[str, Any], channel: str | None) -> bool:
     return channel is None or channel in (name, full)
 
 
-def _entries(file: str) -> Iterator[Mapping[str, Any]]:
-    """The lines of the as-run log among those of a file: others are passed over."""
-    try:
-        with _open(file) as text:
-            for number, line in enumerate(text, start=1):
-                entry = _entry(line)
-                if entry is not None:
-                    yield entry
-                elif _looks_torn(line):
-                    told = "a line of the as-run log that cannot be read (cut short?); passed over"
-                    print(f"{file}:{number}: {told}", file=sys.stderr)  # noqa: T201 - for people
-    except (OSError, EOFError, UnicodeError, zlib.error) as error:
-        msg = f"{file}: {getattr(error, 'strerror', None) or error}"
-        raise OperatorError(msg) from None
+def read_entries(file: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Read the lines of the as-run log, each with its number; others are passed over.
 
-
-def _open(file: str) -> io.TextIOBase:
-    if file == "-":
-        return sys.stdin  # type: ignore[return-value]
-    if file.endswith(".gz"):
-        return gzip.open(file, "rt", encoding="utf-8", errors="replace")
-    return Path(file).open(encoding="utf-8", errors="replace")
+    Raises:
+        OperatorError: The file cannot be read.
+    """
+    with open_text(file, errors="replace") as text:
+        for number, line in enumerate(text, start=1):
+            entry = _entry(line)
+            if entry is not None:
+                yield number, entry
+            elif _looks_torn(line):
+                told = "a line of the as-run log that cannot be read (cut short?); passed over"
+                print(f"{displayable(file)}:{number}: {told}", file=sys.stderr)  # noqa: T201
 
 
 def _entry(line: str) -> Mapping[str, Any] | None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from controller.actions.message_desk import Line, MessageDesk, described
 from controller.commands.consent.terminal import say
-from controller.commands.manifests import choose, read_manifests, read_text
-from controller.commands.recorded import DEFAULT_TIME_FIELD, read_recording
+from controller.commands.files import read_text
+from controller.commands.manifests import choose, read_manifests
+from controller.commands.recorded import DEFAULT_TIME_FIELD, listed, read_recording
 from controller.commands.show.text import aligned, moment, to_json
 from controller.errors import InvalidExpression, OperatorError
 from controller.events import Verdict
@@ -122,8 +123,7 @@ def _recording(wishes: Wishes, rules: Sequence[SimulatedRule]) -> Recording:
         msg = "give files of events, or --from for PubNub's history"
         raise OperatorError(msg)
     time_field = _time_field(wishes.time_field, rules)
-    lines = (line for file in wishes.events for line in read_text(file).splitlines())
-    return read_recording(lines, time_field)
+    return read_recording(((file, read_text(file)) for file in wishes.events), time_field)
 
 
 def _run(simulation: Simulation, recording: Recording) -> None:
@@ -233,9 +233,8 @@ def _totals_for_people(simulation: Simulation, recording: Recording) -> list[str
     if messages:
         lines.append(f"Messages: {messages}")
     if recording.malformed:
-        number, reason = recording.malformed[0]
-        place = f"line {number}" if number else "the first"
-        lines.append(f"Not events: {len(recording.malformed)}; {place}: {reason}")
+        lines.append(f"Not events: {len(recording.malformed)}")
+        lines += [f"  {told}" for told in listed(recording.malformed)]
     return lines
 
 
@@ -252,7 +251,8 @@ def _for_programs(simulation: Simulation, recording: Recording) -> str:
                 "verdicts": _counts(simulation.outcomes),
             },
             "malformed": [
-                {"line": number, "reason": reason} for number, reason in recording.malformed
+                {"file": each.file or None, "line": each.line or None, "reason": each.reason}
+                for each in recording.malformed
             ],
         }
     )

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from controller.commands.cluster import Forbidden, run_in_cluster
 from controller.commands.consent.terminal import say
-from controller.commands.manifests import choose, read_manifests, read_text
-from controller.commands.show.evaluation import Channel, Rule, evaluate, read_events
+from controller.commands.files import read_text
+from controller.commands.manifests import choose, read_manifests
+from controller.commands.recorded import read_events
+from controller.commands.show.evaluation import Channel, Rule, evaluate
 from controller.commands.show.explained import (
     Explained,
     evaluations_for_people,
@@ -127,7 +129,8 @@ def _evaluated(
             known.append(_channel(each))
         except InvalidSpec as error:
             told.append(f"channel {_name(each)}: {error}")
-    events = read_events(read_text(wishes.event or "-"))
+    file = wishes.event or "-"
+    events = read_events(file, read_text(file))
     now = time.time()
     evaluations = [evaluate(rule, event, known, now) for event in events]
     if wishes.as_json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from controller.clients.kube import KubeNotFound
 from controller.commands.cluster import run_in_cluster, told
-from controller.commands.recorded import Recording
+from controller.commands.recorded import Recording, Unrecognised
 from controller.engine import pubnub_keys
 from controller.errors import OperatorError, TransientError
 from controller.feeds.past import read_past
@@ -67,9 +67,8 @@ def read_history(
                 )
                 raise OperatorError(msg) from None
             recording.events += events
-            recording.malformed += [(0, reason) for reason in refused]
+            recording.malformed += [Unrecognised("", 0, reason) for reason in refused]
         recording.events.sort(key=lambda event: event.published)
-        recording.lines = len(recording.events) + len(recording.malformed)
         return recording
 
     try:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from controller.commands.files import read_text
 from controller.errors import OperatorError
 from controller.resources.kind import GROUP, VERSION
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
     from controller.resources.kind import Kind
 
-__all__ = ["choose", "read_manifests", "read_text"]
+__all__ = ["choose", "read_manifests"]
 
 _INTEGER = "tag:yaml.org,2002:int"
 _DECIMAL_OR_HEX = re.compile(r"[-+]?(0|[1-9][0-9_]*|0x[0-9a-fA-F_]+|0o?[0-7_]+)$")
@@ -38,19 +37,6 @@ _Loader.yaml_implicit_resolvers = {
     ]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-
-
-def read_text(file: str) -> str:
-    """Read a file; `-` is the standard input.
-
-    Raises:
-        OperatorError: It cannot be read.
-    """
-    try:
-        return sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"{file}: {error.strerror if isinstance(error, OSError) else 'it is no UTF-8'}"
-        raise OperatorError(msg) from None
 
 
 def read_manifests(files: Iterable[str]) -> list[dict[str, Any]]:

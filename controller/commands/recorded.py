@@ -1,82 +1,149 @@
-"""Recorded events: lines of JSON, as a playout system, PubNub's history or a log keep them."""
+"""Recorded events: JSON, as a playout system, PubNub's history or a log keep them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from controller.commands.files import json_values
+from controller.errors import OperatorError
 from controller.events import Event
 from controller.resources.common import parse_instant
-from controller.rules.payloads import Refusal, parse_payload, strict_json
+from controller.rules.payloads import Refusal, parse_payload
 from controller.rules.times import event_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from controller.rules.fieldpath import FieldPath
 
-__all__ = ["DEFAULT_TIME_FIELD", "Recording", "read_recording"]
+__all__ = [
+    "DEFAULT_TIME_FIELD",
+    "Recording",
+    "Unrecognised",
+    "listed",
+    "read_events",
+    "read_recording",
+]
 
 DEFAULT_TIME_FIELD = "common.timestamp"
 
 _TICKS = 10_000_000  # of a timetoken in a second
 _LATEST = 253_402_300_799  # the end of the year 9999
+_MOST_TOLD = 10
+
+
+class Unrecognised(NamedTuple):
+    """Something that is no event.
+
+    Attributes:
+        file: Where it stands; "": in PubNub's history.
+        line: The line at which it begins, from 1; 0: in PubNub's history.
+        reason: Why it is none.
+    """
+
+    file: str
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}, line {self.line}: {self.reason}" if self.file else self.reason
 
 
 @dataclass(slots=True)
 class Recording:
-    """What a file holds.
+    """What files hold.
 
     Attributes:
         events: In the order of time.
-        lines: How many there were that are not blank.
-        malformed: Of those that are no events: their number in the file, and why.
+        malformed: What is no event.
     """
 
     events: list[Event] = field(default_factory=list)
-    lines: int = 0
-    malformed: list[tuple[int, str]] = field(default_factory=list)
+    malformed: list[Unrecognised] = field(default_factory=list)
 
 
-def read_recording(lines: Iterable[str], time_field: FieldPath) -> Recording:
-    """Read events.
+def read_recording(files: Iterable[tuple[str, str]], time_field: FieldPath) -> Recording:
+    """Read events that have a time.
 
     Args:
-        lines: Each a JSON object: a message as it was published, or one within an envelope: with
-            `message` beside `timetoken` (as PubNub's history has it) or `time`, and `channel` or
-            `topic` if they are known.
+        files: Name and text of each; see `json_values`. A value is a message as it was published,
+            or one within an envelope: with `message` beside `timetoken` (as PubNub's history has
+            it) or `time`, and `channel` or `topic` if they are known.
         time_field: Where a message without an envelope tells its time.
+
+    Raises:
+        OperatorError: A file holds no event; the message says what it holds.
     """
-    recording = Recording()
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        recording.lines += 1
-        event = _event(line, number, time_field)
-        if isinstance(event, Refusal):
-            recording.malformed.append((number, event.reason))
-        else:
-            recording.events.append(event)
+    recording, number = Recording(), 0
+    for file, text in files:
+        before, unknown = len(recording.events), len(recording.malformed)
+        for line, value in json_values(text):
+            number += 1
+            event = _event(value, number, time_field)
+            if isinstance(event, Refusal):
+                recording.malformed.append(Unrecognised(file, line, event.reason))
+            else:
+                recording.events.append(event)
+        if len(recording.events) == before:
+            raise _no_event(file, recording.malformed[unknown:])
     recording.events.sort(key=lambda event: event.published)
     return recording
 
 
-def _event(line: str, number: int, time_field: FieldPath) -> Event | Refusal:
-    try:
-        told = strict_json(line)
-    except ValueError as error:
-        return Refusal(f"not JSON: {error}")
-    envelope: Mapping[str, Any] = told if _is_envelope(told) else {}
-    payload = parse_payload(envelope.get("message", told))
+def read_events(file: str, text: str) -> list[Mapping[str, Any] | Refusal]:
+    """Read events, whatever their time.
+
+    Returns:
+        Each, or why it is none, with its line.
+
+    Raises:
+        OperatorError: There is no event in it; the message says what is.
+    """
+    found: list[Mapping[str, Any] | Refusal] = []
+    malformed = []
+    for line, value in json_values(text):
+        payload = _payload(value)
+        if isinstance(payload, Refusal):
+            malformed.append(Unrecognised(file, line, payload.reason))
+            payload = Refusal(f"line {line}: {payload.reason}")
+        found.append(payload)
+    if len(found) == len(malformed):
+        raise _no_event(file, malformed)
+    return found
+
+
+def listed(malformed: Sequence[Unrecognised]) -> list[str]:
+    """Tell what is no event, and no more of it than anybody reads."""
+    more = len(malformed) - _MOST_TOLD
+    told = [str(each) for each in malformed[:_MOST_TOLD]]
+    return [*told, f"and {more} more"] if more > 0 else told
+
+
+def _no_event(file: str, malformed: Sequence[Unrecognised]) -> OperatorError:
+    if not malformed:
+        return OperatorError(f"{file}: it is empty, and must hold events as JSON")
+    return OperatorError("\n  ".join([f"{file}: there is no event in it", *listed(malformed)]))
+
+
+def _payload(value: Any | Refusal) -> Mapping[str, Any] | Refusal:  # noqa: ANN401 - JSON
+    if isinstance(value, Refusal):
+        return value
+    return parse_payload(value["message"] if _is_envelope(value) else value)
+
+
+def _event(value: Any | Refusal, number: int, time_field: FieldPath) -> Event | Refusal:  # noqa: ANN401 - JSON
+    payload = _payload(value)
     if isinstance(payload, Refusal):
         return payload
+    envelope = value if isinstance(value, dict) and _is_envelope(value) else {}
     published = _published(envelope) if envelope else event_time(time_field, payload, 0.0)
     if isinstance(published, Refusal):
         if envelope:
             return published
         return Refusal(f"{published.reason} (--time-field says where the time stands)")
     topic = str(envelope.get("channel") or envelope.get("topic") or "")
-    identity = str(envelope.get("timetoken") or f"line-{number}")
+    identity = str(envelope.get("timetoken") or f"event-{number}")
     return Event(topic, identity, published, published, payload)
 
 

@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from controller.commands.as_run import read_entries
 from controller.commands.cluster import Forbidden, run_in_cluster
 from controller.commands.consent.terminal import say
-from controller.commands.manifests import read_text
 from controller.commands.show.text import to_json
 from controller.commands.show.timeline import (
     RuleStatus,
@@ -24,7 +24,6 @@ from controller.errors import OperatorError
 from controller.resources.common import rfc3339
 from controller.resources.triggerrule import TRIGGER_RULE, TriggerRuleStatus
 from controller.resources.twitchchannel import TWITCH_CHANNEL, TwitchChannelStatus
-from controller.rules.payloads import strict_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,17 +118,11 @@ async def _rules(cluster: Cluster, namespace: str) -> tuple[list[RuleStatus], li
 
 def _read_as_run(file: str, channel: str, namespace: str) -> list[Row]:
     rows = []
-    for number, text in enumerate(read_text(file).splitlines(), 1):
-        if not text.strip():
+    for number, entry in read_entries(file):
+        if entry.get("channel") != channel or entry.get("namespace", namespace) != namespace:
             continue
         try:
-            line = strict_json(text)
-            if not isinstance(line, dict):
-                msg = "it is no JSON object"
-                raise ValueError(msg)
-            if line.get("channel") != channel or line.get("namespace", namespace) != namespace:
-                continue
-            row = as_run_row(line)
+            row = as_run_row(entry)
         except ValueError as error:
             msg = f"{file}, line {number} is none of the as-run log: {error}"
             raise OperatorError(msg) from None

@@ -20,6 +20,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from controller.displayable import displayable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from io import FileIO
@@ -221,12 +223,10 @@ def _as_line(entry: Mapping[str, Any]) -> str:
     """Write an entry as JSON that every reader takes."""
     try:
         text = json.dumps(entry, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        text.encode()
-    except UnicodeEncodeError:  # half of a character, which only an escape can express
-        return json.dumps(entry, separators=(",", ":"), allow_nan=False)
     except (ValueError, TypeError):  # NaN, or a number of thousands of digits
         return json.dumps({name: _tame(value) for name, value in entry.items()})
-    return text
+    # Half of a character, and what many readers take for the end of a line, become escapes.
+    return displayable(text)
 
 
 def _tame(value: object) -> object:

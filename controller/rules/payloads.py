@@ -11,7 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-__all__ = ["EXACT", "MAX_BYTES", "MAX_DEPTH", "Refusal", "parse_payload", "shown", "strict_json"]
+__all__ = [
+    "EXACT",
+    "MAX_BYTES",
+    "MAX_DEPTH",
+    "Refusal",
+    "parse_payload",
+    "shown",
+    "strict_json",
+    "strict_json_at",
+]
 
 MAX_BYTES = 32 * 1024
 """Largest event, as JSON in UTF-8."""
@@ -77,6 +86,25 @@ def strict_json(text: str | bytes) -> Any:  # noqa: ANN401 - any JSON
         raise ValueError(msg) from None
 
 
+def strict_json_at(text: str, at: int) -> tuple[Any, int]:
+    """Parse the JSON that begins at a place of a text.
+
+    Returns:
+        Its value, and the place behind it.
+
+    Raises:
+        ValueError: As `strict_json`; the message has line and column within the text.
+    """
+    try:
+        return _STRICT.raw_decode(text, at)
+    except json.JSONDecodeError as error:
+        msg = f"{error.msg} at line {error.lineno}, column {error.colno}"
+        raise ValueError(msg) from None
+    except RecursionError:
+        msg = "nested too deeply"
+        raise ValueError(msg) from None
+
+
 def shown(value: object) -> str:
     """Write any JSON value for people: on one line, short, and encodable."""
     match value:
@@ -118,3 +146,6 @@ def _too_large(size: int) -> Refusal:
 def _refuse_constant(name: str) -> NoReturn:
     msg = f"{name} is no JSON"
     raise ValueError(msg)
+
+
+_STRICT = json.JSONDecoder(parse_constant=_refuse_constant)

@@ -154,6 +154,16 @@ async def test_an_end_while_lines_are_written_writes_none_twice(tmp_path: Path) 
     assert written == [f"cue-{number}" for number in range(20)]
 
 
+async def test_a_line_holds_nothing_that_a_reader_may_take_for_its_end(tmp_path: Path) -> None:
+    title = "a\u2028b\u2029c\x85d\x1be\x7f"
+    log = a_log(tmp_path)
+    log.write(an_entry("k", asset_id=title))
+    await log.flush()
+    (line,) = (tmp_path / file_name(date(2026, 11, 23))).read_text().splitlines()
+    assert json.loads(line)["asset_id"] == title
+    assert line.isprintable()
+
+
 async def test_what_json_cannot_express_harms_no_line(tmp_path: Path) -> None:
     log = a_log(tmp_path)
     log.write(an_entry("nan", cookie=float("nan"), user_data={"a": [float("inf")]}))

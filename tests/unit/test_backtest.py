@@ -191,6 +191,82 @@ def test_what_is_no_event_is_told_with_its_line_and_the_rest_counts(bench: Bench
     assert verdicts(found) == ["Fired"]
 
 
+def test_events_stand_in_any_layout(bench: Bench) -> None:
+    messages = [a_message(SCTE35, at, f"cue-{at}") for at in (0, 500, 1000)]
+    for text in (
+        "\n".join(map(json.dumps, messages)),
+        json.dumps(messages),
+        json.dumps(messages, indent=2),
+        "\n".join(json.dumps(message, indent=2) for message in messages),
+        "\r\n".join(map(json.dumps, messages)),
+        "\ufeff" + "\n".join(map(json.dumps, messages)),
+        "".join(map(json.dumps, messages)),
+    ):
+        found = bench.run([a_rule()], [text])
+        assert [each["eventId"] for each in found["decisions"]] == ["cue-0", "cue-500", "cue-1000"]
+        assert found["malformed"] == []
+
+
+def test_the_examples_own_messages_are_events(capsys: pytest.CaptureFixture[str]) -> None:
+    rules = [f"-f{EXAMPLES / name}.yaml" for name in ("rules", "channels")]
+    events = [str(EXAMPLES / "messages" / f"{name}.json") for name in ("scte35", "video")]
+    assert main(["backtest", *rules, "-o", "json", *events]) == 0
+    assert json.loads(capsys.readouterr().out)["totals"]["events"] == 2
+
+
+def test_a_line_separator_of_unicode_ends_no_line(bench: Bench) -> None:
+    title = "a\u2028b\u2029c\x85d"
+    message = a_message(SCTE35, 0, "cue", title=title)
+    text = json.dumps(message, ensure_ascii=False)
+    assert title in text
+    rule = a_rule(match=[{"field": "data.title", "equals": title}])
+    assert verdicts(bench.run([rule], [text])) == ["Fired"]
+
+
+@pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_file_may_begin_with_a_byte_order_mark(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str], codec: str
+) -> None:
+    bench.write([a_rule()], [])
+    rules, events = tmp_path / "rules.yaml", tmp_path / "events.jsonl"
+    rules.write_bytes(rules.read_text().encode(codec))
+    events.write_bytes(json.dumps(a_message(SCTE35, 0, "Zoë")).encode(codec))
+    assert main(["backtest", "-f", str(rules), str(events)]) == 0
+    assert "1 events, 1 matched" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "it is empty, and must hold events as JSON"),
+        ("[]", "it is empty"),
+        ("a,b\n1,2\n", "there is no event in it\n  {file}, line 1: not JSON: Expecting value"),
+        ("[1, 2]", "{file}, line 1: not a JSON object but 1\n  {file}, line 1: not a JSON object"),
+        ("{}\n", "line 1: the event lacks common.timestamp, the rule's timeField (--time-field"),
+        ("x\n" * 12, "line 10: not JSON: Expecting value at line 10, column 1\n  and 2 more"),
+    ],
+)
+def test_a_file_without_an_event_is_refused_with_what_is_in_it(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, told: str
+) -> None:
+    bench.write([a_rule()], [text])
+    events = str(tmp_path / "events.jsonl")
+    assert main(["backtest", "-f", str(tmp_path / "rules.yaml"), events]) == 1
+    assert told.format(file=events) in capsys.readouterr().err
+
+
+def test_what_is_no_event_is_told_to_people_with_file_and_line(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.write([a_rule()], ["garbage", a_message(SCTE35, 0, "cue"), '{"torn": '])
+    files = [str(tmp_path / name) for name in ("rules.yaml", "events.jsonl")]
+    assert main(["backtest", "-f", *files]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[-3] == "Not events: 2"
+    assert told[-2].startswith(f"  {files[1]}, line 1: not JSON: ")
+    assert told[-1].startswith(f"  {files[1]}, line 3: not JSON: ")
+
+
 def test_events_out_of_order_are_put_in_order(bench: Bench) -> None:
     lines: list[object] = [a_message(SCTE35, 500, "late"), a_message(SCTE35, 0, "early")]
     found = bench.run([a_rule()], lines)

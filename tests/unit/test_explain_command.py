@@ -130,6 +130,30 @@ def test_the_examples_own_rules_are_explained_without_a_cluster(
 
 
 @pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "it is empty, and must hold events as JSON"),
+        ("not json\n", "there is no event in it\n  event.json, line 1: not JSON"),
+        ("7", "event.json, line 1: not a JSON object but 7"),
+        (json.dumps({"a": "x" * 33_000}), "line 1: 33008 bytes of JSON, and an event has at most"),
+    ],
+)
+def test_a_file_without_an_event_is_refused_with_what_is_in_it(
+    text: str,
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("event.json").write_text(text)
+    rules = str(EXAMPLES / "rules.yaml")
+    arguments = ["mst3k-eu-ad-assets", "-f", rules, "--event", "event.json"]
+    assert kubectl_main(["explain", *arguments]) == 1
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (["-f", "rules.yaml"], "give one with --event FILE"),

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from controller.commands.show.evaluation import Channel, Evaluation, Rule, evaluate, read_events
+from controller.commands.recorded import read_events
+from controller.commands.show.evaluation import Channel, Evaluation, Rule, evaluate
 from controller.commands.show.explained import evaluations_for_people, evaluations_for_programs
 from controller.events import Verdict
 from controller.resources.triggerrule import TriggerRuleSpec
@@ -204,20 +205,14 @@ def test_a_selector_picks_the_channels_by_what_the_event_says() -> None:
     assert [name for name, _ in told.channels] == ["two"]
 
 
-def test_one_object_may_stretch_over_lines_and_many_stand_one_on_each() -> None:
-    assert read_events(json.dumps(EVENT, indent=2)) == [EVENT]
-    assert read_events(f"{json.dumps(EVENT)}\n\n{json.dumps(EVENT)}\n") == [EVENT, EVENT]
-    assert read_events("") == []
-
-
 def test_a_line_that_is_no_event_is_told_and_the_others_go_on() -> None:
-    one, two, three = read_events(f'{{"x":\n{json.dumps(EVENT)}\n[1]\n')
+    one, two, three = read_events("f", f'{{"x":\n{json.dumps(EVENT)}\n[1]\n')
     assert isinstance(one, Refusal)
     assert two == EVENT
     assert isinstance(three, Refusal)
     told = [evaluate(rule(), event, (), NOW) for event in (one, two, three)]
     text = evaluations_for_people("spots", told)
-    assert "event 3 is none that rules look at: not a JSON object but a list of 1" in text
+    assert "event 3 is none that rules look at: line 3: not a JSON object but 1" in text
     assert text.endswith("1 of 3 events match")
 
 

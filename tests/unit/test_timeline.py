@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import TYPE_CHECKING
+
 import pytest
 
 from controller.commands.show.timeline import (
@@ -14,8 +17,12 @@ from controller.commands.show.timeline import (
     timeline_for_people,
     timeline_for_programs,
 )
+from controller.commands.timeline import _read_as_run
 from controller.resources.triggerrule import TriggerRuleStatus
 from controller.resources.twitchchannel import TwitchChannelStatus
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z
 
@@ -199,3 +206,13 @@ def test_when_the_next_may_run_and_what_the_ads_manager_means_to_do() -> None:
         "next ad of Twitch's Ads Manager: none is scheduled",
     ]
     assert "not known" in next_times(TwitchChannelStatus(), NOW)[1]
+
+
+def test_other_lines_of_a_log_and_separators_of_unicode_are_no_trouble(tmp_path: Path) -> None:
+    line = {"key": "k", "kind": "break", "channel": "mst3k", "due": at(10), "verdict": "Fired"}
+    text = json.dumps(line | {"asset_id": "a\u2028b\x85c"}, ensure_ascii=False)
+    assert "\u2028" in text
+    file = tmp_path / "as-run.jsonl"
+    file.write_text(f"\ufeff{text}\nstarting\n\nlevel=INFO {text}\n", "utf-8")
+    rows = _read_as_run(str(file), "mst3k", "playout")
+    assert len(rows) == 2

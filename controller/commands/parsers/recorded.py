@@ -25,9 +25,11 @@ def add_backtest(commands: Commands) -> None:
         (
             "Runs TriggerRules over recorded events, on a clock of their own, by the operator's own"
             " code: matching, breaks, cooldown, budgets, quiet hours. The channels count as live"
-            " and ready; spec.mode and spec.suspend do not count. Each line of the events is a"
+            " and ready; spec.mode and spec.suspend do not count. An event is a JSON object: a"
             " message as it was published, or an object with message and timetoken (or time) as"
-            " PubNub's history has it. Exit code: 0 it ran, 1 a file cannot be used."
+            " PubNub's history has it. They stand one on each line, or in any layout one after"
+            " the other or in a list. Exit code: 0 it ran, 1 a file cannot be used, or holds no"
+            " event."
         ),
         "-f rule.yaml events.jsonl",
         "-f rules.yaml -f channels.yaml --rule mst3k-splices -o json events.jsonl",
@@ -62,7 +64,10 @@ def add_backtest(commands: Commands) -> None:
     add_place(backtest, of="Secret")
     add_output(backtest)
     backtest.add_argument(
-        "events", metavar="EVENTS", nargs="*", help="files of JSON lines; - is the standard input"
+        "events",
+        metavar="EVENTS",
+        nargs="*",
+        help="files of events as JSON; - is the standard input",
     )
     backtest.set_defaults(command=_backtest)
 

@@ -21,7 +21,7 @@ from controller.rules.compiled import compile_rule
 from controller.rules.deciding import RulePolicy, decide
 from controller.rules.expressions import lazy_cel_view
 from controller.rules.messages import Message
-from controller.rules.payloads import Refusal, parse_payload, strict_json
+from controller.rules.payloads import Refusal
 from controller.rules.selectors import ChannelIndex
 from controller.rules.steps import Call, Cue, Readiness, Reply, Ruling, Wait
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from controller.rules.compiled import CompiledRule, MatchResult
     from controller.rules.deciding import Matched
 
-__all__ = ["Channel", "Evaluation", "Rule", "TestResult", "evaluate", "foresee", "read_events"]
+__all__ = ["Channel", "Evaluation", "Rule", "TestResult", "evaluate", "foresee"]
 
 _PASSED, _FAILED, _UNREACHED = "passed", "failed", "not reached"
 _LONG_AGO = 3600.0  # the event comes long after the operator has started
@@ -118,21 +118,6 @@ class Evaluation:
     tests: tuple[TestResult, ...] = ()
     facts: tuple[tuple[str, str | float], ...] = ()
     channels: tuple[tuple[str, Ruling], ...] = ()
-
-
-def read_events(text: str) -> list[Mapping[str, Any] | Refusal]:
-    """Read one JSON object of any layout, or one on each line."""
-    try:
-        return [parse_payload(strict_json(text))]
-    except ValueError:
-        return [_payload(line) for line in text.splitlines() if line.strip()]
-
-
-def _payload(line: str) -> Mapping[str, Any] | Refusal:
-    try:
-        return parse_payload(strict_json(line))
-    except ValueError as error:
-        return Refusal(f"not JSON: {error}")
 
 
 def evaluate(
