@@ -52,8 +52,9 @@ def read_history(
     async def work(cluster: Cluster) -> Recording:
         recording = Recording()
         for name, named in topics.items():
-            secret = await _secret(cluster, cluster.namespace(namespace), name)
-            keys, blocked = pubnub_keys.read(secret, name)
+            place = cluster.namespace(namespace)
+            secret = await _secret(cluster, place, name)
+            keys, blocked = pubnub_keys.read(secret, name, place)
             if keys is None:
                 raise OperatorError(blocked.message if blocked is not None else name)
             try:

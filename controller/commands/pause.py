@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from controller.clients.kube import KubeError, KubeUnavailable
 from controller.commands.cluster import Forbidden, run_in_cluster
-from controller.commands.consent.terminal import say
+from controller.commands.consent.terminal import agrees, can_type, say
 from controller.commands.show.pausing import (
     Outcome,
     Place,
+    choice,
     is_confirmed,
-    is_paused,
-    pause_value,
     report,
 )
 from controller.errors import OperatorError, TransientError
+from controller.policies.pausing import find_pause, written_pause
 from controller.resources.common import rfc3339
 from controller.resources.kind import PAUSED
 from controller.resources.twitchchannel import TWITCH_CHANNEL
@@ -45,6 +45,7 @@ class Wishes:
 
     Attributes:
         names: Of TwitchChannels; none: all.
+        sure: All are meant where no names are given: nobody is asked before they are resumed.
         namespace: None: that of the context; where no names are given: all namespaces.
         context: Of the kubeconfig; None: the current one.
         reason: Why, for those who read the annotation.
@@ -52,6 +53,7 @@ class Wishes:
     """
 
     names: Sequence[str]
+    sure: bool
     namespace: str | None
     context: str | None
     reason: str
@@ -65,7 +67,7 @@ def pause(wishes: Wishes, *, resume: bool) -> int:
         The exit code: 0 where all are paused, and the operator confirmed it; else 1.
 
     Raises:
-        OperatorError: The channels cannot be found out.
+        OperatorError: The channels cannot be found out, or it is not clear which are meant.
     """
 
     async def work(cluster: Cluster) -> Outcome:
@@ -89,14 +91,33 @@ class _Switch:
     async def turn(self) -> Outcome:
         outcome = Outcome()
         found = await self._find(outcome)
-        done = {place for place, each in found.items() if is_paused(each) is not self._resume}
+        pauses = {p: find_pause(each["metadata"].get("annotations")) for p, each in found.items()}
+        done = {place for place, pause in pauses.items() if (pause is None) is self._resume}
         outcome.already.extend(sorted(done))
-        value = None if self._resume or len(done) == len(found) else await self._value()
         todo = [place for place in found if place not in done]
+        if self._resume and not self._wishes.names and not self._wishes.sure and len(todo) > 1:
+            await self._ask({place: pauses[place] or "" for place in todo})
+        value = None if self._resume or not todo else await self._value()
         await asyncio.gather(*(self._set(place, value, outcome) for place in todo))
         if self._wishes.wait:
             await self._confirm(outcome)
         return outcome
+
+    @staticmethod
+    async def _ask(paused: Mapping[Place, str]) -> None:
+        """Somebody may mean one channel, and have forgotten its name.
+
+        Pausing asks nothing: it is done in an emergency, and costs no more than a break.
+        """
+        say(choice(paused))
+        if not can_type():
+            msg = (
+                "name the channels to resume, choose a namespace with -n, or resume all with --all"
+            )
+            raise OperatorError(msg)
+        if not await agrees(f"Resume all {len(paused)}?"):
+            msg = "none was resumed; name those that are to go on"
+            raise OperatorError(msg)
 
     async def _find(self, outcome: Outcome) -> dict[Place, Mapping[str, Any]]:
         if self._wishes.names:
@@ -134,7 +155,7 @@ class _Switch:
             who = await self._cluster.kube.who_am_i()
         except (KubeError, KubeUnavailable):  # an API server before 1.28 does not tell
             who = ""
-        return pause_value(rfc3339(time.time()), who, self._wishes.reason)
+        return written_pause(rfc3339(time.time()), who, self._wishes.reason)
 
     async def _set(self, place: Place, value: str | None, outcome: Outcome) -> None:
         namespace, name = place

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from controller.policies.conditions import (
     channel_findings,
     commercials_ready,
 )
+from controller.policies.pausing import paused_message
 from controller.resources.commercials import DEFAULT_POLICY, CommercialPolicy
 from controller.resources.common import InvalidSpec
 from controller.resources.twitchchannel import TwitchChannelSpec, TwitchChannelStatus
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from controller.sensitive import Sensitive
 
 __all__ = ["Channel"]
+
+logger = logging.getLogger(__name__)
 
 
 class Channel:
@@ -54,6 +58,7 @@ class Channel:
         fired_for: The last request for a commercial by hand that was answered.
         last_fire: What became of it.
         status: As last written, or as found.
+        pause: What the annotation says that holds its calls; None: there is none.
     """
 
     def __init__(  # noqa: PLR0913 - what it works with
@@ -79,6 +84,7 @@ class Channel:
         self.last_fire: LastFire | None = self.status.last_fire
         keeper.revoked_before = self.status.last_handled_revoke_at or ""
         self.resource = resource
+        self.pause: str | None = None
         self.spec: TwitchChannelSpec | None = None
         self._spec_problem: str | None = None
         self.tried = False
@@ -101,6 +107,9 @@ class Channel:
 
     def update(self, resource: Resource) -> None:
         """Take a new state of the resource."""
+        if resource.pause != self.pause:
+            self.pause = resource.pause
+            logger.info("%s: %s", resource.key, self._paused_message() or "resumed")
         self.resource = resource
         self.keeper.revoke_request = resource.revoke_requested_at or ""
         try:
@@ -154,7 +163,7 @@ class Channel:
         return ChannelFacts(
             spec_problem=self._spec_problem,
             suspended=self.suspended,
-            paused=self.resource.paused,
+            paused=self._paused_message(),
             blocked=keeper.blocked,
             failure=keeper.failure,
             expires_at=grant.expires_at if grant and keeper.credential() is not None else None,
@@ -171,6 +180,12 @@ class Channel:
             stream_key=self.stream_key.synced if wants_key else None,
             stream_key_problem=self.stream_key.problem,
             next_ad=self._near_ad(),
+        )
+
+    def _paused_message(self) -> str | None:
+        key = self.resource.key
+        return (
+            paused_message(self.pause, key.name, key.namespace) if self.pause is not None else None
         )
 
     def _near_ad(self) -> float | None:
@@ -203,10 +218,10 @@ class Channel:
         ready = self.ready
         readiness: Readiness | None = None
         if ready.status != "True":
-            verdict = _NOT_READY.get(ready.reason, Verdict.CHANNEL_NOT_READY)
+            readiness = Readiness.of(ready.reason, ready.message)
             # A process that has just begun knows no grant yet: cues wait while they are young.
-            passing = not self.tried and verdict is Verdict.CHANNEL_NOT_READY
-            readiness = Readiness(verdict, f"{ready.reason}: {ready.message}", passing)
+            passing = not self.tried and readiness.verdict is Verdict.CHANNEL_NOT_READY
+            readiness = replace(readiness, passing=passing)
         self.airtime.settle(self.policy, readiness)
 
     def stop(self) -> None:
@@ -243,10 +258,3 @@ class Channel:
             commercials=channel_status.commercials(arbiter, self.status.commercials),
             ad_schedule=channel_status.ad_schedule(arbiter.ads.schedule, self.status.ad_schedule),
         )
-
-
-_NOT_READY = {
-    "Suspended": Verdict.SUSPENDED,
-    "Paused": Verdict.PAUSED,
-    "NotEligible": Verdict.NOT_ELIGIBLE,
-}

@@ -86,7 +86,9 @@ class GrantSecrets:
         name = spec.app.secret_ref.name
         secret = await self._get(name)
         if secret is None:
-            return problems.missing_secret(_APP, name, "client-id and client-secret")
+            return problems.missing_secret(
+                _APP, name, self._key.namespace, "client-id and client-secret"
+            )
         try:
             client_id = text_of_key(secret, name, "client-id").reveal()
             has_secret = "client-secret" in secret.data
@@ -108,7 +110,8 @@ class GrantSecrets:
         field = f"spec.authorization.{spec.authorization.way}.secretKeyRef"
         secret = await self._get(ref.name)
         if secret is None:
-            return problems.missing_secret(field, ref.name, ref.key, command)
+            namespace = self._key.namespace
+            return problems.missing_secret(field, ref.name, namespace, ref.key, command)
         try:
             credential = text_of_key(secret, ref.name, ref.key)
         except InvalidSecret as error:

@@ -18,7 +18,7 @@ from controller.clients.extension_jwt import Perms
 from controller.engine.reach import reachable
 from controller.events import Verdict
 from controller.rules.messages import EVERYWHERE
-from controller.rules.steps import Ruling
+from controller.rules.steps import Readiness, Ruling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -182,16 +182,13 @@ class Messenger:
         return None
 
 
-_VERDICTS = {"Suspended": Verdict.SUSPENDED, "Paused": Verdict.PAUSED}
-
-
 def _held(channel: Channel, message: Message) -> Ruling | None:
     """Why a channel gets no messages at present."""
     finding = reachable(channel, everywhere=message.is_global)
     if finding.status == "True":
         return None
-    verdict = _VERDICTS.get(finding.reason, Verdict.CHANNEL_NOT_READY)
-    return Ruling(verdict, f"{finding.reason}: {finding.message}")
+    held = Readiness.of(finding.reason, finding.message)
+    return Ruling(held.verdict, held.detail)
 
 
 def _line(rule: Rule, channel: Channel, message: Message) -> Line:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from controller.engine.secrets import text_of_key
 from controller.errors import InvalidSecret
 from controller.feeds.pubnub import PubNubKeys
-from controller.policies.problems import Blocked
+from controller.policies.problems import Blocked, missing_secret
 
 if TYPE_CHECKING:
     from controller.clients.kube import Secret
@@ -18,16 +18,18 @@ __all__ = ["read"]
 _FIELD = "spec.feed.pubnub.secretRef"
 
 
-def read(secret: Secret | None, name: str) -> tuple[PubNubKeys | None, Blocked | None]:
+def read(
+    secret: Secret | None, name: str, namespace: str
+) -> tuple[PubNubKeys | None, Blocked | None]:
     """Return the key set, or why there is none.
 
     Args:
         secret: The Secret; None: there is none.
         name: Its name.
+        namespace: Its namespace.
     """
     if secret is None:
-        message = f"{_FIELD}: Secret {name} does not exist; create it with the key subscribe-key"
-        return None, Blocked("SecretNotFound", message, human=False)
+        return None, missing_secret(_FIELD, name, namespace, "subscribe-key")
 
     def optional(key: str) -> Sensitive | None:
         return text_of_key(secret, name, key) if key in secret.data else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from controller.policies.conditions import Finding
-from controller.resources.kind import PAUSED
+from controller.policies.pausing import paused_message
 
 if TYPE_CHECKING:
     from controller.engine.channels import Channel
@@ -28,11 +28,10 @@ def reachable(channel: Channel, *, everywhere: bool) -> Finding:
         return Finding("Ready", "False", "InvalidSpec", channel.ready.message, human=True)
     if channel.suspended:
         return Finding("Ready", "False", "Suspended", "spec.suspend is true: nothing is sent to it")
-    if channel.resource.paused:
-        message = (
-            f"the annotation {PAUSED} holds messages back too: kubectl twitch resume ends that"
-        )
-        return Finding("Ready", "False", "Paused", message)
+    if channel.resource.pause is not None:
+        key = channel.resource.key
+        told = paused_message(channel.resource.pause, key.name, key.namespace, what="messages")
+        return Finding("Ready", "False", "Paused", told)
     if channel.rival is not None:
         message = f"TwitchChannel {channel.rival} has this broadcaster: delete one of the two"
         return Finding("Ready", "False", "Conflict", message, human=True)

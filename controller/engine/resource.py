@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+from controller.policies.pausing import find_pause
 from controller.resources.common import parse_instant
 from controller.resources.extensionapp import EXTENSION_APP
 from controller.resources.kind import (
     FIRE_REQUESTED,
-    PAUSED,
     REQUESTED_AT,
     REVOKE_REQUESTED_AT,
 )
@@ -89,7 +89,8 @@ class Resource:
         status: As stored; unpacked anew at each look.
         revoke_requested_at: Value of the annotation that asks to end the grant.
         fire_requested: Value of the annotation that asks for a commercial.
-        paused: The annotation is there that holds its calls.
+        pause: What the annotation says that holds its calls: when, by whom and why; None: there is
+            none.
         version: Grows with each change of anything; 0: not known.
         labels: By which rules select channels; a change of them does not change the generation.
     """
@@ -103,7 +104,7 @@ class Resource:
     status: _Packed = _Packed()
     revoke_requested_at: str | None = None
     fire_requested: str | None = None
-    paused: bool = False
+    pause: str | None = None
     labels: Mapping[str, str] = field(default_factory=lambda: _NONE)
     version: int = 0
 
@@ -115,7 +116,7 @@ class Resource:
             self.requested_at,
             self.revoke_requested_at,
             self.fire_requested,
-            self.paused,
+            self.pause,
             self.labels,
         )
 
@@ -132,7 +133,7 @@ class Resource:
             requested_at=annotations.get(REQUESTED_AT),
             revoke_requested_at=annotations.get(REVOKE_REQUESTED_AT),
             fire_requested=annotations.get(FIRE_REQUESTED),
-            paused=annotations.get(PAUSED, "false") != "false",
+            pause=find_pause(annotations),
             labels=meta.get("labels") or _NONE,
             version=_version(meta.get("resourceVersion")),
             spec=body.get("spec") or {},

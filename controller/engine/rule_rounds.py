@@ -82,7 +82,7 @@ class RuleRounds:
                 rule.feed_blocked = Blocked("TransientError", str(error), human=False)
             self.refresh(key)
             raise
-        rule.keys, rule.feed_blocked = pubnub_keys.read(secret, name)
+        rule.keys, rule.feed_blocked = pubnub_keys.read(secret, name, key.namespace)
         if self._rule(key) is not rule:
             return None
         self._use(rule)

@@ -369,6 +369,7 @@ class Rule:
             conditions=to_conditions(
                 findings, self.status.conditions, self.resource.generation, now
             ),
+            channels=self._target(len(around.channels)),
             last_event_time=self._last_event,
             last_fired_time=self._last_fired,
             retry_after_seconds=_whole(nearest.retry_after) if nearest else None,
@@ -379,11 +380,21 @@ class Rule:
             nearest_miss=self._nearest_miss,
         )
 
+    def _target(self, number: int) -> str | None:
+        """Which channels it is for, for the column of that name."""
+        if self.spec is None:
+            return None
+        if self.spec.channel_ref is not None:
+            return self.spec.channel_ref.name
+        return f"{self.spec.channel_selector} ({number})"
+
     def _facts(self, around: Surroundings, now: float) -> RuleFacts:
         spec, health = self.spec, around.health
         silent = around.silent_since if self.is_silent(now) else None
-        ready = (self._readiness(channel) for channel in around.channels)
-        one = next((finding for finding in ready if finding.status == "True"), None)
+        told = ((channel, self._readiness(channel)) for channel in around.channels)
+        one = next((each for each in told if each[1].status == "True"), None)
+        if one is None and around.channels:
+            one = around.channels[0], self._readiness(around.channels[0])
         reference = spec.channel_ref if spec is not None else None
         return RuleFacts(
             problem=self._problem,
@@ -393,8 +404,10 @@ class Rule:
             feed_reason=health.reason if health is not None else "Connecting",
             feed_message=self._feed_message(health),
             channel=reference.name if reference is not None else None,
-            channel_ready=one or next(map(self._readiness, around.channels), None),
+            channel_ready=one[1] if one is not None else None,
             selected=len(around.channels),
+            unready=one[0].resource.key.name if one is not None else "",
+            namespace=self.resource.key.namespace,
             silent_since=silent,
             skew=self._skew if spec is not None and spec.time_field else None,
             extension=self.extension,

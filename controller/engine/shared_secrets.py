@@ -216,7 +216,7 @@ class SecretKeeper:
         field = "spec.secret.bootstrapSecretRef"
         secret = await self._secrets.get(self._key.namespace, reference.name, self._key)
         if secret is None:
-            blocked = missing_secret(field, reference.name, reference.key)
+            blocked = missing_secret(field, reference.name, self._key.namespace, reference.key)
             told = f"{blocked.message}, a shared secret from the extension's console"
             return replace(blocked, message=told)
         try:

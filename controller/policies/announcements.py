@@ -20,6 +20,9 @@ __all__ = ["Announcement", "announcements", "revocation", "rotation"]
 
 _AUTHORIZE = "Authorize"
 _RECONCILE = "Reconcile"
+_PAUSED = "Paused"
+# What may come by itself, and as often is a name that somebody got wrong.
+_MISSING = frozenset({"SecretNotFound", "ChannelNotFound", "ExtensionNotFound"})
 _ROTATE = "Rotate"
 _PENDING = "not authorized yet: the condition Authorized in the status tells what is waited for"
 
@@ -134,14 +137,18 @@ def _of_ready(
 ) -> Announcement | None:
     authorized, was, stalled = new.get("Authorized"), old.get("Ready"), new.get("Stalled")
     holds = is_.status == "True"
+    if was is not None and was.reason == _PAUSED and is_.reason != "Suspended":
+        told = "cues start commercials again" if holds else f"Ready={is_.status}"
+        return Announcement("Normal", "Resumed", f"resumed: {told} ({is_.reason})", _RECONCILE)
     echo = authorized is not None and authorized.message == is_.message
     if echo and (not holds or _changed("Authorized", old, new) is not None):
         return None  # told by Authorized, now or before
     if holds:
         recovered = was is not None and was.status != "True"
         return Announcement("Normal", "Ready", is_.message, _RECONCILE) if recovered else None
-    if is_.reason == "Suspended":
+    if is_.reason in ("Suspended", _PAUSED):
         return Announcement("Normal", is_.reason, is_.message, _RECONCILE)
-    if stalled is not None and (stalled.status, stalled.reason) == ("True", is_.reason):
+    stalls = stalled is not None and (stalled.status, stalled.reason) == ("True", is_.reason)
+    if stalls or is_.reason in _MISSING:
         return Announcement("Warning", is_.reason, is_.message, _RECONCILE)
     return None  # it waits for what may come by itself

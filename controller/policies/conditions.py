@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Literal
 
 from controller.policies.grant_facts import COMMERCIAL_SCOPE, READ_ADS_SCOPE
 from controller.resources.common import rfc3339
-from controller.resources.kind import PAUSED
 from controller.resources.twitchchannel import STREAM_KEY_SCOPE
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class ChannelFacts:
     Attributes:
         spec_problem: Why the spec cannot be read; None: it can.
         suspended: `spec.suspend`.
-        paused: Somebody has stopped its calls by the annotation.
+        paused: Who paused it, when, why, and how to end that; None: it is not paused.
         blocked: Why there is no grant to use.
         failure: What passed wrong last, if it may pass.
         expires_at: When the access token ends, if its time is not over; None: there is none.
@@ -91,7 +90,7 @@ class ChannelFacts:
     live: bool | None
     stream_key: bool | None = None
     stream_key_problem: Blocked | None = None
-    paused: bool = False
+    paused: str | None = None
     next_ad: float | None = None
 
 
@@ -229,11 +228,8 @@ def _channel_ready(facts: ChannelFacts, authorized: Finding) -> Finding:
     if facts.suspended:
         message = "spec.suspend is true: cues start nothing, the grant is kept alive"
         return Finding("Ready", "False", "Suspended", message)
-    if facts.paused:
-        message = (
-            f"the annotation {PAUSED} holds all commercials back: kubectl twitch resume ends that"
-        )
-        return Finding("Ready", "False", "Paused", message)
+    if facts.paused is not None:
+        return Finding("Ready", "False", "Paused", facts.paused)
     if authorized.status != "True":
         return Finding("Ready", "False", authorized.reason, authorized.message, authorized.human)
     if not facts.broadcaster_type:

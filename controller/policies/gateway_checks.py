@@ -49,19 +49,20 @@ def provider_problem(
         return Blocked("InvalidSpec", message, human=True)
     if oauth.secret_ref is None:
         return None
-    problem = _secret_problem(oauth.secret_ref.name, data)
+    problem = _secret_problem(oauth.secret_ref.name, namespace, data)
     if problem is not None:
         return problem
     return _host_problem(oauth.secret_ref.name, annotations, _host(url), namespace)
 
 
-def _secret_problem(name: str, data: Mapping[str, bytes] | None) -> Blocked | None:
+def _secret_problem(name: str, namespace: str, data: Mapping[str, bytes] | None) -> Blocked | None:
     field = f"{_FIELD}.secretRef"
     if data is None:
-        return missing_secret(field, name, f"{CLIENT_ID}, {CLIENT_SECRET}")
+        return missing_secret(field, name, namespace, f"{CLIENT_ID} and {CLIENT_SECRET}")
     lacking = [key for key in (CLIENT_ID, CLIENT_SECRET) if not data.get(key, b"").strip()]
     if lacking:
-        message = f"{field}: Secret {name} lacks the key(s) {', '.join(lacking)}: add them"
+        keys, them = ("key", "it") if len(lacking) == 1 else ("keys", "them")
+        message = f"{field}: Secret {name} lacks the {keys} {' and '.join(lacking)}: add {them}"
         return Blocked("InvalidSecret", message, human=True)
     return None
 

@@ -38,12 +38,11 @@ class Blocked:
     human: bool
 
 
-def missing_secret(field: str, name: str, keys: str, command: str = "") -> Blocked:
+def missing_secret(field: str, name: str, namespace: str, keys: str, command: str = "") -> Blocked:
     """A Secret that is not there yet; `command` makes it, where one does."""
-    remedy = f"run {command}, or create it with the key {keys}" if command else ""
-    message = f"{field}: Secret {name} does not exist; " + (
-        remedy or f"create it with the key(s) {keys}"
-    )
+    some = f"create it with the {'keys' if ' and ' in keys else 'key'} {keys}"
+    remedy = f"run {command}, or {some}" if command else some
+    message = f"{field}: Secret {name} does not exist in namespace {namespace}; {remedy}"
     return Blocked("SecretNotFound", message, human=False)
 
 

@@ -33,6 +33,8 @@ class RuleFacts:
         channel_ready: The channel's own Ready; None: there is no such channel. Of those that a
             selector picks: of one that is Ready, if there is one.
         selected: How many channels the selector picks.
+        unready: Name of the channel whose Ready is told, where a selector picks it.
+        namespace: Of the rule, and of all that it names.
         silent_since: When the feed last brought anything, if that is longer ago than expectEvery.
         skew: Seconds by which the event's own clock is ahead of the feed's (negative: behind).
         extension: Name of the ExtensionApp by which it sends messages; None: it sends none.
@@ -48,6 +50,8 @@ class RuleFacts:
     channel: str | None
     channel_ready: Finding | None
     selected: int = 1
+    unready: str = ""
+    namespace: str = ""
     silent_since: float | None = None
     skew: float | None = None
     extension: str | None = None
@@ -65,6 +69,9 @@ def _feed(facts: RuleFacts) -> Finding:
     if facts.feed_blocked is not None:
         blocked = facts.feed_blocked
         return Finding("FeedConnected", "False", blocked.reason, blocked.message, blocked.human)
+    if facts.feed_connected is None and facts.problem is not None:
+        message = "nothing is listened to until the rule is corrected: see the condition Ready"
+        return Finding("FeedConnected", "Unknown", "NotListening", message)
     if facts.feed_connected is None:
         return Finding("FeedConnected", "Unknown", facts.feed_reason, facts.feed_message)
     status: Status = "True" if facts.feed_connected else "False"
@@ -96,7 +103,10 @@ def _extension_problem(facts: RuleFacts) -> Finding | None:
         return None
     if ready is None:
         where = "spec.action.extensionMessage.extensionRef"
-        message = f"{where}: ExtensionApp {name} does not exist; it is waited for"
+        message = (
+            f"{where}: ExtensionApp {name} does not exist in namespace {facts.namespace}; it is"
+            " waited for"
+        )
         return Finding("Ready", "False", "ExtensionNotFound", message)
     told = f"ExtensionApp {name} is not ready ({ready.reason}): {ready.message}"
     return Finding("Ready", "False", "ExtensionNotReady", told)
@@ -106,17 +116,21 @@ def _target_ready(facts: RuleFacts) -> Finding:
     name, channel = facts.channel, facts.channel_ready
     if channel is None:
         message = (
-            "spec.channelSelector picks no TwitchChannel of this namespace: label one, or correct"
-            " the selector; it is waited for"
+            f"spec.channelSelector picks no TwitchChannel of namespace {facts.namespace}: label"
+            " one, or correct the selector; it is waited for"
             if name is None
-            else f"spec.channelRef: TwitchChannel {name} does not exist; it is waited for"
+            else f"spec.channelRef: TwitchChannel {name} does not exist in namespace"
+            f" {facts.namespace}; it is waited for"
         )
         return Finding("Ready", "False", "ChannelNotFound", message)
-    target = f"TwitchChannel {name}" if name is not None else f"{facts.selected} TwitchChannels"
+    told = f"TwitchChannel {name or facts.unready} is not ready ({channel.reason}): "
+    target, number = f"TwitchChannel {name}", facts.selected
+    if name is None:
+        target = f"{number} TwitchChannel{'s' if number != 1 else ''}"
+        if number > 1:
+            told = f"none of the {target} that spec.channelSelector picks is ready; {told}"
     if channel.status != "True":
-        none = "is not ready" if name is not None else "are not ready, none of them"
-        told = f"{target} {none} ({channel.reason}): {channel.message}"
-        return Finding("Ready", "False", "ChannelNotReady", told)
+        return Finding("Ready", "False", "ChannelNotReady", told + channel.message)
     by = f", by ExtensionApp {facts.extension}" if facts.extension is not None else ""
     return Finding("Ready", "True", "Succeeded", f"listening, for {target}{by}")
 

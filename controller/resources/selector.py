@@ -70,6 +70,11 @@ class ChannelSelector(SpecModel):
     """Labels whose value the event tells; at most 4. One rule then serves the channels of all
     headends: each event is for those whose label is what the event's field says."""
 
+    def __str__(self) -> str:
+        """As kubectl writes it; a label that the event tells has the event's field in braces."""
+        told = [f"{label}={value}" for label, value in self.match_labels.items()]
+        return ",".join(told + [f"{each.label}={{{each.field}}}" for each in self.match_event])
+
     @model_validator(mode="after")
     def _asks_for_something(self) -> Self:
         if not self.match_labels and not self.match_event:

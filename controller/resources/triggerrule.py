@@ -378,6 +378,10 @@ class NearestMiss(StatusModel):
 class TriggerRuleStatus(ObjectStatus):
     """What the operator found and did; written by the operator alone."""
 
+    channels: Annotated[str, Clip(256)] | None = None
+    """The TwitchChannel that the rule is for; of a selector what it asks for, and in parentheses
+    how many channels it picks."""
+
     last_event_time: WholeInstant | None = None
     """When the last event came that matched."""
 
@@ -418,15 +422,16 @@ TRIGGER_RULE = Kind(
     columns=(
         Column("READY", '.status.conditions[?(@.type=="Ready")].status'),
         Column("FEED", '.status.conditions[?(@.type=="FeedConnected")].status'),
+        Column("CHANNEL", ".status.channels"),
         Column("LAST-CUE", ".status.lastEventTime", "date"),
         Column("VERDICT", ".status.recentDecisions[0].verdict"),
         Column("FIRED", ".status.counts.fired", "integer"),
         Column("SKIPPED", ".status.counts.skipped", "integer"),
-        Column("CHANNEL", ".spec.channelRef.name", wide=True),
+        Column("FAILED", ".status.counts.failed", "integer"),
+        Column("REASON", '.status.conditions[?(@.type=="Ready")].reason'),
         Column("MODE", ".spec.mode", wide=True),
         Column("NEXT-OK", ".status.nextEligibleTime", wide=True),
         Column("DETAIL", ".status.recentDecisions[0].detail", wide=True),
-        Column("REASON", '.status.conditions[?(@.type=="Ready")].reason', wide=True),
         Column("AGE", ".metadata.creationTimestamp", "date", wide=True),
     ),
 )

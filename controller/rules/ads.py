@@ -121,7 +121,8 @@ class AdsLog:
         brk = self._awaiting.pop(record.cue_id, None) or self._breaks.of_cue(record.cue_id)
         if brk is not None:
             brk.confirmed = ad
-        self.last_confirmed = ad
+        # Twitch tells whole seconds, which may lie before the call.
+        self.last_confirmed = max(ad, record.started)
         if record.result is Verdict.UNKNOWN:
             self._memory.cools_from(ad)
         return self._settle(record, brk, Verdict.CONFIRMED)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+
+from controller.events import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from controller.events import Answer, Verdict
+    from controller.events import Answer
 
 __all__ = [
     "BY_HAND",
@@ -107,6 +109,17 @@ class Readiness:
     verdict: Verdict
     detail: str
     passing: bool = False
+
+    @classmethod
+    def of(cls, reason: str, message: str) -> Self:
+        """Take a condition that is not True; a reason that is a verdict is not told twice."""
+        verdict = _VERDICTS.get(reason)
+        if verdict is not None:
+            return cls(verdict, message)
+        return cls(Verdict.CHANNEL_NOT_READY, f"{reason}: {message}")
+
+
+_VERDICTS = {each.value: each for each in (Verdict.SUSPENDED, Verdict.PAUSED, Verdict.NOT_ELIGIBLE)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,13 +77,19 @@ async def test_a_request_that_came_late_is_expired(site: Site) -> None:
     assert station.commercials == []
 
 
-async def test_a_paused_channel_starts_nothing_until_it_is_resumed(site: Site) -> None:
+async def test_a_paused_channel_starts_nothing_until_it_is_resumed(
+    site: Site, operator: Operator
+) -> None:
     station = await site.add_station("held")
     told = await run(site, "pause", "held", "--reason", "wrong feed")
     assert f"paused: 1 channel ({site.namespace}/held)" in told
     assert "the operator confirms it" in told
     found = await site.kubectl.get("tch", "held")
     assert found["metadata"]["annotations"]["twitch-operator.dev/paused"].endswith(": wrong feed")
+    ready = next(c for c in found["status"]["conditions"] if c["type"] == "Ready")
+    assert ready["message"].endswith(
+        f": wrong feed; to end that: kubectl twitch resume held -n {site.namespace}"
+    )
     station.publish(message(cue_id="while-paused"))
     (decision,) = await station.decisions()
     assert decision["verdict"] == "Paused"
@@ -92,6 +98,14 @@ async def test_a_paused_channel_starts_nothing_until_it_is_resumed(site: Site) -
     again = await run(site, "pause", "held")
     assert "paused before: 1 channel" in again
     assert "resumed: 1 channel" in await run(site, "resume", "held")
+    await eventually(lambda: f"{site.namespace}/held: resumed" in operator.log)
+    reasons: set[str] = set()
+    async with asyncio.timeout(30):
+        while not {"Paused", "Resumed"} <= reasons:
+            found = json.loads(await site.kubectl("get", "events", "-o", "json"))
+            reasons = {e["reason"] for e in found["items"] if e["involvedObject"]["name"] == "held"}
+            await asyncio.sleep(0.1)
+    assert f"{site.namespace}/held: commercials are held back since 2" in operator.log
     assert station.commercials == []
     station.publish(message(cue_id="after-that"))
     await eventually(lambda: station.commercials)
@@ -104,7 +118,12 @@ async def test_without_names_all_channels_are_paused(site: Site) -> None:
     assert len(found) >= 2
     reasons = {each["status"]["conditions"][0]["reason"] for each in found}
     assert reasons == {"Paused"}
-    await run(site, "resume")
+    told = await run(site, "resume", code=1)
+    assert f"{site.namespace}/every-one   20" in told
+    assert "name the channels to resume" in told
+    found = json.loads(await site.kubectl("get", "tch", "-o", "json"))["items"]
+    assert {each["status"]["conditions"][0]["reason"] for each in found} == {"Paused"}
+    await run(site, "resume", "--all")
     assert "not paused before" in await run(site, "resume")
 
 

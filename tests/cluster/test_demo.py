@@ -151,10 +151,12 @@ def test_a_demo_that_stays_shows_what_becomes_of_a_message_of_ones_own() -> None
         url = run.until(r"^curl (http://\S+/publish/\S+) -d '$")
         body = run.until(r"^(\{.*)$") + run.until(r"^( .*)'$")
         run.until(r"^(CHANNEL +READY +LIVE +LAST-RUN +LENGTH +CONFIRMED +NEXT-OK +REASON)$")
-        run.until(r"^(RULE +READY +FEED +LAST-CUE +VERDICT +FIRED +SKIPPED)$")
+        run.until(
+            r"^(RULE +READY +FEED +CHANNEL +LAST-CUE +VERDICT +FIRED +SKIPPED +FAILED +REASON)$"
+        )
         run.until(r"^(EXTENSION +READY +SECRETS +CONFIG +ROTATED +NEXT-ROTATION +REASON)$")
         httpx.post(url, content=body).raise_for_status()
-        run.until(r"^mst3k-eu-ad-assets .* (SameBreak) +1 +1$")
+        run.until(r"^mst3k-eu-ad-assets .* (SameBreak) +1 +1 +0 +Succeeded$")
         code = run.end(signal.SIGINT)
     assert code == 0
     assert run.printed.endswith("Ending.\n")

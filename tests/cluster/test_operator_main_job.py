@@ -140,7 +140,8 @@ async def test_the_columns_of_kubectl_get_answer_what_ran_and_when_the_next_may(
     header, row = (await site.kubectl("get", "trule", "columns")).splitlines()
     told = dict(zip(header.split(), row.split(), strict=True))
     assert (told["READY"], told["FEED"], told["VERDICT"]) == ("True", "True", "Fired")
-    assert (told["FIRED"], told["SKIPPED"]) == ("1", "0")
+    assert (told["FIRED"], told["SKIPPED"], told["FAILED"]) == ("1", "0", "0")
+    assert (told["CHANNEL"], told["REASON"]) == ("columns", "Succeeded")
     wide = (await site.kubectl("get", "tch,trule", "-o", "wide")).splitlines()
     assert any("partner" in line for line in wide)
 

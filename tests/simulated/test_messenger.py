@@ -356,7 +356,7 @@ async def test_what_did_not_leave_is_tried_once_more() -> None:
         ({"rival": "other/mst3k"}, Verdict.CHANNEL_NOT_READY),
         ({"spec": None}, Verdict.CHANNEL_NOT_READY),
         ({"suspended": True}, Verdict.SUSPENDED),
-        ({"resource": replace(a_channel("mst3k"), paused=True)}, Verdict.PAUSED),
+        ({"resource": replace(a_channel("mst3k"), pause="true")}, Verdict.PAUSED),
     ],
 )
 async def test_a_channel_that_takes_none_gets_none(

@@ -41,6 +41,17 @@ def see(world: World, last_ad: float | None, **more: float) -> AdsNews:
 # Ours
 
 
+def test_no_commercial_is_confirmed_from_before_it_was_called_for() -> None:
+    world = World(confirms=False)
+    world.advance(0.6)
+    world.hear(a_cue())
+    called = world.arbiter.memory.recent[0].started
+    world.advance(11.0)
+    see(world, float(int(called)))  # Twitch tells whole seconds
+    assert result(world) is CONFIRMED
+    assert world.arbiter.ads.last_confirmed == called > int(called)
+
+
 def test_an_ad_near_the_call_confirms_it() -> None:
     world = World(confirms=True)
     world.hear(a_cue())

@@ -100,6 +100,14 @@ NOT_ELIGIBLE = ready("False", "NotEligible", "neither affiliate nor partner", hu
 WORKS = ready("True", "Succeeded", REFUSED.message)
 WAITS = ready("False", "Pending", "the stream key is being fetched")
 STALLS = Finding("Stalled", "True", REFUSED.reason, REFUSED.message)
+PAUSED = ready("False", "Paused", "held back since 08:00 by alice")
+TOLD_PAUSED = Announcement("Normal", "Paused", PAUSED.message, "Reconcile")
+TOLD_RESUMED = Announcement(
+    "Normal", "Resumed", "resumed: cues start commercials again (Succeeded)", "Reconcile"
+)
+TOLD_RESUMED_BROKEN = Announcement(
+    "Normal", "Resumed", "resumed: Ready=False (AuthorizationRevoked)", "Reconcile"
+)
 TOLD_SUSPENDED = Announcement("Normal", "Suspended", SUSPENDED.message, "Reconcile")
 TOLD_NOT_ELIGIBLE = Announcement("Warning", "NotEligible", NOT_ELIGIBLE.message, "Reconcile")
 TOLD_READY = Announcement("Normal", "Ready", "authorized by mst3k", "Reconcile")
@@ -114,6 +122,10 @@ TOLD_READY = Announcement("Normal", "Ready", "authorized by mst3k", "Reconcile")
         (channel(GRANTED, SUSPENDED), channel(REVOKED, SUSPENDED), (TOLD_REVOKED,)),
         # Its revocation was told when it happened.
         (channel(REVOKED, SUSPENDED), channel(REVOKED), ()),
+        (channel(GRANTED), channel(GRANTED, PAUSED), (TOLD_PAUSED,)),
+        (channel(GRANTED, PAUSED), channel(GRANTED), (TOLD_RESUMED,)),
+        (channel(REVOKED, PAUSED), channel(REVOKED), (TOLD_RESUMED_BROKEN,)),
+        (channel(GRANTED, PAUSED), channel(GRANTED, SUSPENDED), (TOLD_SUSPENDED,)),
         ((), channel(GRANTED, NOT_ELIGIBLE), (AUTHORIZED, TOLD_NOT_ELIGIBLE)),
         (channel(GRANTED, NOT_ELIGIBLE), channel(GRANTED), (TOLD_READY,)),
         # Ready, though something is the matter with the grant: told once.
@@ -132,6 +144,9 @@ LISTENS = ready("True", "Succeeded", "listening")
 INVALID = ready("False", "InvalidExpression", "spec.when: correct it", human=True)
 OTHERWISE_INVALID = ready("False", "InvalidExpression", "spec.match: correct it", human=True)
 NO_CHANNEL = ready("False", "ChannelNotFound", "it is waited for")
+NO_SECRET = ready("False", "SecretNotFound", "create it")
+TOLD_NO_CHANNEL = Announcement("Warning", "ChannelNotFound", "it is waited for", "Reconcile")
+TOLD_NO_SECRET = Announcement("Warning", "SecretNotFound", "create it", "Reconcile")
 STALE = ready("False", "FeedStale", "no poll for a while")
 TOLD_INVALID = Announcement("Warning", "InvalidExpression", INVALID.message, "Reconcile")
 TOLD_LISTENS = Announcement("Normal", "Ready", "listening", "Reconcile")
@@ -141,13 +156,16 @@ TOLD_LISTENS = Announcement("Normal", "Ready", "listening", "Reconcile")
     ("before", "after", "told"),
     [
         (None, LISTENS, None),
-        (None, NO_CHANNEL, None),
+        (None, NO_CHANNEL, TOLD_NO_CHANNEL),
+        (None, NO_SECRET, TOLD_NO_SECRET),
+        (LISTENS, NO_CHANNEL, TOLD_NO_CHANNEL),
+        (NO_SECRET, NO_SECRET, None),
         (NO_CHANNEL, LISTENS, TOLD_LISTENS),
         (None, INVALID, TOLD_INVALID),
         (LISTENS, INVALID, TOLD_INVALID),
         (NO_CHANNEL, INVALID, TOLD_INVALID),
         (INVALID, OTHERWISE_INVALID, None),
-        (INVALID, NO_CHANNEL, None),
+        (INVALID, NO_CHANNEL, TOLD_NO_CHANNEL),
         (INVALID, LISTENS, TOLD_LISTENS),
         (LISTENS, STALE, None),
         (STALE, LISTENS, TOLD_LISTENS),
@@ -167,7 +185,17 @@ any_finding = st.builds(
     Finding,
     st.sampled_from(["Ready", "Authorized", "FeedConnected", "Stalled", "Suspended", "Other"]),
     st.sampled_from(_STATUSES),
-    st.sampled_from(["Succeeded", "Suspended", "AuthorizationPending", "Conflict", "FeedStale"]),
+    st.sampled_from(
+        [
+            "Succeeded",
+            "Suspended",
+            "Paused",
+            "ChannelNotFound",
+            "AuthorizationPending",
+            "Conflict",
+            "FeedStale",
+        ]
+    ),
     st.sampled_from(["", "told", "told otherwise"]),
 )
 any_conditions = st.lists(any_finding, max_size=6, unique_by=lambda each: each.type).map(

@@ -11,14 +11,15 @@ from controller.commands.show.firing import find_outcome, fire_value, remedy
 from controller.commands.show.pausing import (
     Outcome,
     Place,
+    choice,
     is_confirmed,
-    is_paused,
-    pause_value,
     report,
 )
 from controller.events import Verdict
+from controller.policies.pausing import find_pause, written_pause
 from controller.resources.kind import PAUSED
 from controller.resources.twitchchannel import TwitchChannelStatus
+from controller.rules.steps import Readiness
 
 ASKED = "2027-01-15T08:00:00.123Z/60s"
 
@@ -100,8 +101,8 @@ def test_a_length_that_twitch_would_not_run_is_refused_at_once(
 
 
 def test_who_paused_when_and_why_is_kept() -> None:
-    assert pause_value("T", "alice", "wrong feed") == "T by alice: wrong feed"
-    assert pause_value("T", "", "") == "T"
+    assert written_pause("T", "alice", "wrong feed") == "T by alice: wrong feed"
+    assert written_pause("T", "", "") == "T"
 
 
 def channel(annotations: dict[str, str] | None = None, **whole: object) -> dict[str, Any]:
@@ -119,7 +120,7 @@ def channel(annotations: dict[str, str] | None = None, **whole: object) -> dict[
 def test_the_annotation_pauses_unless_it_is_false(
     annotations: dict[str, str] | None, paused: bool
 ) -> None:
-    assert is_paused(channel(annotations)) is paused
+    assert (find_pause(annotations) is not None) is paused
 
 
 @pytest.mark.parametrize(
@@ -157,7 +158,35 @@ def test_a_report_counts_and_tells_each_trouble_once() -> None:
         "  playout/d",
         "not confirmed by the operator within 10s: 1 channel: Ready=True",
         "  playout/a",
+        "to let them go on: kubectl twitch resume --all",
     ]
+
+
+def test_who_paused_one_channel_is_told_how_to_resume_that_one() -> None:
+    told = report(Outcome([Place("playout", "a")]), resume=False, wait=10).splitlines()
+    assert told[-1] == "to let it go on: kubectl twitch resume a -n playout"
+
+
+def test_what_would_be_resumed_is_named_with_who_paused_it() -> None:
+    paused = {Place("b", "mst3k"): "2027-01-15T08:00:00Z by alice: wrong feed", Place("a", "x"): ""}
+    assert choice(paused).splitlines() == [
+        "2 channels are paused:",
+        "  a/x",
+        "  b/mst3k   2027-01-15T08:00:00Z by alice: wrong feed",
+    ]
+
+
+def test_names_and_all_of_them_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        kubectl_main(["resume", "mst3k", "--all"])
+    assert "not allowed with" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verdict", [Verdict.PAUSED, Verdict.SUSPENDED, Verdict.NOT_ELIGIBLE])
+def test_a_reason_that_is_the_verdict_is_told_once(verdict: Verdict) -> None:
+    assert Readiness.of(verdict.value, "held back") == Readiness(verdict, "held back")
+    other = Readiness.of("ScopeMissing", "consent anew")
+    assert other == Readiness(Verdict.CHANNEL_NOT_READY, "ScopeMissing: consent anew")
 
 
 def test_many_channels_are_counted_and_not_listed() -> None:

@@ -13,13 +13,14 @@ from controller.policies.conditions import (
     commercials_ready,
 )
 from controller.policies.grant_facts import COMMERCIAL_SCOPE, READ_ADS_SCOPE
+from controller.policies.pausing import paused_message
 from controller.policies.problems import Blocked
 from controller.policies.rule_conditions import RuleFacts, rule_findings
 
 NOW = 1_700_000_000.0
 SCOPES = (COMMERCIAL_SCOPE, READ_ADS_SCOPE)
 REMEDY = problems.consent_anew("kubectl twitch authorize -n tv mst3k")
-WAITS = problems.missing_secret("spec.app.secretRef", "app", "client-id and client-secret")
+WAITS = problems.missing_secret("spec.app.secretRef", "app", "tv", "client-id and client-secret")
 HUMAN = problems.client_rejected("Twitch answered 403: invalid client secret", "app")
 PENDING = problems.pending(problems.type_code("https://www.twitch.tv/activate", "ABCD", NOW))
 ENDING = problems.revoked("Twitch answered 401", REMEDY)
@@ -47,7 +48,7 @@ CHANNELS = st.builds(
     live=st.none() | st.booleans(),
     stream_key=st.none() | st.booleans(),
     stream_key_problem=st.none() | st.sampled_from([KEY_WAITS, KEY_SCOPE]),
-    paused=st.booleans(),
+    paused=st.none() | st.just(paused_message("true", "mst3k", "tv")),
     next_ad=st.none() | st.just(NOW),
 )
 RULES = st.builds(
@@ -72,7 +73,7 @@ REMEDIES = (
     "let the broadcaster ",
     "until it is",
     "spec.suspend is true",
-    "kubectl twitch resume ends that",
+    "to end that: kubectl twitch resume",
     # What comes by itself has no other remedy than to wait.
     "it is tried again",
     "is being fetched",

@@ -14,6 +14,7 @@ from controller.policies.conditions import (
     commercials_ready,
 )
 from controller.policies.grant_facts import COMMERCIAL_SCOPE, READ_ADS_SCOPE
+from controller.policies.pausing import paused_message
 from controller.policies.problems import Blocked
 from controller.policies.rule_conditions import RuleFacts, rule_findings
 from controller.resources.twitchchannel import STREAM_KEY_SCOPE
@@ -39,6 +40,7 @@ CHANNEL = ChannelFacts(
     live=True,
 )
 READY = Finding("Ready", "True", "Succeeded", "")
+REJECTED = Finding("Ready", "False", "ClientRejected", "correct it", human=True)
 RULE = RuleFacts(
     problem=None,
     suspended=False,
@@ -48,12 +50,14 @@ RULE = RuleFacts(
     feed_message="connected",
     channel="mst3k",
     channel_ready=READY,
+    namespace="tv",
 )
 WAITS = Blocked("SecretNotFound", "spec.app.secretRef: Secret app does not exist", human=False)
 HUMAN = Blocked("ClientRejected", "spec.app.secretRef: correct client-secret", human=True)
 ENDING = Blocked("AuthorizationRevoked", f"Twitch answered 401: {REMEDY}", human=True)
 USED = Blocked("AuthorizationRevoked", f"the code was used before: {REMEDY}", human=True)
 PENDING = Blocked("AuthorizationPending", "let the broadcaster type ABCD-EFGH", human=False)
+PAUSED = paused_message("2027-01-15T08:00:00Z by alice: wrong feed", "mst3k", "tv")
 KEY_WAITS = Blocked("TransientError", "spec.streamKeySecretName: it is tried again", human=False)
 KEY_SCOPE = Blocked("ScopeMissing", f"spec.streamKeySecretName: {REMEDY}", human=True)
 
@@ -301,7 +305,16 @@ def test_no_fact_of_a_channel_is_about_its_cooldown_so_that_it_stays_ready() -> 
         ({"feed_connected": False, "feed_reason": "FeedStale"}, "FeedStale", WAITING, ""),
         ({"feed_connected": False, "feed_reason": "AccessDenied", "feed_message": "refuses"},
          "AccessDenied", STALLED, "refuses"),
-        ({"channel_ready": None}, "ChannelNotFound", WAITING, "TwitchChannel mst3k"),
+        ({"channel_ready": None}, "ChannelNotFound", WAITING,
+         "TwitchChannel mst3k does not exist in namespace tv"),
+        ({"channel": None, "channel_ready": None}, "ChannelNotFound", WAITING, "of namespace tv"),
+        ({"channel": None, "selected": 1}, "Succeeded", FINE, "listening, for 1 TwitchChannel"),
+        ({"channel": None, "selected": 2}, "Succeeded", FINE, "listening, for 2 TwitchChannels"),
+        ({"channel": None, "selected": 2, "unready": "a", "channel_ready": REJECTED},
+         "ChannelNotReady", WAITING,
+         "none of the 2 TwitchChannels that spec.channelSelector picks is ready; TwitchChannel a"),
+        ({"channel": None, "unready": "a", "channel_ready": REJECTED}, "ChannelNotReady", WAITING,
+         "TwitchChannel a is not ready (ClientRejected): correct it"),
         ({"channel_ready": Finding("Ready", "False", "ScopeMissing", "consent", human=True)},
          "ChannelNotReady", WAITING, "(ScopeMissing): consent"),
     ],
@@ -319,6 +332,9 @@ def test_the_feed_of_a_rule_is_told_whatever_else_is_wrong() -> None:
     problem = Blocked("InvalidExpression", "spec.when", human=True)
     assert rule(problem=problem)["FeedConnected"].status == "True"
     assert rule(feed_connected=None)["FeedConnected"].status == "Unknown"
+    # What is wrong with the spec is not waited for.
+    silent = rule(problem=problem, feed_connected=None, feed_reason="Connecting")["FeedConnected"]
+    assert (silent.status, silent.reason) == ("Unknown", "NotListening")
     assert rule(feed_blocked=WAITS)["FeedConnected"].reason == "SecretNotFound"
 
 
@@ -326,15 +342,18 @@ def test_the_feed_of_a_rule_is_told_whatever_else_is_wrong() -> None:
 
 
 def test_a_paused_channel_is_neither_waited_for_nor_to_be_mended() -> None:
-    found = channel(paused=True)
+    found = channel(paused=PAUSED)
     assert summary(found) == ("False", "Paused", "False", "False")
-    assert "kubectl twitch resume" in found["Ready"].message
+    assert found["Ready"].message == (
+        "commercials are held back since 2027-01-15T08:00:00Z by alice: wrong feed; to end that:"
+        " kubectl twitch resume mst3k -n tv"
+    )
     assert found["Authorized"].status == "True"
-    runs = commercials_ready(replace(CHANNEL, paused=True))
+    runs = commercials_ready(replace(CHANNEL, paused=PAUSED))
     assert (runs.status, runs.reason) == ("False", "Paused")
     # What the spec says comes first; what a human must change is to be changed all the same.
-    assert channel(paused=True, suspended=True)["Ready"].reason == "Suspended"
-    assert summary(channel(paused=True, blocked=HUMAN)) == ("False", "Paused", "False", "True")
+    assert channel(paused=PAUSED, suspended=True)["Ready"].reason == "Suspended"
+    assert summary(channel(paused=PAUSED, blocked=HUMAN)) == ("False", "Paused", "False", "True")
 
 
 def test_an_ad_that_twitch_means_to_run_is_told_with_its_remedy() -> None:
@@ -383,13 +402,33 @@ def test_a_clock_that_is_off_is_told_and_the_rule_stays_ready(
         ({"channel_ready": None, "selected": 0}, "ChannelNotFound", WAITING,
          "spec.channelSelector picks no TwitchChannel"),
         ({"channel_ready": Finding("Ready", "False", "Paused", "held")}, "ChannelNotReady", WAITING,
-         "3 TwitchChannels are not ready, none of them (Paused): held"),
+         "none of the 3 TwitchChannels that spec.channelSelector picks is ready; TwitchChannel b"),
     ],
 )  # fmt: skip
 def test_a_rule_that_selects_channels_is_ready_or_says_why_not(
     changes: dict[str, Any], reason: str, states: tuple[str, str, str], told: str
 ) -> None:
-    found = rule(**{"channel": None, "selected": 3, **changes})
+    found = rule(**{"channel": None, "selected": 3, "unready": "b", **changes})
     ready, reconciling, stalled = states
     assert summary(found) == (ready, reason, reconciling, stalled)
     assert told in found["Ready"].message
+
+
+@pytest.mark.parametrize(
+    ("value", "since"),
+    [
+        ("2027-01-15T08:00:00.123Z", "since 2027-01-15T08:00:00.123Z;"),
+        ("true", "by the annotation twitch-operator.dev/paused=true;"),
+        ("", "by the annotation twitch-operator.dev/paused=;"),
+        ("since\x1b[2J", "by the annotation twitch-operator.dev/paused=since\\u001b[2J;"),
+    ],
+)
+def test_whatever_the_annotation_says_the_remedy_names_the_channel(value: str, since: str) -> None:
+    told = paused_message(value, "mst3k", "tv", what="messages")
+    assert told == (
+        f"messages are held back {since} to end that: kubectl twitch resume mst3k -n tv"
+    )
+
+
+def test_a_very_long_annotation_is_cut() -> None:
+    assert len(paused_message("x" * 100_000, "mst3k", "tv")) < 700

@@ -163,7 +163,7 @@ def condition(kind: str, status: str, reason: str) -> dict[str, str]:
             Verdict.DUPLICATE,
             "the cue was",
         ),
-        ({"conditions": [condition("Ready", "False", "Paused")]}, Verdict.PAUSED, "Paused: told"),
+        ({"conditions": [condition("Ready", "False", "Paused")]}, Verdict.PAUSED, "told"),
         (
             {"conditions": [condition("Ready", "False", "AuthorizationRevoked")]},
             Verdict.CHANNEL_NOT_READY,

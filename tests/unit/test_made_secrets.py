@@ -45,7 +45,7 @@ def test_what_the_operator_made_is_refused(secret: Secret, held: str) -> None:
         text_of_key(secret, "its-name", "key")
     assert f"Secret its-name was made by the operator and holds {held}" in str(refused.value)
     assert "name a Secret of your own" in str(refused.value)
-    keys, blocked = pubnub_keys.read(secret, "its-name")
+    keys, blocked = pubnub_keys.read(secret, "its-name", "tv")
     assert keys is None
     assert blocked is not None
     assert (blocked.reason, blocked.human) == ("InvalidSecret", True)

@@ -20,10 +20,11 @@ FIELD = "spec.authorization.refreshToken.secretKeyRef"
 @pytest.mark.parametrize(
     ("problem", "reason", "human", "said"),
     [
-        (problems.missing_secret("spec.app.secretRef", "app", "client-id and client-secret"),
+        (problems.missing_secret("spec.app.secretRef", "app", "tv", "client-id and client-secret"),
          "SecretNotFound", False,
-         ["spec.app.secretRef: Secret app ", "create it with the key(s) client-id and client-sec"]),
-        (problems.missing_secret(FIELD, "grant", "refresh-token", COMMAND),
+         ["spec.app.secretRef: Secret app does not exist in namespace tv",
+          "create it with the keys client-id and client-secret"]),
+        (problems.missing_secret(FIELD, "grant", "tv", "refresh-token", COMMAND),
          "SecretNotFound", False,
          [f"{FIELD}: Secret grant ", f"run {COMMAND}, or create it with the key refresh-token"]),
         (problems.foreign_secret("spec.token.secretName", "mine"),

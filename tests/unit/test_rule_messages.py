@@ -380,6 +380,6 @@ def test_explain_shows_why_nothing_would_go_out() -> None:
         "type": "Ready", "status": "False", "reason": "Paused", "message": "held back",
         "lastTransitionTime": "2026-01-01T00:00:00Z",
     }  # fmt: skip
-    assert "Paused: Paused: held back" in explained(an_event(), {"conditions": [condition]})
+    assert "Paused: held back" in explained(an_event(), {"conditions": [condition]})
     waits = condition | {"reason": "AuthorizationPending"}
     assert "its broadcaster is not known" in explained(an_event(), {"conditions": [waits]})

@@ -15,7 +15,7 @@ from controller.displayable import displayable_lines
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["can_type", "on_lines", "open_browser", "say"]
+__all__ = ["agrees", "can_type", "on_lines", "open_browser", "say"]
 
 
 def say(text: str) -> None:
@@ -27,6 +27,20 @@ def say(text: str) -> None:
 def can_type() -> bool:
     """Whether somebody sits there."""
     return sys.stdin is not None and sys.stdin.isatty()
+
+
+async def agrees(question: str) -> bool:
+    """Ask the user; whatever is not yes is no."""
+    sys.stdout.write(displayable_lines(question) + " [y/N] ")
+    sys.stdout.flush()
+    typed: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+
+    def take(line: str | None) -> None:
+        if not typed.done():
+            typed.set_result(line)
+
+    on_lines(take)
+    return (await typed or "").strip().lower() in ("y", "yes")
 
 
 def open_browser(url: str) -> None:

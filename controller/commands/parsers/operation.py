@@ -121,8 +121,9 @@ def add_pause(commands: Commands) -> None:
         "hold the commercials of channels, or of all channels",
         (
             "Sets an annotation on TwitchChannels that the operator looks at right before each call"
-            " to Twitch. Without names: on all of all namespaces, or of one (-n). A commercial that"
-            " runs already runs on, and a channel that is made later is not paused. Exit code: 0"
+            " to Twitch. Without names: at once on all of all namespaces, or of one (-n). A"
+            " commercial that runs already runs on, and a channel that is made later is not paused."
+            " Who paused a channel, when and why is in its condition Ready. Exit code: 0"
             " all are paused, 1 not all, or not as far as the operator told."
         ),
         "",
@@ -130,7 +131,7 @@ def add_pause(commands: Commands) -> None:
     )
     _add_channels(pause)
     pause.add_argument(
-        "--reason", metavar="TEXT", default="", help="kept in the annotation, for others to read"
+        "--reason", metavar="TEXT", default="", help="why; the condition Ready tells it"
     )
     pause.set_defaults(command=partial(_pause, resume=False))
 
@@ -142,19 +143,25 @@ def add_resume(commands: Commands) -> None:
         "resume",
         "let paused channels go on",
         (
-            "Removes what `pause` has set. Cues that came meanwhile are not made up for. Exit code:"
-            " 0 all go on, 1 not all, or not as far as the operator told."
+            "Removes what `pause` has set. Without names: of the paused channels of all namespaces,"
+            " or of one (-n); where more than one is paused, it names them and asks back, unless"
+            " --all is given. Cues that came meanwhile are not made up for. Exit code: 0 all go on,"
+            " 1 not all, or not as far as the operator told."
         ),
-        "",
         "mst3k -n playout",
+        "--all",
     )
     _add_channels(resume)
     resume.set_defaults(command=partial(_pause, resume=True), reason="")
 
 
 def _add_channels(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "names", metavar="CHANNEL", nargs="*", help="names of TwitchChannels (default: all)"
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "names", metavar="CHANNEL", nargs="*", default=[], help="names of TwitchChannels"
+    )
+    which.add_argument(
+        "--all", action="store_true", dest="sure", help="all channels of the cluster, or of -n"
     )
     parser.add_argument(
         "-n",
@@ -219,6 +226,7 @@ def _pause(arguments: argparse.Namespace, *, resume: bool) -> int:
 
     wishes = Wishes(
         names=arguments.names,
+        sure=arguments.sure,
         namespace=arguments.namespace,
         context=arguments.context,
         reason=arguments.reason,

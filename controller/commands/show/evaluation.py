@@ -192,8 +192,8 @@ def _reach(channel: Channel, message: Message, text: str) -> Ruling:
         return Ruling(Verdict.SUSPENDED, "spec.suspend of the channel is true")
     ready = find_condition(channel.status.conditions, "Ready")
     if ready is not None and ready.reason in ("Paused", "Conflict"):
-        verdict = _NOT_READY.get(ready.reason, Verdict.CHANNEL_NOT_READY)
-        return Ruling(verdict, f"{ready.reason}: {ready.message}")
+        held = Readiness.of(ready.reason, ready.message)
+        return Ruling(held.verdict, held.detail)
     if ready is not None and channel.status.broadcaster is None and not message.is_global:
         return Ruling(Verdict.CHANNEL_NOT_READY, "its broadcaster is not known")
     verdict = Verdict.DRY_RUN if message.dry_run else Verdict.FIRED
@@ -247,15 +247,7 @@ def _readiness(channel: Channel) -> Readiness | None:
         if live is not None and live.status == "False":
             return Readiness(Verdict.NOT_LIVE, "off air: Twitch would refuse it")
         return None
-    verdict = _NOT_READY.get(ready.reason, Verdict.CHANNEL_NOT_READY)
-    return Readiness(verdict, f"{ready.reason}: {ready.message}")
-
-
-_NOT_READY = {
-    "NotEligible": Verdict.NOT_ELIGIBLE,
-    "Paused": Verdict.PAUSED,
-    "Suspended": Verdict.SUSPENDED,
-}
+    return Readiness.of(ready.reason, ready.message)
 
 
 def _tests(

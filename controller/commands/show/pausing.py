@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from controller.commands.show.conditions import find_condition
 from controller.durations import format_duration
-from controller.resources.kind import PAUSED
 from controller.resources.twitchchannel import TwitchChannelStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Outcome", "Place", "is_confirmed", "is_paused", "pause_value", "report"]
+__all__ = ["Outcome", "Place", "choice", "is_confirmed", "report"]
 
 # Reasons with which a paused channel is known to start nothing.
 _HELD = frozenset({"Paused", "Suspended"})
-_MAX_REASON = 256
 
 
 class Place(NamedTuple):
@@ -69,23 +67,6 @@ class Outcome:
         return not self.failed and not self.unconfirmed
 
 
-def pause_value(instant: str, who: str, reason: str) -> str:
-    """Return the annotation of a paused channel: when, by whom and why.
-
-    Args:
-        instant: In RFC 3339.
-        who: Name of the user; "": not known.
-        reason: In the user's words; "": none was given.
-    """
-    return instant + (f" by {who}" if who else "") + (f": {reason[:_MAX_REASON]}" if reason else "")
-
-
-def is_paused(channel: Mapping[str, Any]) -> bool:
-    """Whether a TwitchChannel carries the annotation."""
-    annotations = channel["metadata"].get("annotations") or {}
-    return str(annotations.get(PAUSED, "false")) != "false"
-
-
 def is_confirmed(channel: Mapping[str, Any], *, resume: bool) -> str | None:
     """Whether the operator has seen that a channel is paused, or is to go on.
 
@@ -100,6 +81,16 @@ def is_confirmed(channel: Mapping[str, Any], *, resume: bool) -> str | None:
     if held is not resume or (resume and ready.reason != "Paused"):
         return None
     return f"Ready={ready.status} {ready.reason}"
+
+
+def choice(found: Mapping[Place, str]) -> str:
+    """Name the channels that would be resumed, each with its namespace, and who paused it.
+
+    Args:
+        found: What the annotation of each says.
+    """
+    lines = [f"  {place}   {why}".rstrip() for place, why in sorted(found.items())]
+    return "\n".join([f"{_count(list(found))} are paused:", *lines])
 
 
 def report(outcome: Outcome, *, resume: bool, wait: float) -> str:
@@ -121,6 +112,12 @@ def report(outcome: Outcome, *, resume: bool, wait: float) -> str:
     lines += _grouped(f"not confirmed by the operator within {within}", outcome.unconfirmed)
     if wait and outcome.set and not outcome.unconfirmed:
         lines.append("the operator confirms it")
+    if outcome.set and not resume:
+        one = outcome.set[0] if len(outcome.set) == 1 else None
+        which = "--all" if one is None else f"{one.name} -n {one.namespace}"
+        lines.append(
+            f"to let {'them' if one is None else 'it'} go on: kubectl twitch resume {which}"
+        )
     return "\n".join(lines)
 
 

@@ -19,7 +19,10 @@ __all__ = ["tables"]
 _GOOD, _BAD = ("True", "Fired", "Confirmed"), ("False", "Failed")
 _STYLES = dict.fromkeys(_GOOD, "green") | dict.fromkeys(_BAD, "red") | {"Unknown": "yellow"}
 _CHANNEL = ("CHANNEL", "READY", "LIVE", "LAST-RUN", "LENGTH", "CONFIRMED", "NEXT-OK", "REASON")
-_RULE = ("RULE", "READY", "FEED", "LAST-CUE", "VERDICT", "FIRED", "SKIPPED")
+_RULE = (
+    *("RULE", "READY", "FEED", "CHANNEL", "LAST-CUE"),
+    *("VERDICT", "FIRED", "SKIPPED", "FAILED", "REASON"),
+)
 _EXTENSION = ("EXTENSION", "READY", "SECRETS", "CONFIG", "ROTATED", "NEXT-ROTATION", "REASON")
 
 Resource = dict[str, Any]
@@ -74,10 +77,13 @@ def _rule(rule: Resource, now: float | None) -> list[Text]:
         Text(rule["metadata"]["name"]),
         _status(rule, "Ready"),
         _status(rule, "FeedConnected"),
+        Text(status.get("channels", "")),
         _when(status.get("lastEventTime"), now),
         Text(verdict, _STYLES.get(verdict, "yellow")),
         Text(str(counts.get("fired", ""))),
         Text(str(counts.get("skipped", ""))),
+        Text(str(counts.get("failed", ""))),
+        Text(condition(rule, "Ready").get("reason", "")),
     ]
 
 
