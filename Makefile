@@ -53,7 +53,7 @@ sandbox: .venv/.installed ## run a control plane and simulated Twitch and PubNub
 
 .PHONY: test
 test: .venv/.installed ## run all tests (ARGS=… for pytest, WORKERS=0: one process)
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: soak
 soak: .venv/.installed ## the long tests: 200 kills in refreshes and in rotations, 100 in breaks, 1,000 tokens that expire at once

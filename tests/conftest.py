@@ -21,6 +21,33 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# Whole files go to workers. Those that take minutes begin first: at the end nobody waits for one.
+_LONGEST = (
+    "test_breaks_kills",
+    "test_extension_kills",
+    "test_grant_kills",
+    "test_channels_many",
+    "test_demo",
+    "test_outages",
+    "test_no_leaks",
+    "test_grant_many",
+    "test_operator_consents",
+    "test_extension_rotation",
+    "test_gateway_fuzz",
+)
+_FOLDERS = ("cluster", "sandbox", "simulated", "unit")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_turn)  # stable: the tests of a file stay in their order
+
+
+def _turn(item: pytest.Item) -> tuple[int, int]:
+    name, folder = item.path.stem, item.path.parent.name
+    long = _LONGEST.index(name) if name in _LONGEST else len(_LONGEST)
+    return long, _FOLDERS.index(folder) if folder in _FOLDERS else len(_FOLDERS)
+
+
 @pytest.fixture(scope="session")
 def control_plane() -> Iterator[ControlPlane]:
     """A control plane with garbage collection, started once for the run. Mark tests `cluster`."""

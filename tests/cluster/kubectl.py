@@ -7,6 +7,8 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
+from tests.cluster import api
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -46,8 +48,10 @@ class Kubectl:
         await self("apply", "-f", "-", manifest=json.dumps(whole))
 
     async def get(self, kind: str, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(await self("get", kind, name, "-o", "json"))
-        return found
+        found = await asyncio.to_thread(api.get, self._plane, self.namespace, kind, name)
+        if found is None:  # kubectl says in its words why not
+            found = json.loads(await self("get", kind, name, "-o", "json"))
+        return dict(found)
 
     async def status(self, kind: str, name: str) -> dict[str, Any]:
         return dict((await self.get(kind, name)).get("status") or {})

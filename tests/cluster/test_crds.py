@@ -30,6 +30,7 @@ from controller.resources.twitchchannel import (
     TwitchChannelSpec,
     TwitchChannelStatus,
 )
+from tests.cluster.api import try_create
 
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
@@ -118,6 +119,8 @@ def selecting(**selector: object) -> dict[str, Any]:
 def create(
     control_plane: ControlPlane, manifest: dict[str, Any], *args: str
 ) -> CompletedProcess[str]:
+    if "--dry-run=server" in args:
+        return try_create(control_plane, manifest)
     return control_plane.run_kubectl(
         "create", "-f", "-", "-o", "json", *args, input=json.dumps(manifest)
     )
