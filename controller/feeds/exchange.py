@@ -10,7 +10,7 @@ from controller.errors import TransientError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-__all__ = ["AccessDenied", "Batch", "Delivery", "Subscribe"]
+__all__ = ["AccessDenied", "AnswerTooLarge", "Batch", "Delivery", "Subscribe"]
 
 
 class AccessDenied(TransientError):
@@ -26,6 +26,10 @@ class AccessDenied(TransientError):
         self.topics = topics
 
 
+class AnswerTooLarge(TransientError):
+    """An answer is larger than is read: asked again, it would be so again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Answer to one poll.
@@ -33,7 +37,7 @@ class Batch:
     Attributes:
         position: From where the next poll goes on.
         region: To be sent along with it.
-        messages: As they came over the wire.
+        messages: As they came over the wire; a `Refusal` stands for one that cannot be read.
     """
 
     position: int
@@ -49,7 +53,8 @@ class Delivery:
         topics: Those that were asked for.
         messages: As they came over the wire; none where only time has passed.
         heard: Topic → position up to which all of it was heard before.
-        kept: The network has dropped what is older than this position.
+        kept: Nothing older than this position comes any more.
+        cause: Why that is so, for the user.
         ahead: Seconds by which the network's clock is ahead of this machine's.
     """
 
@@ -57,6 +62,7 @@ class Delivery:
     messages: Sequence[Any]
     heard: Callable[[str], int]
     kept: int
+    cause: str
     ahead: float
 
 

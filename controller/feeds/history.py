@@ -15,6 +15,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from controller.errors import TransientError
+from controller.rules.payloads import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -63,10 +64,12 @@ class Page:
     Attributes:
         messages: As (position, message of the wire), oldest first.
         more: There are older ones.
+        unreadable: How many more there are that cannot be read.
     """
 
     messages: Sequence[tuple[int, Any]]
     more: bool
+    unreadable: int = 0
 
 
 class FetchHistory(Protocol):
@@ -80,14 +83,15 @@ class FetchHistory(Protocol):
 def find_gaps(delivery: Delivery) -> list[Gap]:
     """Return where messages may be missing before those that came."""
     if not delivery.messages:
-        cause = f"nothing was heard for more than {KEPT_FOR / 60:.0f} minutes"
         return [
-            Gap(topic, heard, delivery.kept, cause)
+            Gap(topic, heard, delivery.kept, delivery.cause)
             for topic in sorted(delivery.topics)
             if (heard := delivery.heard(topic)) < delivery.kept
         ]
     if len(delivery.messages) < KEPT:
         return []
+    # One that cannot be read does not say which topic it is of.
+    unread = sum(isinstance(message, Refusal) for message in delivery.messages)
     positions: dict[str, list[int]] = {}
     for message in delivery.messages:
         position = ticks_of(message)
@@ -96,7 +100,7 @@ def find_gaps(delivery: Delivery) -> list[Gap]:
     return [
         Gap(topic, heard, oldest, f"{KEPT} messages or more came at once")
         for topic, found in positions.items()
-        if len(found) >= KEPT and (heard := delivery.heard(topic)) < (oldest := min(found))
+        if len(found) + unread >= KEPT and (heard := delivery.heard(topic)) < (oldest := min(found))
     ]
 
 

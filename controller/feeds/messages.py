@@ -43,7 +43,7 @@ class Decoder:
         """Turn one message into an event.
 
         Args:
-            message: As it came over the wire.
+            message: As it came over the wire; a refusal where it could not be read.
             received: When, on the monotonic clock.
             shift: Seconds by which PubNub's clock is ahead of this machine's.
             is_new: Asked with topic and timetoken.
@@ -52,6 +52,8 @@ class Decoder:
             None: it was heard before, or is no message but a signal, a file or the like. A refusal:
             it is no event.
         """
+        if isinstance(message, Refusal):
+            return message
         try:
             topic, ticks = str(message["c"]), int(message["p"]["t"])
             payload, kind = message["d"], int(message.get("e") or _MESSAGE)

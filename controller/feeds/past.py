@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from controller.feeds.answers import UNREADABLE
 from controller.feeds.messages import TICKS, Decoder
 from controller.feeds.pubnub_client import PubNubConnection
 from controller.rules.payloads import Refusal
@@ -57,6 +58,7 @@ async def read_past(  # noqa: PLR0913, PLR0917 - what is to be read
                         refused.append(event.reason)
                     elif event is not None:
                         events.append(event)
+                refused += [UNREADABLE.reason] * page.unreadable
                 on_page(len(events))
                 oldest = min((ticks for ticks, _ in page.messages), default=after)
                 if not page.more or oldest <= after:

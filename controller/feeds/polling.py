@@ -25,13 +25,15 @@ from controller.backoff import backoff
 from controller.errors import TransientError
 from controller.feeds.denials import MOST_PAUSE as MOST_PAUSE_DENIED
 from controller.feeds.denials import Denials
-from controller.feeds.exchange import AccessDenied, Delivery
+from controller.feeds.exchange import AccessDenied, AnswerTooLarge, Delivery
 from controller.feeds.health import FeedHealth
+from controller.feeds.pace import MESSAGES, SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from controller.feeds.exchange import Subscribe
+    from controller.feeds.pace import Pace
 
 __all__ = ["Poller"]
 
@@ -39,6 +41,7 @@ logger = logging.getLogger(__name__)
 
 _MOST_PAUSE = 5.0  # a longer one would cost cues that are still young
 _JOIN_TIMEOUT = 10.0  # for what is answered at once
+_YOUNG = 60.0  # seconds for which a message matters most: cues start nothing after 30, as a rule
 _CLOCKS = 30.0  # seconds that the network's clock may be off without being noticed
 
 
@@ -52,6 +55,7 @@ class Poller:
         ticks: Units of a position in a second.
         cut_after: Seconds after which a poll without an answer is asked anew.
         kept_for: Seconds for which the network keeps a message.
+        pace: How much is taken in a second.
     """
 
     def __init__(  # noqa: PLR0913 - all but the first three by name
@@ -63,6 +67,7 @@ class Poller:
         ticks: int,
         cut_after: float,
         kept_for: float,
+        pace: Pace,
     ) -> None:
         self._subscribe = subscribe
         self._hand_on = hand_on
@@ -70,6 +75,7 @@ class Poller:
         self._ticks = ticks
         self._cut_after = cut_after
         self._kept_for = kept_for
+        self._pace = pace
         self._windows: dict[str, float] = {}
         self._joined: frozenset[str] = frozenset()
         self._proven = False
@@ -124,7 +130,10 @@ class Poller:
                 if self._hold_back(error.topics):
                     continue
                 failures += 1
-                await self._failed(str(error), failures, denied=True)
+                await self._failed(str(error), failures, "AccessDenied")
+            except AnswerTooLarge as error:
+                failures += 1
+                await self._failed(str(error), failures, "AnswerTooLarge")
             except TransientError as error:
                 failures += 1
                 await self._failed(str(error), failures)
@@ -146,10 +155,10 @@ class Poller:
         self._on_health()
         return True
 
-    async def _failed(self, told: str, failures: int, *, denied: bool = False) -> None:
+    async def _failed(self, told: str, failures: int, reason: str = "TransientError") -> None:
         self._proven = False
-        self._tell(FeedHealth(False, "AccessDenied" if denied else "TransientError", told))
-        most = MOST_PAUSE_DENIED if denied else _MOST_PAUSE
+        self._tell(FeedHealth(False, reason, told))
+        most = MOST_PAUSE_DENIED if reason == "AccessDenied" else _MOST_PAUSE
         await self._pause(backoff(failures, random.random(), first=0.5, most=most))  # noqa: S311 - jitter
 
     async def _pause(self, seconds: float) -> None:
@@ -171,6 +180,9 @@ class Poller:
             await self._pause(self._denials.wait(time.time()) or 0.0)
         elif not self._proven or topics - self._joined:
             await self._join(topics)
+        elif wait := self._pace.wait(time.monotonic()):
+            self._tell(self._connected())
+            await self._pause(wait)
         else:
             self._joined = topics
             await self._poll(topics)
@@ -224,10 +236,21 @@ class Poller:
                 # What there was when it was asked for would have been answered at once.
                 self._all_heard(asked - self._in_ticks(_CLOCKS))
                 self._proven = False
+        except AnswerTooLarge as error:
+            await self._skip(topics, asked, str(error))
+            raise
         finally:
             poll.cancel()
             changed.cancel()
             await asyncio.gather(poll, changed, return_exceptions=True)
+
+    async def _skip(self, topics: frozenset[str], asked: int, cause: str) -> None:
+        """Go on with what is young, or, where that is too much as well, with what is to come."""
+        young = asked - self._in_ticks(_YOUNG)
+        position = young if self._position < young else asked
+        await self._hand_on(Delivery(topics, (), self._heard_of, position, cause, self._ahead))
+        self._position, self._region = position, None
+        self._all_heard(position)
 
     async def _tell_of_dropped(self, topics: frozenset[str], now: int) -> None:
         """Hand on that there is what the network cannot give any more, once for each outage."""
@@ -238,7 +261,8 @@ class Poller:
 
     def _delivery(self, topics: frozenset[str], messages: Sequence[Any], asked: int) -> Delivery:
         kept = asked - self._in_ticks(self._kept_for)
-        return Delivery(topics, messages, self._heard_of, kept, self._ahead)
+        cause = f"nothing was heard for more than {self._kept_for / 60:.0f} minutes"
+        return Delivery(topics, messages, self._heard_of, kept, cause, self._ahead)
 
     def _heard_of(self, topic: str) -> int:
         return self._heard_of_new.get(topic, self._heard)
@@ -256,7 +280,16 @@ class Poller:
 
     def _answered(self) -> None:
         self.last_poll = time.time()
-        self._tell(FeedHealth(True, "Succeeded", "connected"))
+        self._tell(self._connected())
+
+    def _connected(self) -> FeedHealth:
+        if not self._pace.exceeded:
+            return FeedHealth(True, "Succeeded", "connected")
+        told = (
+            f"connected; the PubNub key set brings more than {SIZE // 1024} KiB or {MESSAGES}"
+            " messages a second: it is read at that pace, and its cues may come late"
+        )
+        return FeedHealth(True, "Paced", told)
 
     def _tell(self, health: FeedHealth) -> None:
         if health != self.health:

@@ -20,9 +20,11 @@ from urllib.parse import quote
 from controller.feeds.health import FeedHealth
 from controller.feeds.history import KEPT_FOR, find_gaps, read_gaps, ticks_of
 from controller.feeds.messages import TICKS, Decoder
+from controller.feeds.pace import Pace
 from controller.feeds.polling import Poller
 from controller.feeds.pubnub_client import PubNubConnection
 from controller.feeds.recall import Recall
+from controller.feeds.turns import in_turns
 from controller.resources.fields import rfc3339
 from controller.rules.payloads import Refusal
 
@@ -40,8 +42,7 @@ __all__ = ["PubNubFeed", "PubNubKeys"]
 logger = logging.getLogger(__name__)
 
 _MAX_PATH = 6000  # characters of topics in one request
-_QUEUE = 2_000
-_TURN = 0.005  # seconds after which other tasks get a turn
+_QUEUE = 200  # of 32 KiB, which take twenty times as much in memory
 _CLOCKS_AGREE = 0.5  # seconds; less is the network's latency
 
 
@@ -95,6 +96,7 @@ class PubNubFeed:
         self._shares: list[_Share] = []
         self._share_of: dict[str, _Share] = {}
         self._recall = Recall()
+        self._pace = Pace()
         self._gaps: dict[str, tuple[float, FeedHealth]] = {}
         self.events: asyncio.Queue[Event] = asyncio.Queue(_QUEUE)
 
@@ -185,7 +187,7 @@ class PubNubFeed:
     def _share_with_room(self, length: int) -> _Share:
         share = next((each for each in self._shares if each.room >= length), None)
         if share is None:
-            share = _Share(PubNubConnection(self._keys, self._settings))
+            share = _Share(PubNubConnection(self._keys, self._settings, self._pace))
             share.poller = Poller(
                 share.connection.subscribe,
                 partial(self._take, share),
@@ -193,6 +195,7 @@ class PubNubFeed:
                 ticks=TICKS,
                 cut_after=self._settings.subscribe_timeout,
                 kept_for=KEPT_FOR,
+                pace=self._pace,
             )
             self._shares.append(share)
         return share
@@ -215,7 +218,7 @@ class PubNubFeed:
         await asyncio.gather(*(share.connection.close() for share in self._shares))
 
     async def _take(self, share: _Share, delivery: Delivery) -> None:
-        received = began = time.monotonic()
+        received = time.monotonic()
         # Ages are told by this machine's clock: where it is off, PubNub's times are moved to it.
         shift = delivery.ahead if abs(delivery.ahead) >= _CLOCKS_AGREE else 0.0
         try:
@@ -224,7 +227,7 @@ class PubNubFeed:
             # A fault of ours in looking for what is missing must not hold back what came.
             logger.exception("gaps were not looked for")
             messages = delivery.messages
-        for message in messages:
+        async for message in in_turns(messages):
             try:
                 event = self._decoder.event(message, received, shift, self._recall.is_new)
             except Exception:
@@ -236,9 +239,6 @@ class PubNubFeed:
                 self._on_malformed(event.reason)
             elif event is not None:
                 await self.events.put(event)
-            if time.monotonic() - began > _TURN:
-                await asyncio.sleep(0)
-                began = time.monotonic()
 
     async def _completed(self, share: _Share, delivery: Delivery) -> Sequence[Any]:
         """Put what was missed before what came, as far as the history has it."""

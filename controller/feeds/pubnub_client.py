@@ -2,16 +2,16 @@
 
 What the SDK was seen to do, and is met here: its own subscribe loop needs a stand-in to stay away;
 keys go into the query as they are; cancelling a request in the instant of its answer loses a
-connection of its pool for good; building its TLS context blocks for a tenth of a second; one
-message that Python's parser does not take spoils the whole answer, and the same one ever again.
+connection of its pool for good; building its TLS context blocks for a tenth of a second; it reads
+an answer of any size; one message that Python's parser does not take spoils the whole answer.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import re
-from functools import cache, partial
+import time
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
@@ -28,13 +28,17 @@ from pubnub.request_handlers.async_httpx import (
 )
 
 from controller.errors import TransientError
-from controller.feeds.exchange import AccessDenied, Batch
+from controller.feeds.answers import ITEM, MAX_ANSWER, split
+from controller.feeds.exchange import AccessDenied, AnswerTooLarge, Batch
 from controller.feeds.history import Page
+from controller.feeds.turns import in_turns
+from controller.rules.payloads import Refusal
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from controller.feeds.pace import Pace
     from controller.feeds.pubnub import PubNubKeys
     from controller.settings import Settings
 
@@ -43,17 +47,21 @@ __all__ = ["PubNubConnection"]
 _CONNECT_TIMEOUT = 10
 _MOST_CANCELLED = 20
 _PAGE = 100  # messages; PubNub gives no more at once
-_MOST_DIGITS = 400  # the largest double has 309
-_DEEPEST = 64  # levels of an answer; an event has at most 32
-_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]|[\]}]', re.DOTALL)
 
 T = TypeVar("T")
 
 
 class PubNubConnection:
-    """Asks for messages; replaces its client when that may have lost connections."""
+    """Asks for messages; replaces its client when that may have lost connections.
 
-    def __init__(self, keys: PubNubKeys, settings: Settings) -> None:
+    Args:
+        keys: The key set.
+        settings: Origin, TLS and timeouts.
+        pace: Told what came; None: it may be any amount.
+    """
+
+    def __init__(self, keys: PubNubKeys, settings: Settings, pace: Pace | None = None) -> None:
+        self._pace = pace
         self._configuration = _configuration(keys, settings)
         self._client = _client(self._configuration)
         self._cancelled = 0
@@ -63,6 +71,7 @@ class PubNubConnection:
 
         Raises:
             AccessDenied: The access manager refuses.
+            AnswerTooLarge: More came than is read.
             TransientError: Anything else.
         """
         if self._cancelled >= _MOST_CANCELLED:
@@ -70,7 +79,7 @@ class PubNubConnection:
         request = _Subscribe(self._client, channels=sorted(topics), timetoken=str(position))
         if region is not None:
             request.region(region)
-        return await self._ask(request, _batch)
+        return await self._ask(request, self._batch)
 
     async def history(self, topic: str, after: int, before: int) -> Page:
         """One request for the newest messages of a topic between two positions, both exclusive.
@@ -79,6 +88,9 @@ class PubNubConnection:
             AccessDenied: The access manager refuses, or the key set has no history.
             TransientError: Anything else.
         """
+        if self._pace is not None and self._pace.wait(time.monotonic()):
+            msg = "the key set brings too much at once for that"
+            raise TransientError(msg)
         request = _FetchMessages(
             self._client,
             channels=[topic],
@@ -87,13 +99,19 @@ class PubNubConnection:
             count=_PAGE,
             include_message_type=True,
         )
-        return await self._ask(request, partial(_page, topic))
+        return await self._ask(request, self._page, topic)
 
-    async def _ask(self, request: _Unparsed, read: Callable[[Any], T]) -> T:
+    async def _ask(
+        self, request: _Unparsed, read: Callable[[bytes, str], Awaitable[T]], topic: str = ""
+    ) -> T:
         try:
-            return read(_read(await request.result()))
+            return await read(await request.result(), topic)
         except asyncio.CancelledError:
             self._cancelled += 1
+            raise
+        except TransientError as error:
+            if isinstance(error, AnswerTooLarge):
+                self._spend(MAX_ANSWER, 0)
             raise
         except PubNubException as error:
             raise _failure(error) from None
@@ -103,6 +121,47 @@ class PubNubConnection:
             self._cancelled = _MOST_CANCELLED
             msg = f"PubNub did not answer as it should: {type(error).__name__}"
             raise TransientError(msg) from None
+
+    async def _batch(self, body: bytes, _topic: str) -> Batch:
+        token: Any = None
+        messages: list[Any] = []
+        async for path, value in in_turns(split(_text(body), levels=1)):
+            if path == ("t",):
+                token = value
+            elif path == ("m", ITEM):
+                messages.append(value)
+            elif path == ("m",) and value is not None:
+                msg = "the messages are no list"
+                raise TypeError(msg)
+        self._spend(len(body), len(messages))
+        region = token.get("r")
+        return Batch(int(token["t"]), None if region is None else str(region), messages)
+
+    async def _page(self, body: bytes, topic: str) -> Page:
+        """Read a part of the history, in the shape in which polls bring messages."""
+        found: list[tuple[int, Any]] = []
+        unreadable, more = 0, False
+        async for path, value in in_turns(split(_text(body), levels=2)):
+            if path[:1] == ("more",):
+                more = True
+            elif (path == ("channels",) and value is not None) or (path == ("error",) and value):
+                msg = "no history"
+                raise TypeError(msg)
+            elif path[:1] != ("channels",) or path[2:] != (ITEM,):
+                continue
+            elif isinstance(value, Refusal):
+                unreadable += 1
+            else:
+                place, kind = value["timetoken"], value.get("message_type")
+                wire = {"c": topic, "p": {"t": place}, "d": value["message"], "e": kind}
+                found.append((int(place), wire))
+        count = len(found) + unreadable
+        self._spend(len(body), count)
+        return Page(found, more or count >= _PAGE, unreadable)
+
+    def _spend(self, size: int, messages: int) -> None:
+        if self._pace is not None:
+            self._pace.spend(size, messages, time.monotonic())
 
     async def close(self) -> None:
         """Give the connections back."""
@@ -145,13 +204,44 @@ class _NoSubscriptions:
         pass
 
 
+class _Transport(PubNubAsyncHTTPTransport):  # type: ignore[misc]
+    """Reads no more of an answer than `MAX_ANSWER`; none is compressed, so that this is all."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        request.headers["Accept-Encoding"] = "identity"
+        response: httpx.Response = await super().handle_async_request(request)
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            await response.aclose()
+            msg = "PubNub answered compressed, though that was not asked for"
+            raise TransientError(msg)
+        response.stream = _Bounded(response.stream)
+        return response
+
+
+class _Bounded(httpx.AsyncByteStream):
+    def __init__(self, stream: Any) -> None:  # noqa: ANN401 - httpx types it as either kind
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        left = MAX_ANSWER
+        async for part in self._stream:
+            left -= len(part)
+            if left < 0:
+                msg = f"an answer of PubNub is larger than {MAX_ANSWER // 1024} KiB"
+                raise AnswerTooLarge(msg)
+            yield part
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
 class _SharedContext(AsyncHttpxRequestHandler):  # type: ignore[misc]
     """The SDK's request handler, with one TLS context for all clients."""
 
     def __init__(self, pubnub: PubNubAsyncio) -> None:
         self.pubnub = pubnub
         secure = pubnub.config.ssl
-        self._connector = PubNubAsyncHTTPTransport(
+        self._connector = _Transport(
             verify=_tls_context() if secure else False,
             http2=secure,
             limits=httpx.Limits(max_connections=10, keepalive_expiry=30),
@@ -185,59 +275,11 @@ def _configuration(keys: PubNubKeys, settings: Settings) -> PNConfiguration:
     return configuration
 
 
-def _read(body: bytes) -> Any:  # noqa: ANN401 - JSON
-    """Parse an answer; what Python does not take of a message is made what it takes."""
+def _text(body: bytes) -> str:
     try:
-        return json.loads(body, parse_int=_whole)
-    except RecursionError:
-        return json.loads(_flattened(body), parse_int=_whole)
-
-
-def _whole(digits: str) -> int | float:
-    return int(digits) if len(digits) <= _MOST_DIGITS else float(digits)
-
-
-def _flattened(body: bytes) -> bytes:
-    """Put null in the place of what is nested deeper than `_DEEPEST`."""
-    kept: list[bytes] = []
-    depth = start = 0
-    for token in _TOKEN.finditer(body):
-        if token[0] in (b"[", b"{"):
-            depth += 1
-            if depth == _DEEPEST + 1:
-                kept += body[start : token.start()], b"null"
-        elif token[0] in (b"]", b"}"):
-            if depth == _DEEPEST + 1:
-                start = token.end()
-            depth -= 1
-    return b"".join((*kept, body[start:]))
-
-
-def _batch(answer: Any) -> Batch:  # noqa: ANN401 - JSON
-    token = answer["t"]
-    region, messages = token.get("r"), answer.get("m") or []
-    if not isinstance(messages, list):
-        msg = "the messages are no list"
-        raise TypeError(msg)
-    return Batch(int(token["t"]), None if region is None else str(region), messages)
-
-
-def _page(topic: str, answer: Any) -> Page:  # noqa: ANN401 - JSON
-    """Read a part of the history, in the shape in which polls bring messages."""
-    messages = [message for found in answer["channels"].values() for message in found]
-    found = [
-        (
-            int(each["timetoken"]),
-            {
-                "c": topic,
-                "p": {"t": each["timetoken"]},
-                "d": each["message"],
-                "e": each.get("message_type"),
-            },
-        )
-        for each in messages
-    ]
-    return Page(found, more=len(found) >= _PAGE or "more" in answer)
+        return body.decode("utf-8", "surrogatepass")  # as Python's parser does
+    except UnicodeDecodeError:
+        return body.decode("utf-8", "replace")  # strange bytes in one message spoil no other
 
 
 def _failure(error: PubNubException) -> TransientError:

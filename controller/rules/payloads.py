@@ -7,6 +7,7 @@ any length and lone surrogates get in by ways that no parser guards.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -32,6 +33,9 @@ EXACT = 2**53
 """From here on, a double tells no whole number apart from the next."""
 
 _SHOWN = 60  # characters of a value that a message shows
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_BRACKETS = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,9 @@ class Refusal:
     """Why something cannot be used, as a sentence for the reader of a status."""
 
     reason: str
+
+
+_TOO_DEEP = Refusal(f"nested deeper than {MAX_DEPTH} levels")
 
 
 def parse_payload(message: object) -> Mapping[str, Any] | Refusal:
@@ -58,19 +65,23 @@ def parse_payload(message: object) -> Mapping[str, Any] | Refusal:
         if size > MAX_BYTES:
             return _too_large(size)
         try:
-            payload = strict_json(message)
+            message = strict_json(message)
         except ValueError as error:
             return Refusal(f"not JSON: {error}")
-        return _object(payload)
-    payload = _object(message)
-    if isinstance(payload, Refusal):
-        return payload
+    else:
+        size = 0
+    if not isinstance(message, Mapping):
+        return Refusal(f"not a JSON object but {shown(message)}")
     try:
-        text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+    except RecursionError:
+        return _TOO_DEEP
     except (TypeError, ValueError) as error:
         return Refusal(f"not JSON: {error}")
-    size = len(text.encode("utf-8", "surrogatepass"))
-    return payload if size <= MAX_BYTES else _too_large(size)
+    written = text.encode("utf-8", "surrogatepass")
+    if not size and len(written) > MAX_BYTES:
+        return _too_large(len(written))
+    return _TOO_DEEP if _is_too_deep(written) else message
 
 
 def strict_json(text: str | bytes) -> Any:  # noqa: ANN401 - any JSON
@@ -123,20 +134,19 @@ def shown(value: object) -> str:
             return f"a value of type {type(value).__name__}"
 
 
-def _object(payload: object) -> Mapping[str, Any] | Refusal:
-    if not isinstance(payload, Mapping):
-        return Refusal(f"not a JSON object but {shown(payload)}")
-    level: list[object] = [payload]
+def _is_too_deep(text: bytes) -> bool:
+    """Whether JSON is nested too deeply: without a walk in Python, for which some events are large.
+
+    Each round takes the innermost level away.
+    """
+    if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
+        return False
+    left = _STRING.sub(b"", text).translate(_BRACKETS, _NO_BRACKETS)
     for _ in range(MAX_DEPTH):
-        level = [
-            child
-            for value in level
-            for child in (value.values() if isinstance(value, Mapping) else value)  # type: ignore[attr-defined]
-            if isinstance(child, Mapping | list)
-        ]
-        if not level:
-            return payload
-    return Refusal(f"nested deeper than {MAX_DEPTH} levels")
+        left = left.replace(b"[]", b"")
+        if not left:
+            return False
+    return True
 
 
 def _too_large(size: int) -> Refusal:

@@ -12,6 +12,7 @@ import pytest
 from controller.errors import TransientError
 from controller.feeds import polling
 from controller.feeds.exchange import AccessDenied, Batch, Delivery
+from controller.feeds.pace import Pace
 from controller.feeds.polling import Poller
 from tests.simulated.harness import eventually
 
@@ -80,6 +81,7 @@ async def _poller(network: Network) -> AsyncIterator[Poller]:
         ticks=TICKS,
         cut_after=60,
         kept_for=1200,
+        pace=Pace(),
     )
     yield poller
     await poller.close()
@@ -232,7 +234,13 @@ async def test_a_fault_of_ours_does_not_end_the_loop(
 
 async def test_a_silent_poll_is_cut_and_the_connection_proven(network: Network) -> None:
     poller = Poller(
-        network.subscribe, network.hand_on, lambda: None, ticks=TICKS, cut_after=0.03, kept_for=1200
+        network.subscribe,
+        network.hand_on,
+        lambda: None,
+        ticks=TICKS,
+        cut_after=0.03,
+        kept_for=1200,
+        pace=Pace(),
     )
     poller.set_topics({"a": 0})
     await eventually(lambda: len(network.polled) == 3)
@@ -247,7 +255,13 @@ async def test_a_silent_proof_is_cut_too(network: Network) -> None:
         raise AssertionError((topics, position, region))
 
     poller = Poller(
-        silent, network.hand_on, lambda: None, ticks=TICKS, cut_after=0.03, kept_for=1200
+        silent,
+        network.hand_on,
+        lambda: None,
+        ticks=TICKS,
+        cut_after=0.03,
+        kept_for=1200,
+        pace=Pace(),
     )
     poller.set_topics({"a": 0})
     await eventually(lambda: poller.health.connected is False)
@@ -330,7 +344,7 @@ async def test_a_poll_that_stays_silent_proves_that_there_was_nothing(network: N
     network.now = int(time.time() * TICKS) - 3_600_000
     poller = Poller(
         network.subscribe, network.hand_on, lambda: None,
-        ticks=TICKS, cut_after=0.03, kept_for=1200,
+        ticks=TICKS, cut_after=0.03, kept_for=1200, pace=Pace(),
     )  # fmt: skip
     poller.set_topics({"a": 0})
     for _ in range(8):

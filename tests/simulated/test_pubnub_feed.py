@@ -416,20 +416,19 @@ async def test_numbers_that_are_none_reach_the_rules_and_stop_nothing(
 
 
 @pytest.mark.parametrize(
-    ("text", "malformed"),
-    [("1" * 5000, 0), ("-" + "1" * 5000, 0), ("[" * 15_000 + "]" * 15_000, 1)],
+    "text",
+    ["1" * 5000, "-" + "1" * 5000, "[" * 15_000 + "]" * 15_000],
     ids=["digits", "negative", "nested"],
 )
 async def test_a_message_that_python_cannot_parse_does_not_spoil_the_others(
-    pubnub: PubNubSimulator, text: str, malformed: int
+    pubnub: PubNubSimulator, text: str
 ) -> None:
     strange = answer(envelope({"x": "PLACE"}), envelope({"n": 1})).replace('"PLACE"', text)
     async with listening(pubnub, "a") as hearing:
         pubnub.faults.add(Fault(path=SUBSCRIBES, status=200, body=strange))
         pubnub.publish("a", {"n": 0})
-        events = await hearing.take(3 - malformed)
-        assert (events[0].payload, events[-1].payload) == ({"n": 0}, {"n": 1})
-        assert len(hearing.malformed) == malformed
+        assert await hearing.payloads(2) == [{"n": 0}, {"n": 1}]
+        assert len(hearing.malformed) == 1
         assert hearing.reasons() == ["Succeeded"]
 
 

@@ -74,6 +74,36 @@ def test_any_other_message_is_refused_with_the_reason(message: object, reason: s
     assert reason in refused.reason
 
 
+def _depth(value: Any) -> int:  # noqa: ANN401 - JSON
+    if isinstance(value, dict):
+        return 1 + max(map(_depth, value.values()), default=0)
+    return 1 + max(map(_depth, value), default=0) if isinstance(value, list) else 0
+
+
+_NARROW = st.recursive(
+    st.text('[]{}\\"a', max_size=4),
+    lambda inner: (
+        st.lists(inner, min_size=1, max_size=2)
+        | st.dictionaries(st.text('[]{}\\"a', max_size=2), inner, min_size=1, max_size=2)
+    ),
+    max_leaves=8,
+)
+
+
+@given(_NARROW, st.integers(MAX_DEPTH - 6, MAX_DEPTH + 1), st.booleans())
+def test_depth_is_counted_exactly_whatever_texts_hold(
+    inner: Any,  # noqa: ANN401 - JSON
+    levels: int,
+    lists: bool,
+) -> None:
+    event: dict[str, Any] = {"a": inner}
+    for _ in range(levels - 1):
+        event = {"a": [event]} if lists and _depth(event) % 2 else {"a": event, "[{": "]"}
+    fits = _depth(event) <= MAX_DEPTH
+    assert isinstance(parse_payload(event), Refusal) is not fits
+    assert isinstance(parse_payload(json.dumps(event)), Refusal) is not fits
+
+
 def test_of_a_repeated_key_the_last_value_counts() -> None:
     assert parse_payload('{"a": 1, "a": 2}') == {"a": 2}
 

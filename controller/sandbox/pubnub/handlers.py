@@ -186,7 +186,7 @@ class Network:
 
 
 def _answer(body: Any, status: int = 200) -> web.Response:  # noqa: ANN401 - any JSON value
-    text = json.dumps(body, separators=(",", ":")).encode()
+    text = wire.encode(body).encode()
     return web.Response(status=status, body=text, headers={"Content-Type": _TEXT})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -12,7 +13,9 @@ if TYPE_CHECKING:
 __all__ = [
     "HISTORY_DISABLED",
     "MESSAGE_LIMIT",
+    "Raw",
     "channels_of",
+    "encode",
     "forbidden",
     "history_v2",
     "history_v3",
@@ -36,18 +39,46 @@ _FLAGS = 514
 _SHARD = "2"
 
 
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """JSON that goes over the wire as it is: for what Python can neither parse nor write."""
+
+    text: str
+
+
+def encode(body: Any) -> str:  # noqa: ANN401 - any JSON value, `Raw` included
+    """Write JSON without spaces."""
+    raws: dict[str, str] = {}
+
+    def place(value: object) -> str:
+        if not isinstance(value, Raw):
+            msg = f"{type(value).__name__} is no JSON value"
+            raise TypeError(msg)
+        name = f"raw-{len(raws)}-{id(raws)}"
+        raws[f'"{name}"'] = value.text
+        return name
+
+    text = json.dumps(body, separators=(",", ":"), default=place)
+    for name, raw in raws.items():
+        text = text.replace(name, raw)
+    return text
+
+
 def channels_of(segment: str) -> list[str]:
     """Read a path segment of percent-encoded channels with plain commas between them."""
     return list(dict.fromkeys(unquote(part) for part in segment.split(",") if part))
 
 
 def read_json(text: bytes) -> Any:  # noqa: ANN401 - any JSON value
-    """Read strict JSON.
+    """Read strict JSON; what is nested too deeply for Python is passed on as it is.
 
     Raises:
         ValueError: It is none; NaN and Infinity, which Python would take, are none either.
     """
-    return json.loads(text, parse_constant=_no_constant)
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except RecursionError:
+        return Raw(text.decode())
 
 
 def _no_constant(name: str) -> None:
