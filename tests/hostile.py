@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-__all__ = ["EVENTS", "EXPRESSIONS", "GLOBS", "OBJECTS", "REGEXES"]
+__all__ = ["EVENTS", "EXPRESSIONS", "GLOBS", "OBJECTS", "REGEXES", "TEXTS"]
 
 _RANDOM = random.Random(1)
 
@@ -17,6 +17,10 @@ def _sum(term: str, count: int) -> str:
     """Add up a term, in groups that the parser's depth of 32 allows."""
     groups = ["(" + " + ".join([term] * min(15, count - at)) + ")" for at in range(0, count, 15)]
     return " + ".join(groups)
+
+
+def _mixed(size: int) -> str:
+    return "".join(_RANDOM.choice("ab") for _ in range(size))
 
 
 EXPRESSIONS = [
@@ -174,11 +178,26 @@ GLOBS = [
     "a*" * 100 + "b",
     "*é?" * 80,
     "*" + "a" * 254 + "b",
+    "*" + "a" * 253 + "b*",
+    "*a" + "?" * 250 + "b",
+    "*a" + "?" * 250 + "b*",
+    "*" + "a?" * 120 + "b*",
+    "*" + "?" * 250 + "b*",
 ]
 
-
-def _mixed(size: int) -> str:
-    return "".join(_RANDOM.choice("ab") for _ in range(size))
+TEXTS = [
+    "a" * 4096,
+    "a" * 4095 + "b",
+    "b" + "a" * 4095,
+    ("a" * 100 + "b") * 40,
+    ("a" * 250 + "c") * 16,
+    _mixed(4096),
+    "é" * 4096,
+    "漢a" * 2048,
+    "x " * 2048,
+    "a" * 400,
+]
+"""For globs and regexes, which look at 4,096 characters at most."""
 
 
 EVENTS: list[dict[str, Any]] = [

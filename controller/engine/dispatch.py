@@ -16,6 +16,7 @@ from controller.events import Decision, Event, Verdict
 from controller.rules.deciding import off_cue_time
 from controller.rules.expressions import lazy_cel_view
 from controller.rules.messages import Message
+from controller.rules.payloads import Refusal
 from controller.rules.steps import Ruling
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from controller.engine.rules import Rule
     from controller.rules.deciding import Matched
     from controller.rules.expressions import CelView
-    from controller.rules.payloads import Refusal
 
     Send = Callable[[Rule, Channel, Message, Callable[[Ruling, float | None], None]], None]
 
@@ -107,6 +107,11 @@ class Dispatcher:
         try:
             at = off_cue_time(rule.compiled, event, time.time())
             if at is None:
+                return False
+            if isinstance(at, Refusal):
+                logger.warning(
+                    "%s: event %s is not taken for an off cue: %s", key, event.id, at.reason
+                )
                 return False
             for channel in self._targets(rule, event):
                 if channel.airtime.cancel(at, dry_run=rule.rehearses):

@@ -11,6 +11,7 @@ from controller.rules.fieldpath import FieldPath, FieldPathError
 from controller.rules.identity import bounded, event_id, field_text
 from controller.rules.lengths import LengthPlan, break_length
 from controller.rules.matchers import MAX_PROGRAM, compile_regex, compile_test
+from controller.rules.matching import first_failed
 from controller.rules.messages import compile_message
 from controller.rules.payloads import Refusal
 from controller.rules.selectors import label_text
@@ -33,7 +34,7 @@ class MatchResult(NamedTuple):
     Attributes:
         matched: All tests passed, and `when` is true.
         failed: Index in `spec.match` of the first test that did not pass; None: it was `when`.
-        error: Why `when` could not be told. Not the event is to blame then, as a rule.
+        error: Why it could not be told, as a rule by a fault of `when`, or for its cost.
     """
 
     matched: bool
@@ -82,9 +83,11 @@ class CompiledRule:
             view: Gives the same event as CEL sees it; called only if `when` is reached. See
                 `lazy_cel_view`.
         """
-        for index, test in enumerate(self.tests):
-            if not test.passes(payload):
-                return MatchResult(matched=False, failed=index)
+        failed = first_failed(self.tests, payload, "match")
+        if isinstance(failed, Refusal):
+            return MatchResult(matched=False, error=failed.reason)
+        if failed is not None:
+            return MatchResult(matched=False, failed=failed)
         if self.when is None:
             return MATCHED
         answer = self.when.evaluate(view())
@@ -112,9 +115,12 @@ class CompiledRule:
         """Return the seconds of the break; see `lengths.break_length`."""
         return break_length(self.length, payload)
 
-    def cancelled_by(self, payload: Mapping[str, Any]) -> bool:
-        """Whether an event is an off cue."""
-        return bool(self.cancels) and all(test.passes(payload) for test in self.cancels)
+    def cancelled_by(self, payload: Mapping[str, Any]) -> bool | Refusal:
+        """Whether an event is an off cue, or why that cannot be told."""
+        if not self.cancels:
+            return False
+        failed = first_failed(self.cancels, payload, "cancelOn")
+        return failed if isinstance(failed, Refusal) else failed is None
 
     def same_as(self, payload: Mapping[str, Any]) -> str | None:
         """Return the second identity of an event; None: there is none, or a field is absent."""

@@ -162,15 +162,20 @@ def begins(time: float, published: float, now: float) -> float:
     return min(time, published, now)
 
 
-def off_cue_time(rule: CompiledRule, event: Event, now: float) -> float | None:
+def off_cue_time(rule: CompiledRule, event: Event, now: float) -> float | Refusal | None:
     """When an off cue comes into effect; None: the event is none for this rule.
+
+    A refusal tells why it is not known whether it is one.
 
     Args:
         rule: The rule, compiled.
         event: The event.
         now: The present time.
     """
-    if not rule.cancelled_by(event.payload):
+    cancelled = rule.cancelled_by(event.payload)
+    if isinstance(cancelled, Refusal):
+        return cancelled
+    if not cancelled:
         return None
     time = rule.event_time(event.payload, event.published)
     return begins(event.published if isinstance(time, Refusal) else time, event.published, now)

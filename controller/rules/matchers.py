@@ -21,6 +21,7 @@ from __future__ import annotations
 import operator
 import re
 from dataclasses import dataclass, field
+from fnmatch import translate
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
@@ -54,10 +55,16 @@ MAX_PATTERN = 1024
 
 MAX_PROGRAM = 1500
 """Instructions of a compiled regex, and of all regexes of a rule together. RE2 may take each of
-them for each byte of a text."""
+them for each byte of a text: see `controller.rules.matching`."""
 
 MAX_TEXT = 4096
 """Characters of the longest text that a glob or a regex looks at."""
+
+_MOST_BYTES = 4  # of a character
+# Nanoseconds, at the upper end of what was measured.
+_INSTRUCTION = 20.0  # of a regex, on a byte
+_STAR = 25.0  # of a glob, on a character
+_COMPARED = 2.5  # a character of the longest part between two stars, on a character
 
 _MAX_MEMORY = 1 << 20  # bytes of RE2 for one expression, its cache of states included
 
@@ -66,8 +73,6 @@ _DECIMAL = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,3}
 
 _WILD = re.compile(r"[*?]")
 _ANCHORED = re.compile(r"\^([\w :/-]+)(?![\w :/*?{+-])", re.ASCII)
-_MARK = re.compile(r"[][\\.+*?(){}^$|]")
-_BACKSLASHED = r"\\\g<0>"
 
 
 class _Unequal:
@@ -96,13 +101,28 @@ class Test:
     _check: Check = field(repr=False)
     _negated: bool
     _description: str
+    _rate: float = 0.0
 
     __test__ = False  # pytest: no case of a test suite
 
+    def value(self, payload: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON
+        """Return the value of the field; None: it is absent."""
+        value = self.path.get(payload)
+        return None if value is MISSING else value
+
+    def price(self, value: object) -> float:
+        """Return the nanoseconds that it may take to test a value; 0: next to none."""
+        if not self._rate or not isinstance(value, str) or len(value) > MAX_TEXT:
+            return 0.0
+        return self._rate * len(value) * (1 if value.isascii() else _MOST_BYTES)
+
+    def holds(self, value: object) -> bool:
+        """Tell whether a value of the field passes."""
+        return self._check(value) is not self._negated
+
     def passes(self, payload: Mapping[str, Any]) -> bool:
         """Tell whether an event passes."""
-        value = self.path.get(payload)
-        return self._check(None if value is MISSING else value) is not self._negated
+        return self.holds(self.value(payload))
 
     def explain(self, payload: Mapping[str, Any]) -> str:
         """Tell why an event failed, for people."""
@@ -163,16 +183,25 @@ def _compile(matcher: Matcher, where: str) -> Test:
         _check=check,
         _negated=matcher.not_,
         _description=("not " if matcher.not_ else "") + _describe(name, operand),
+        _rate=_rate(name, operand),
     )
 
 
-def compile_regex(pattern: str, where: str, *, whole: bool = False) -> Any:  # noqa: ANN401 - untyped
+def _rate(name: str, operand: Operand) -> float:
+    """Nanoseconds that a pattern may take for each byte or character of a text."""
+    if name == "regex":
+        return _INSTRUCTION * float(compile_regex(str(operand), "").programsize)
+    if name == "glob" and "*" in str(operand):
+        return _STAR + _COMPARED * max(map(len, str(operand).split("*")))
+    return 0.0
+
+
+def compile_regex(pattern: str, where: str) -> Any:  # noqa: ANN401 - untyped
     """Compile a regular expression whose cost is bounded.
 
     Args:
         pattern: RE2.
         where: The field that holds it.
-        whole: It is made from a glob: its dot is any character, and its size is bounded already.
 
     Returns:
         RE2's object.
@@ -180,20 +209,19 @@ def compile_regex(pattern: str, where: str, *, whole: bool = False) -> Any:  # n
     Raises:
         InvalidExpression: RE2 refuses it, or it is too large.
     """
-    if len(pattern) > MAX_PATTERN and not whole:
+    if len(pattern) > MAX_PATTERN:
         raise InvalidExpression(where, f"longer than {MAX_PATTERN} characters")
     options = re2.Options()
     options.max_mem = _MAX_MEMORY
     options.never_capture = True
     options.log_errors = False
-    options.dot_nl = whole
     try:
         compiled = re2.compile(pattern.encode(), options)
     except UnicodeEncodeError as error:
         raise InvalidExpression(where, f"character {error.start + 1} is no character") from None
     except re2.error as error:
         raise InvalidExpression(where, _explain(error, pattern)) from None
-    if compiled.programsize > MAX_PROGRAM and not whole:
+    if compiled.programsize > MAX_PROGRAM:
         raise InvalidExpression(
             where,
             f"too large ({compiled.programsize} instructions, at most {MAX_PROGRAM}):"
@@ -253,9 +281,11 @@ def _regex(operand: str, where: str) -> Check:
     return lambda value: _searchable(value) and search(_utf8(value)) is not None
 
 
-def _glob(operand: str, where: str) -> Check:
-    fullmatch = compile_regex(_regex_of_glob(operand), where, whole=True).fullmatch
-    return lambda value: _searchable(value) and fullmatch(_utf8(value)) is not None
+def _glob(operand: str, _where: str) -> Check:
+    # What the library makes of it takes the first place for each part between two stars, and
+    # never goes back to look for another. Its brackets are classes, ours are literal.
+    match = re.compile(translate(operand.replace("[", "[[]"))).match
+    return lambda value: _searchable(value) and match(value) is not None
 
 
 def _searchable(value: object) -> bool:
@@ -302,11 +332,6 @@ def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return value
-
-
-def _regex_of_glob(glob: str) -> str:
-    wild = {"*": ".*", "?": "."}
-    return "".join(wild.get(char) or _MARK.sub(_BACKSLASHED, char) for char in glob)
 
 
 _CHECKS: dict[str, Callable[[Any, str], Check]] = {

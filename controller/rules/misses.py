@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from controller.rules.expressions import lazy_cel_view
+from controller.rules.matching import passed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,12 +48,11 @@ def _miss(rule: CompiledRule, event: Event) -> Miss | None:
     result = rule.match(event.payload, lazy_cel_view(event.payload))
     if result.matched:
         return None
-    held = [test.passes(event.payload) for test in rule.tests]
     return Miss(
         event_id=rule.event_id(event.payload, event.id),
         time=event.published,
         topic=event.topic,
-        passed=sum(held),
-        tests=len(held) + (rule.when is not None),
+        passed=passed(rule.tests, event.payload),
+        tests=len(rule.tests) + (rule.when is not None),
         detail=rule.explain(event.payload, result),
     )

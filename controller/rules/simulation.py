@@ -18,6 +18,7 @@ from controller.rules.deciding import RulePolicy, decide, off_cue_time
 from controller.rules.expressions import lazy_cel_view
 from controller.rules.memory import COOLDOWN
 from controller.rules.messages import Message
+from controller.rules.payloads import Refusal
 from controller.rules.selectors import ChannelIndex
 from controller.rules.steps import Call, ReadLastAd, Reply, Ruling, Wait
 
@@ -163,7 +164,7 @@ class Simulation:
 
     def _cancels(self, rule: SimulatedRule, event: Event) -> bool:
         at = off_cue_time(rule.compiled, event, self._now)
-        if at is None:
+        if at is None or isinstance(at, Refusal):
             return False
         for stage in self._targets(rule, event):
             stage.arbiter.cancel(at + stage.channel.policy.delay, self._now)

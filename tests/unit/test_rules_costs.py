@@ -12,13 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.errors import InvalidExpression
+from controller.resources.triggerrule import TriggerRuleSpec
+from controller.rules.compiled import compile_rule
 from controller.rules.expressions import CelView, cel_view, compile_when
+from controller.rules.matching import passed
 from controller.rules.objects import compile_object
 from controller.rules.payloads import Refusal, parse_payload
 from tests import hostile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from controller.rules.compiled import CompiledRule
 
 _MOST = 0.05
 """Seconds of CPU that an expression may take for one event."""
@@ -151,6 +156,91 @@ def test_what_people_write_is_accepted_beside_a_long_text(text: str) -> None:
     }
     assert isinstance(parse_payload(event), dict)
     assert isinstance(expression.evaluate(cel_view(event)), bool)
+
+
+def _rule(matchers: list[dict[str, object]]) -> CompiledRule | None:
+    """A rule of these matchers, as many of them as are accepted together."""
+    for count in (32, 16, 8, 4, 2, 1):
+        spec = {
+            "channelRef": {"name": "mst3k"},
+            "feed": {"pubnub": {"secretRef": {"name": "playout"}, "topics": ["mst3k"]}},
+            "match": (matchers * 32)[:count],
+            "cancelOn": (matchers * 32)[:count],
+            "action": {"commercial": {"length": "60s"}},
+        }
+        try:
+            return compile_rule(TriggerRuleSpec.from_spec(spec))
+        except InvalidExpression as error:
+            assert "too large" in error.problem  # noqa: PT017
+    return None
+
+
+def _not(operator: str, pattern: str) -> list[dict[str, object]]:
+    return [{"field": "s", operator: pattern, "not": True}]
+
+
+@pytest.mark.parametrize(
+    "matchers",
+    [_not("regex", regex) for regex in hostile.REGEXES]
+    + [_not("glob", glob) for glob in hostile.GLOBS]
+    + [
+        [matcher for glob in hostile.GLOBS for matcher in _not("glob", glob)],
+        [matcher for regex in hostile.REGEXES[3:6] for matcher in _not("regex", regex)],
+        [{"field": "s", "prefix": "a" * 255 + "c", "not": True}],
+        [{"field": "s", "in": ["a" * 4095 + str(n) for n in range(64)], "not": True}],
+        [{"field": f"t{n}.a.b", "exists": False} for n in range(32)],
+    ],
+)
+def test_no_rule_of_matchers_takes_long_for_any_event(matchers: list[dict[str, object]]) -> None:
+    rule = _rule(matchers)
+    if rule is None:
+        return
+    texts = {f"t{n}": '{"a": [' + "1," * 450 + "1]}" for n in range(33)}
+    for event in [{"s": text} for text in hostile.TEXTS] + [texts]:
+
+        def look(event: dict[str, str] = event) -> None:
+            rule.match(event, never)
+            rule.cancelled_by(event)
+            passed(rule.tests, event)
+
+        assert _seconds(look) < _MOST
+
+
+def never() -> Refusal:
+    """There is no `when` that could ask for the event."""
+    pytest.fail("converted")
+
+
+def test_matchers_that_are_too_costly_for_an_event_match_nothing_and_say_why() -> None:
+    rule = _rule(_not("regex", "(?:a?){370}b"))
+    assert rule is not None
+    result = rule.match({"s": "a" * 4000}, never)
+    assert not result.matched
+    assert result.error is not None
+    assert result.error.startswith(
+        "match[0] is too costly for this event: the globs and regexes up"
+    )
+    assert "and 10 ms are allowed; s has 4000 characters: make them smaller" in result.error
+    off = rule.cancelled_by({"s": "a" * 4000})
+    assert isinstance(off, Refusal)
+    assert off.reason.startswith("cancelOn[0] is too costly")
+    assert rule.match({"s": "a" * 100}, never).matched
+
+
+@pytest.mark.parametrize(
+    ("operator", "pattern"),
+    [
+        ("regex", "^[A-Za-zÀ-ÿ]+ [0-9]+$"),
+        ("regex", "(?i)^(ad|promo|trailer)_[0-9]{1,12}(_[a-z]+)?$"),
+        ("glob", "*_promo_??_*"),
+    ],
+)
+def test_32_ordinary_patterns_are_accepted_for_texts_of_ordinary_length(
+    operator: str, pattern: str
+) -> None:
+    rule = _rule(_not(operator, pattern))
+    assert rule is not None
+    assert rule.match({"s": "a title of forty characters, more or less"}, never).matched
 
 
 NAMES = st.sampled_from(["event.s", "event.t", "event.l", "event.n", "event.o", "event"])

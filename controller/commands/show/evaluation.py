@@ -137,7 +137,7 @@ def evaluate(
     result = compiled.match(payload, lazy_cel_view(payload))
     whole = Evaluation(
         matched=result.matched,
-        cancels=compiled.cancelled_by(payload),
+        cancels=compiled.cancelled_by(payload) is True,
         tests=_tests(compiled, payload, result),
     )
     if not result.matched or whole.cancels:
