@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
@@ -16,8 +15,20 @@ from typing import TYPE_CHECKING, Any, Self
 import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
 
-from controller.errors import OperatorError, PermanentError, TransientError
+from controller.clients.kube_answers import (
+    KubeConflict,
+    KubeError,
+    KubeExpired,
+    KubeNotFound,
+    KubeUnavailable,
+    read_answer,
+    values_of,
+)
+from controller.errors import OperatorError
+from controller.resources.extensionapp import EXTENSION_APP
 from controller.resources.kind import GROUP, VERSION
+from controller.resources.triggerrule import TRIGGER_RULE
+from controller.resources.twitchchannel import TWITCH_CHANNEL
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -38,35 +49,11 @@ __all__ = [
 _TIMEOUT = 10.0
 _PAGE = 500
 _LOG_IN_INTERVAL = 10.0
+_JSON_PATCH = "application/json-patch"
 _DRY_RUN = [("dryRun", "All")]
 _IDENTITY = "authentication.k8s.io/v1"
-_VERBS = {"GET": "get", "PATCH": "patch", "POST": "create", "PUT": "update"}
-
-
-class KubeError(PermanentError):
-    """The API server refused a request for good: a 4xx that no retry cures.
-
-    Attributes:
-        status: Of the answer.
-        verb: What was refused, as a Role has it, such as patch.
-    """
-
-    def __init__(self, message: str, status: int, verb: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.verb = verb
-
-
-class KubeNotFound(KubeError):
-    """404: the object (or its CRD) is not there."""
-
-
-class KubeConflict(KubeError):
-    """409, or a failed test of a JSON patch: the object is not the one that was read."""
-
-
-class KubeUnavailable(TransientError):
-    """The API server is away, slow or overloaded."""
+_KINDS = {kind.plural: kind.name for kind in (TWITCH_CHANNEL, TRIGGER_RULE, EXTENSION_APP)}
+_RESTARTS = 5  # of one list
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +92,7 @@ class Secret:
         for key, text in (manifest.get("data") or {}).items():
             try:
                 data[key] = base64.b64decode(text, validate=True)
-            except (binascii.Error, ValueError):
+            except (binascii.Error, ValueError, TypeError):
                 data[key] = b""
         return cls(
             data=data,
@@ -144,7 +131,7 @@ class Kube:
     async def answers(self) -> bool:
         """Whether the API server answers, be it with a refusal."""
         try:
-            await self._call("GET", f"/apis/{GROUP}/{VERSION}")
+            await self._call("GET", f"/apis/{GROUP}/{VERSION}", "APIResourceList")
         except KubeUnavailable:
             return False
         except KubeError:
@@ -152,14 +139,25 @@ class Kube:
         return True
 
     async def list_all(self, plural: str, namespace: str | None) -> AsyncIterator[dict[str, Any]]:
-        """Yield all resources of a kind, page by page; namespace None: of the whole cluster."""
-        token = ""
+        """Yield all resources of a kind, page by page; namespace None: of the whole cluster.
+
+        A list that the API server does not keep any more (410) begins anew: some come twice.
+        """
+        token, restarts = "", 0
+        kind = f"{_KINDS[plural]}List"
         while True:
             query = [("limit", str(_PAGE))] + ([("continue", token)] if token else [])
-            page = await self._call("GET", _path(plural, namespace), query=query)
+            try:
+                page = await self._call("GET", _path(plural, namespace), kind, query=query)
+            except KubeExpired:
+                restarts += 1
+                if not token or restarts > _RESTARTS:
+                    raise
+                token = ""
+                continue
             for item in page["items"]:
                 yield item
-            token = page["metadata"].get("continue") or ""
+            token = page.get("metadata", {}).get("continue") or ""
             if not token:
                 return
 
@@ -177,7 +175,8 @@ class Kube:
             {"op": "add", "path": "/status", "value": status},
         ]
         path = f"{_path(plural, namespace)}/{name}/status"
-        await self._call("PATCH", path, body=patch, content_type="application/json-patch+json")
+        kind = _KINDS[plural]
+        await self._call("PATCH", path, kind, body=patch, content_type=f"{_JSON_PATCH}+json")
 
     async def get(self, plural: str, namespace: str, name: str) -> dict[str, Any]:
         """Read one resource.
@@ -185,7 +184,7 @@ class Kube:
         Raises:
             KubeNotFound: There is none of that name.
         """
-        return await self._call("GET", f"{_path(plural, namespace)}/{name}")
+        return await self._call("GET", f"{_path(plural, namespace)}/{name}", _KINDS[plural])
 
     async def annotate(
         self,
@@ -209,13 +208,19 @@ class Kube:
             KubeNotFound: There is none of that name.
         """
         changes = {"metadata": {"annotations": dict(annotations)}}
-        await self._merge(f"{_path(plural, namespace)}/{name}", changes, rehearse=rehearse)
+        path = f"{_path(plural, namespace)}/{name}"
+        await self._merge(path, _KINDS[plural], changes, rehearse=rehearse)
 
     async def who_am_i(self) -> str:
         """Name of the user as whom the API server sees these calls."""
         asked = {"apiVersion": _IDENTITY, "kind": "SelfSubjectReview"}
-        told = await self._call("POST", f"/apis/{_IDENTITY}/selfsubjectreviews", body=asked)
-        return str(told["status"]["userInfo"]["username"])
+        path = f"/apis/{_IDENTITY}/selfsubjectreviews"
+        told = await self._call("POST", path, "SelfSubjectReview", body=asked)
+        try:
+            return str(told["status"]["userInfo"]["username"])
+        except (KeyError, TypeError) as error:
+            msg = "the API server does not tell as whom it sees these calls"
+            raise KubeUnavailable(msg) from error
 
     async def create_event(self, namespace: str, event: Mapping[str, Any]) -> None:
         """Post an Event of events.k8s.io/v1.
@@ -223,7 +228,7 @@ class Kube:
         Raises:
             KubeConflict: One of that name exists.
         """
-        await self._call("POST", _event(namespace), body=dict(event))
+        await self._call("POST", _event(namespace), "Event", body=dict(event))
 
     async def patch_event(self, namespace: str, name: str, changes: Mapping[str, Any]) -> None:
         """Change fields of an Event.
@@ -231,11 +236,11 @@ class Kube:
         Raises:
             KubeNotFound: It is gone.
         """
-        await self._merge(_event(namespace, name), changes)
+        await self._merge(_event(namespace, name), "Event", changes)
 
     async def get_secret(self, namespace: str, name: str) -> Secret:
         """Read one Secret."""
-        return Secret.from_manifest(await self._call("GET", _secret(namespace, name)))
+        return Secret.from_manifest(await self._call("GET", _secret(namespace, name), "Secret"))
 
     async def create_secret(  # noqa: PLR0913 - a Secret has that many parts
         self,
@@ -264,7 +269,7 @@ class Kube:
         """
         manifest = _secret_manifest(name, data, labels, owner, annotations)
         query = _DRY_RUN if rehearse else None
-        made = await self._call("POST", _secret(namespace), body=manifest, query=query)
+        made = await self._call("POST", _secret(namespace), "Secret", body=manifest, query=query)
         return Secret.from_manifest(made)
 
     async def update_secret(  # noqa: PLR0913 - a Secret has that many parts
@@ -298,7 +303,8 @@ class Kube:
         manifest = _secret_manifest(name, data, labels, owner, annotations)
         manifest["metadata"]["resourceVersion"] = resource_version
         query = _DRY_RUN if rehearse else None
-        stored = await self._call("PUT", _secret(namespace, name), body=manifest, query=query)
+        path = _secret(namespace, name)
+        stored = await self._call("PUT", path, "Secret", body=manifest, query=query)
         return Secret.from_manifest(stored)
 
     async def set_secret_key(
@@ -313,24 +319,26 @@ class Kube:
         """
         data = {key: base64.b64encode(value.reveal().encode()).decode()}
         try:
-            changed = await self._merge(_secret(namespace, name), {"data": data}, rehearse=rehearse)
+            path = _secret(namespace, name)
+            changed = await self._merge(path, "Secret", {"data": data}, rehearse=rehearse)
         except KubeNotFound:
             return await self.create_secret(namespace, name, {key: value}, {}, rehearse=rehearse)
         return Secret.from_manifest(changed)
 
     async def _merge(
-        self, path: str, changes: Mapping[str, Any], *, rehearse: bool = False
+        self, path: str, kind: str, changes: Mapping[str, Any], *, rehearse: bool = False
     ) -> dict[str, Any]:
         content_type = "application/merge-patch+json"
         query = _DRY_RUN if rehearse else None
         return await self._call(
-            "PATCH", path, query=query, body=dict(changes), content_type=content_type
+            "PATCH", path, kind, query=query, body=dict(changes), content_type=content_type
         )
 
-    async def _call(
+    async def _call(  # noqa: PLR0913 - what a request is made of
         self,
         method: str,
         path: str,
+        kind: str,
         *,
         query: list[tuple[str, str]] | None = None,
         body: Any = None,  # noqa: ANN401 - JSON
@@ -357,7 +365,8 @@ class Kube:
             raise KubeUnavailable(msg) from error
         if response.status == 401:
             await self._log_in_again()
-        return _answer(method, path, response.status, content)
+        hidden = values_of(body["data"]) if kind == "Secret" and body is not None else ()
+        return read_answer(method, path, response.status, content, kind, hidden)
 
     async def _log_in_again(self) -> None:
         """Read the credentials anew; the caller's next try uses them."""
@@ -373,26 +382,6 @@ class Kube:
         if old is not None:
             # Calls under way on it fail as if the API server had been away, and are repeated.
             await old.close()
-
-
-def _answer(method: str, path: str, status: int, content: bytes) -> dict[str, Any]:
-    try:
-        answer = json.loads(content)
-    except ValueError:
-        answer = {}
-    if 200 <= status < 300:
-        return dict(answer)
-    # A refusal's own text may quote the request, and a Secret's request holds credentials.
-    told = "" if "/secrets" in path else f": {answer.get('message', '')}"
-    message = f"the API server answered {method} {path} with {status}{told}"
-    verb = _VERBS[method]
-    if status == 404:
-        raise KubeNotFound(message, status, verb)
-    if status == 409 or (status == 422 and "testing path" in str(answer.get("message", ""))):
-        raise KubeConflict(message, status, verb)
-    if status in (429, 401) or status >= 500:
-        raise KubeUnavailable(message)
-    raise KubeError(message, status, verb)
 
 
 def _path(plural: str, namespace: str | None) -> str:

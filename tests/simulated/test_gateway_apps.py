@@ -100,6 +100,7 @@ class ApiServer:
     ) -> None:
         meta = {"name": name, "namespace": "studio", "uid": name, "resourceVersion": self._next()}
         self.secrets[name] = {
+            "kind": "Secret",
             "metadata": {**meta, "labels": labels or {}, "annotations": annotations or {}},
             "data": {k: base64.b64encode(v.encode()).decode() for k, v in data.items()},
         }
@@ -111,7 +112,8 @@ class ApiServer:
     async def _list(self, _request: web.Request) -> web.Response:
         if self.away:
             return web.Response(status=503)
-        return web.json_response({"metadata": {}, "items": list(self.apps.values())})
+        listed = {"kind": "ExtensionAppList", "metadata": {}, "items": list(self.apps.values())}
+        return web.json_response(listed)
 
     async def _secret(self, request: web.Request) -> web.Response:
         if self.away:
@@ -119,7 +121,8 @@ class ApiServer:
         name = request.match_info["name"]
         self.asked.append(name)
         if name not in self.secrets:
-            return web.json_response({"message": "not found"}, status=404)
+            refusal = {"kind": "Status", "message": "not found"}
+            return web.json_response(refusal, status=404)
         return web.json_response(self.secrets[name])
 
 
