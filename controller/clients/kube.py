@@ -128,15 +128,24 @@ class Kube:
         if self._client is not None:
             await self._client.close()
 
-    async def answers(self) -> bool:
-        """Whether the API server answers, be it with a refusal."""
+    async def discover(self) -> None:
+        """Find out whether the API server answers, and serves the kinds.
+
+        Raises:
+            KubeUnavailable: It does not answer.
+            KubeNotFound: The CRDs are not installed.
+        """
+        gone = "the CRDs are not installed any more: twitch-operator crds | kubectl apply -f -"
         try:
-            await self._call("GET", f"/apis/{GROUP}/{VERSION}", "APIResourceList")
-        except KubeUnavailable:
-            return False
-        except KubeError:
-            return True
-        return True
+            told = await self._call("GET", f"/apis/{GROUP}/{VERSION}", "APIResourceList")
+            served = {resource["name"] for resource in told["resources"]}
+        except KubeNotFound as error:
+            raise KubeNotFound(gone, error.status, error.verb) from error
+        except (KeyError, TypeError) as error:
+            msg = f"the API server does not tell what {GROUP} has"
+            raise KubeUnavailable(msg) from error
+        if not served >= _KINDS.keys():
+            raise KubeNotFound(gone, 404, "get")
 
     async def list_all(self, plural: str, namespace: str | None) -> AsyncIterator[dict[str, Any]]:
         """Yield all resources of a kind, page by page; namespace None: of the whole cluster.

@@ -83,11 +83,11 @@ async def _run(settings: Settings, context: str | None) -> int:
         def notify(kind: Kind, event: str | None, body: Mapping[str, Any]) -> None:
             loop.call_soon_threadsafe(apps.notify, kind, event, body)
 
-        def answers() -> bool:
-            return asyncio.run_coroutine_threadsafe(kube.answers(), loop).result()
+        def discover() -> None:
+            asyncio.run_coroutine_threadsafe(kube.discover(), loop).result()
 
         namespaces = settings.watch_namespaces
-        watch = Watch(notify, log_in, answers, namespaces=namespaces, kinds=(EXTENSION,))
+        watch = Watch(notify, log_in, discover, namespaces=namespaces, kinds=(EXTENSION,))
         gateway = _Gateway(apps, catalog, watch, Server(app, settings))
         async with serve_probes(
             settings, metrics.registry, lambda: watch.alive, lambda: gateway.ready

@@ -77,10 +77,10 @@ async def _run(settings: Settings, context: str | None) -> int:
         def log_in() -> Configuration:
             return asyncio.run(load_configuration(context))
 
-        def answers() -> bool:
-            return asyncio.run_coroutine_threadsafe(kube.answers(), loop).result()
+        def discover() -> None:
+            asyncio.run_coroutine_threadsafe(kube.discover(), loop).result()
 
-        watch = Watch(notify, log_in, answers, namespaces=settings.watch_namespaces)
+        watch = Watch(notify, log_in, discover, namespaces=settings.watch_namespaces)
 
         def alive() -> bool:
             return watch.alive and (engine.healthy or not engine.synced)

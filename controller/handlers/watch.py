@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import kopf
 
 from controller.backoff import backoff
+from controller.clients.kube import KubeError, KubeNotFound, KubeUnavailable
 from controller.engine.resource import PLURALS, Kind
 from controller.resources.kind import GROUP, VERSION
 
@@ -58,7 +59,8 @@ class Watch:
     Args:
         notify: Called from this thread's loop with kind, event type and body.
         configuration: Where the API server is, and how to log in; read again after a 401.
-        answers: Whether the API server answers now; called on this thread, and may block it.
+        discover: Asks the API server for the kinds, and raises what `Kube.discover` does; called on
+            this thread, and may block it.
         namespaces: Literal names; empty: all.
         kinds: What is watched; by default all.
         grace: Seconds for which watchers may be missing before kopf is started anew.
@@ -71,7 +73,7 @@ class Watch:
         self,
         notify: Callable[[Kind, str | None, Mapping[str, Any]], None],
         configuration: Callable[[], Configuration],
-        answers: Callable[[], bool],
+        discover: Callable[[], None],
         *,
         namespaces: tuple[str, ...],
         kinds: tuple[Kind, ...] = tuple(PLURALS),
@@ -79,7 +81,7 @@ class Watch:
     ) -> None:
         self._notify = notify
         self._configuration = configuration
-        self._answers = answers
+        self._discover = discover
         self._grace = grace
         self._namespaces = namespaces
         self._kinds: dict[str, Kind] = {PLURALS[kind]: kind for kind in kinds}
@@ -121,14 +123,27 @@ class Watch:
             if self._whole:
                 failures = starts = 0
             failures += 1
+            logger.warning("%s; watching anew", problem)
+            pause = backoff(failures, random.random(), first=2.0, most=_MOST_PAUSE)  # noqa: S311
+            if self._ending.wait(pause):
+                return
             starts = starts + 1 if self._answers() else 0
             if starts >= _MOST_STARTS:
-                logger.error("%s, %d times in a row", problem, starts)
-                self.problem = problem
+                self.problem = f"{problem}, {starts} times in a row"
+            if self.problem is not None:
                 return
-            logger.warning("%s; watching anew", problem)
-            pause = backoff(failures, random.random(), first=0.5, most=_MOST_PAUSE)  # noqa: S311
-            self._ending.wait(pause)
+
+    def _answers(self) -> bool:
+        """Whether the API server answers; without the CRDs, this is the end."""
+        try:
+            self._discover()
+        except KubeUnavailable:
+            return False
+        except KubeNotFound as error:
+            self.problem = str(error)
+        except KubeError as error:
+            logger.warning("the kinds cannot be discovered: %s", error)
+        return True
 
     def _run_kopf(self) -> str:
         """Watch until something ends it; returns what did."""

@@ -33,3 +33,4 @@ async def test_missing_crds_are_named_and_waited_for_and_their_removal_ends_the_
             await site.kubectl("delete", "-f", str(CRDS))
             await eventually(lambda: operator.ended)
             assert operator.process.returncode == 1
+            assert "ending: the CRDs are not installed any more" in operator.log

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from controller.clients.kube import KubeNotFound, KubeUnavailable
 from controller.clients.kubeconfig import load_configuration
 from controller.handlers.watch import Watch
 from tests.cluster.kubectl import Kubectl, eventually
@@ -135,7 +136,7 @@ async def test_an_api_server_that_leaves_before_the_first_watch_ends_nothing(
 
 @asynccontextmanager
 async def watching(
-    site: Site, api: Line, monkeypatch: pytest.MonkeyPatch, *, answers: bool
+    site: Site, api: Line, monkeypatch: pytest.MonkeyPatch, answer: Exception | None
 ) -> AsyncIterator[tuple[Watch, list[str]]]:
     """A watch whose watchdog has little patience, and the names that it reports."""
     monkeypatch.setenv("KUBECONFIG", str(api.kubeconfig))
@@ -144,10 +145,14 @@ async def watching(
     def notify(_kind: object, _event: object, body: Mapping[str, Any]) -> None:
         names.append(body["metadata"]["name"])
 
+    def discover() -> None:
+        if answer is not None:
+            raise answer
+
     watch = Watch(
         notify,
         lambda: asyncio.run(load_configuration()),
-        lambda: answers,
+        discover,
         namespaces=(site.namespace,),
         grace=0.5,
     )
@@ -166,7 +171,8 @@ async def test_no_watcher_is_missed_while_the_api_server_does_not_answer(
 ) -> None:
     async with Line(tmp_path / "kubeconfig", site.plane.kubeconfig) as api:
         await api.cut()
-        async with watching(site, api, monkeypatch, answers=False) as (watch, names):
+        away = KubeUnavailable("away")
+        async with watching(site, api, monkeypatch, away) as (watch, names):
             await eventually(lambda: caplog.text.count("0 of 3 watchers run; watching anew") > 3)
             assert watch.alive
             await api.mend()
@@ -175,14 +181,25 @@ async def test_no_watcher_is_missed_while_the_api_server_does_not_answer(
             assert watch.problem is None
 
 
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (None, "0 of 3 watchers run, 3 times in a row"),
+        (KubeNotFound("the CRDs are gone", 404, "get"), "the CRDs are gone"),
+    ],
+)
 async def test_watchers_that_are_missing_while_the_api_server_answers_end_the_watch(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    site: Site,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: Exception | None,
+    problem: str,
 ) -> None:
     async with Line(tmp_path / "kubeconfig", site.plane.kubeconfig) as api:
         await api.cut()
-        async with watching(site, api, monkeypatch, answers=True) as (watch, _):
+        async with watching(site, api, monkeypatch, answer) as (watch, _):
             await eventually(lambda: not watch.alive)
-            assert watch.problem == "0 of 3 watchers run"
+            assert watch.problem == problem
 
 
 async def test_rights_that_are_taken_away_heal_when_they_are_given_back(
