@@ -254,7 +254,7 @@ class FeedPool:
     def _tell(self, feed: _Feed, topics: Collection[str]) -> None:
         health = feed.listener.health_of(topics)
         logger.log(
-            logging.INFO if health.connected else logging.WARNING,
+            logging.INFO if health.reason in {"Succeeded", "Connecting"} else logging.WARNING,
             "feed: %s (%s)", health.message, health.reason,
         )  # fmt: skip
         self._tell_rules(feed.rules_of(topics))

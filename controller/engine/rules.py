@@ -422,13 +422,15 @@ class Rule:
     def _feed_message(self, health: FeedHealth | None) -> str:
         if health is None or self.spec is None:
             return "the feed is being connected"
-        if health.reason != "AccessDenied":
-            return health.message
-        name = self.spec.feed.pubnub.secret_ref.name
-        return (
-            f"{health.message}: check subscribe-key and auth-key in Secret {name}"
-            " (spec.feed.pubnub.secretRef) and the topics' access"
-        )
+        secret = f"Secret {self.spec.feed.pubnub.secret_ref.name} (spec.feed.pubnub.secretRef)"
+        match health.reason:
+            case "AccessDenied":
+                remedy = f"check subscribe-key and auth-key in {secret} and the topics' access"
+            case "DecryptionFailed":
+                remedy = f"cipher-key in {secret} must be the key that the publishers encrypt with"
+            case _:
+                return health.message
+        return f"{health.message}: {remedy}"
 
 
 def _is_open(decision: RecentDecision) -> bool:

@@ -92,7 +92,7 @@ class PubNubFeed:
         self._on_gap = on_gap
         self._keys = keys
         self._settings = settings
-        self._decoder = Decoder(keys.cipher_key)
+        self._decoder = Decoder(keys.cipher_key, lambda topic: on_health([topic]))
         self._shares: list[_Share] = []
         self._share_of: dict[str, _Share] = {}
         self._recall = Recall()
@@ -111,7 +111,7 @@ class PubNubFeed:
         health = self._worst(self._share_of[topic].poller.health for topic in topics)
         if health.connected:
             gaps = (self._gaps[topic][1] for topic in topics if topic in self._gaps)
-            return next(gaps, health)
+            return next(gaps, None) or self._decoder.undecrypted.health_of(topics) or health
         return health
 
     @staticmethod
@@ -169,6 +169,7 @@ class PubNubFeed:
             share = self._share_of.pop(topic, None)
             if share is not None:
                 del share.windows[topic]
+                self._decoder.undecrypted.forget(topic)
                 share.room += _length(topic)
                 changed[share] = None
                 self._recall.leave(topic)

@@ -75,7 +75,7 @@ def _feed(facts: RuleFacts) -> Finding:
     if facts.feed_connected is None:
         return Finding("FeedConnected", "Unknown", facts.feed_reason, facts.feed_message)
     status: Status = "True" if facts.feed_connected else "False"
-    human = facts.feed_reason == "AccessDenied"
+    human = facts.feed_reason in {"AccessDenied", "DecryptionFailed"}
     return Finding("FeedConnected", status, facts.feed_reason, facts.feed_message, human)
 
 

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pubnub.crypto import AesCbcCryptoModule, LegacyCryptoModule
-from pubnub.pnconfiguration import PNConfiguration
 
 from controller.errors import TransientError
 from controller.events import Event
@@ -475,37 +473,6 @@ async def test_whatever_is_answered_is_a_batch_or_passes(
 
 
 # Keys
-
-
-def cipher(key: str, *, new: bool) -> Any:  # noqa: ANN401 - the SDK is not typed
-    configuration = PNConfiguration()
-    configuration.cipher_key = key
-    return (AesCbcCryptoModule if new else LegacyCryptoModule)(configuration)
-
-
-@pytest.mark.parametrize("new", [True, False])
-async def test_encrypted_messages_are_read(pubnub: PubNubSimulator, new: bool) -> None:
-    keys = PubNubKeys(Sensitive(SUBSCRIBE_KEY), cipher_key=Sensitive("right"))
-    async with listening(pubnub, "a", keys=keys) as hearing:
-        pubnub.publish("a", cipher("right", new=new).encrypt('{"n": 1}'))
-        assert await hearing.payloads(1) == [{"n": 1}]
-
-
-async def test_messages_that_cannot_be_decrypted_are_counted_and_stop_nothing(
-    pubnub: PubNubSimulator,
-) -> None:
-    keys = PubNubKeys(Sensitive(SUBSCRIBE_KEY), cipher_key=Sensitive("right"))
-    async with listening(pubnub, "a", keys=keys) as hearing:
-        strange: list[Any] = [
-            cipher("wrong", new=True).encrypt('{"n": 0}'),
-            cipher("wrong", new=False).encrypt('{"n": 0}'),
-            {"plain": True}, "plain", "", 5, None,
-        ]  # fmt: skip
-        for payload in strange:
-            pubnub.publish("a", payload)
-        pubnub.publish("a", cipher("right", new=True).encrypt('{"n": 1}'))
-        assert await hearing.payloads(1) == [{"n": 1}]
-        assert len(hearing.malformed) == len(strange)
 
 
 @pytest.mark.parametrize("key", ["p/w +&=%?#é,;:@", "eyJ.%2B-_~", "a b"])

@@ -11,6 +11,7 @@ import pytest
 from controller.engine.resource import RULE, Key, Resource
 from controller.engine.rules import Rule, Surroundings
 from controller.events import Decision, Event, Verdict
+from controller.feeds.health import FeedHealth
 from controller.feeds.pubnub import PubNubKeys
 from controller.sensitive import Sensitive
 
@@ -185,3 +186,28 @@ def test_a_clock_that_is_off_is_told_until_it_is_right() -> None:
         rule.record(Decision("a", now, Verdict.FIRED, "", 0.0), event, now + off)
         assert skew()[0] == holds
     assert "3600 s ahead" in skew()[1]
+
+
+@pytest.mark.parametrize(
+    ("connected", "reason", "told"),
+    [
+        (False, "DecryptionFailed", "cipher-key in Secret playout (spec.feed.pubnub.secretRef)"),
+        (True, "DecryptionFailed", "cipher-key in Secret playout (spec.feed.pubnub.secretRef)"),
+        (False, "AccessDenied", "subscribe-key and auth-key in Secret playout"),
+        (True, "Paced", "what the feed says"),
+    ],
+)
+def test_what_is_wrong_with_a_feed_names_the_secret_and_its_key(
+    connected: bool, reason: str, told: str
+) -> None:
+    health = FeedHealth(connected, reason, "what the feed says")
+    rule = Rule(_resource("a"), time.time(), lambda _: Surroundings((), health, None))
+    rule.keys, rule.concluded = KEYS, True
+    status = rule.compose(time.time())
+    assert status is not None
+    [condition] = [each for each in status.conditions if each.type == "FeedConnected"]
+    assert (condition.status, condition.reason) == (str(connected), reason)
+    assert condition.message.startswith("what the feed says")
+    assert told in condition.message
+    [stalled] = [each for each in status.conditions if each.type == "Stalled"]
+    assert stalled.status == str(not connected)
