@@ -15,6 +15,8 @@ from controller.commands.files import open_text
 from controller.commands.show.text import aligned, to_json
 from controller.displayable import displayable
 from controller.resources.common import parse_instant
+from controller.resources.triggerrule import AS_RUN_FIELDS
+from controller.rules.as_run import COLUMNS
 from controller.rules.payloads import strict_json
 
 if TYPE_CHECKING:
@@ -24,14 +26,18 @@ if TYPE_CHECKING:
 __all__ = ["Wishes", "as_run", "broadcast_day", "read_entries", "select"]
 
 _INSTANTS = ("due", "called", "confirmed")
-_LENGTHS = ("break_seconds", "asked_seconds", "accepted_seconds", "uncovered_seconds")
-_COLUMNS = (
+_LENGTHS = (
+    *("break_seconds", "asked_seconds", "accepted_seconds"),
+    *("uncovered_seconds", "overrun_seconds"),
+)
+# Between them stands what is taken from the events.
+_FIRST = (
     "channel", "namespace", "broadcaster_id", "kind", "due", "called", "confirmed",
-    *_LENGTHS, "verdict", "reason", "rule", "feed", "customer", "headend", "feed_code",
-    "event_id", "asset_id", "cookie", "reconcile_id", "user_data", "cue_ids", "due_utc", "key",
+    *_LENGTHS, "verdict", "reason", "rule", "feed",
 )  # fmt: skip
+_LAST = ("cue_ids", "due_utc", "key")
 _LONGEST = 86_400  # seconds
-_SHOWN = ("due", "channel", "verdict", *_LENGTHS, "event_id", "asset_id", "cookie", "reason")
+_SHOWN = ("due", "channel", "verdict", *_LENGTHS, "cue_ids", "reason")
 # What a spreadsheet would take for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
@@ -113,7 +119,7 @@ def select(entries: Iterable[Mapping[str, Any]], wishes: Wishes) -> list[Mapping
 
 
 def _completeness(entry: Mapping[str, Any]) -> int:
-    return sum(entry.get(name) is not None for name in ("confirmed", "called", "customer"))
+    return sum(entry.get(name) is not None for name in ("confirmed", "called", *_of_events(entry)))
 
 
 def _when(entry: Mapping[str, Any]) -> float | None:
@@ -175,7 +181,7 @@ def _looks_torn(line: str) -> bool:
     return '{"key":"' in line and '"kind":"' in line
 
 
-_KINDS = ("break", "foreign")
+_KINDS = ("break", "manual", "foreign")
 _WRAPPERS = ("log", "message", "MESSAGE")
 
 
@@ -189,24 +195,34 @@ def _as_json(entries: Sequence[Mapping[str, Any]], _zone: ZoneInfo) -> str:
 def _as_csv(entries: Sequence[Mapping[str, Any]], zone: ZoneInfo) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    # An ad that was not ours has no event, and columns of no rule.
+    told = [name for each in entries if each.get("kind") == "break" for name in _of_events(each)]
+    columns = (*_FIRST, *dict.fromkeys(told or COLUMNS), *_LAST)
+    writer.writerow(columns)
     for entry in entries:
-        row = _row(entry, zone)
-        writer.writerow([_harmless(row[name]) for name in _COLUMNS])
+        row = _row(entry, columns, zone)
+        writer.writerow([_harmless(row[name]) for name in columns])
     return out.getvalue().rstrip("\n")
 
 
 def _as_table(entries: Sequence[Mapping[str, Any]], zone: ZoneInfo) -> str:
-    rows = [[_row(entry, zone)[name] for name in _SHOWN] for entry in entries]
+    rows = [list(_row(entry, _SHOWN, zone).values()) for entry in entries]
     header = [name.removesuffix("_seconds").replace("_", "-").upper() for name in _SHOWN]
     return aligned(header, rows)
 
 
-def _row(entry: Mapping[str, Any], zone: ZoneInfo) -> dict[str, str]:
-    row = {name: _text(entry.get(name)) for name in _COLUMNS}
-    row["due_utc"] = row["due"] or row["confirmed"]
-    for name in _INSTANTS:
-        row[name] = _local(row[name], zone)
+def _of_events(entry: Mapping[str, Any]) -> list[str]:
+    """The columns of a line that are taken from the event."""
+    return [name for name in entry if name not in AS_RUN_FIELDS]
+
+
+def _row(entry: Mapping[str, Any], columns: Iterable[str], zone: ZoneInfo) -> dict[str, str]:
+    row = {}
+    for name in columns:
+        text = _text(entry.get(name))
+        row[name] = _local(text, zone) if name in _INSTANTS else text
+        if name == "due_utc":
+            row[name] = _text(entry.get("due") or entry.get("confirmed"))
     return row
 
 
@@ -252,12 +268,21 @@ def _seconds(value: object) -> float:
 def _totals(entries: Sequence[Mapping[str, Any]]) -> str:
     breaks = [entry for entry in entries if entry.get("kind") == "break"]
     ran = [entry for entry in breaks if _seconds(entry.get("accepted_seconds"))]
-    asked, uncovered = (
+    asked, uncovered, overrun = (
         sum(_seconds(entry.get(name)) for entry in breaks)
-        for name in ("accepted_seconds", "uncovered_seconds")
+        for name in ("accepted_seconds", "uncovered_seconds", "overrun_seconds")
     )
-    others = len(entries) - len(breaks)
-    return (
-        f"{len(breaks)} breaks, {len(ran)} with a commercial of {asked:.0f} s in all;"
-        f" {uncovered:.0f} s uncovered; {others} ads that were not ours"
-    )
+    by_hand = sum(entry.get("kind") == "manual" for entry in entries)
+    others = len(entries) - len(breaks) - by_hand
+    told = [
+        f"{_counted(len(breaks), 'break')}, {len(ran)} with a commercial, of {asked:.0f} s in all",
+        f"{uncovered:.0f} s uncovered",
+        f"{overrun:.0f} s overrun",
+        f"{_counted(by_hand, 'request')} by hand",
+        f"{_counted(others, 'ad')} not ours",
+    ]
+    return "; ".join(told)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

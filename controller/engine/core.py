@@ -302,7 +302,7 @@ class Engine:
         station = _station(channel)
         for brk in channel.airtime.ended(at_once=at_once):
             if not brk.recalled or self._as_run.remembers:
-                self._as_run.write(break_entry(station, brk))
+                self._as_run.write(break_entry(station, brk, channel.airtime.arbiter.breaks))
 
     def _queue_resync(self, _key: Key) -> None:
         self._sync.ask()

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from controller.engine.rules import result_of
 from controller.events import Decision, Event, Verdict
-from controller.rules.deciding import off_cue_time
+from controller.rules.deciding import latency_of, off_cue_time
 from controller.rules.expressions import lazy_cel_view
 from controller.rules.messages import Message
 from controller.rules.payloads import Refusal
-from controller.rules.steps import Ruling
+from controller.rules.steps import Cue, Ruling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -177,7 +177,11 @@ class Dispatcher:
         called_at: float | None,
     ) -> float:
         """Keep a decision for the status; returns its latency in seconds."""
-        latency = (time.monotonic() if called_at is None else called_at) - event.received
+        then = time.monotonic() if called_at is None else called_at
+        ahead = 0.0
+        if channel is not None and isinstance(matched.outcome, Cue):
+            ahead = matched.outcome.due(channel.policy.delay) - time.time()
+        latency = latency_of(event.received, time.monotonic() + ahead, then)
         name = channel.resource.key.name if channel is not None else None
         decision = Decision(
             matched.cue_id, time.time(), ruling.verdict, ruling.detail, latency, name

@@ -1,6 +1,7 @@
 """TriggerRule: which events of a feed lead to which action."""
 
-from typing import Annotated, ClassVar, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -15,6 +16,7 @@ from controller.resources.fields import (
     Clip,
     Duration,
     Instant,
+    KeysMatching,
     Matching,
     Rule,
     WholeInstant,
@@ -198,6 +200,17 @@ class Action(SpecModel):
     """Send a message to an extension's front ends; at most once for an event."""
 
 
+AS_RUN_FIELDS: Final = (
+    *("key", "kind", "namespace", "channel", "broadcaster_id", "feed", "rule", "cue_ids"),
+    *("due", "called", "confirmed", "due_utc", "verdict", "reason"),
+    *("break_seconds", "asked_seconds", "accepted_seconds"),
+    *("uncovered_seconds", "overrun_seconds"),
+)
+"""What each line of the as-run log says by itself, and no column of a rule's may be called."""
+
+_COLUMN = "each key must be the name of a column: lower-case letters, digits and _, such as spot_id"
+
+
 class TriggerRuleSpec(SpecModel):
     """Which events of which feed do what on which channel."""
 
@@ -219,6 +232,11 @@ class TriggerRuleSpec(SpecModel):
             "cancelOn is for commercials: a message is sent at once, and cannot be called back;"
             " remove it",
             ".cancelOn",
+        ),
+        Rule(
+            f"!has(self.asRun) || self.asRun.all(name, !(name in {list(AS_RUN_FIELDS)}))",
+            "asRun names a field that each line has by itself: choose another name for the column",
+            ".asRun",
         ),
     )
 
@@ -280,6 +298,18 @@ class TriggerRuleSpec(SpecModel):
     """Between rules that want the same channel at once: the highest counts, and the others are
     Outranked. From -1000 to 1000."""
 
+    as_run: (
+        Annotated[
+            Mapping[str, FieldPath],
+            Field(max_length=16),
+            KeysMatching(r"^[a-z][a-z0-9_]{0,62}$", _COLUMN),
+        ]
+        | None
+    ) = None
+    """Columns of the as-run log that are taken from the event, verbatim: name of the column, such
+    as spot_id, and path of the event's field, such as data.spot.id; at most 16. Where it is absent:
+    customer, headend, feed_code, event_id, asset_id, cookie, reconcile_id and user_data."""
+
     mode: Literal["Enforce", "DryRun"] = "Enforce"
     """Enforce does the action. DryRun decides with all that is known, cooldown and budgets too,
     reports what it would have done, and calls nothing."""
@@ -296,6 +326,8 @@ class TriggerRuleSpec(SpecModel):
             raise ValueError(self.rules[1].message)
         if message is not None and self.cancel_on:
             raise ValueError(self.rules[2].message)
+        if any(name in AS_RUN_FIELDS for name in self.as_run or ()):
+            raise ValueError(self.rules[3].message)
         return self
 
 
@@ -331,7 +363,8 @@ class RecentDecision(StatusModel):
     """Sentence that explains the verdict."""
 
     latency_milliseconds: Annotated[float, Field(ge=0)] | None = None
-    """Milliseconds from the receipt of the event to the call, or to the verdict without one."""
+    """Milliseconds to the call, or to the verdict without one: from the receipt of the event or,
+    where spec.commercials.delay or the event lets it wait, from when the break was due."""
 
     channel: Annotated[str, Clip(253)] | None = None
     """Name of the TwitchChannel, where channelSelector picked it."""

@@ -7,20 +7,20 @@ system sent along for its own books stands in it verbatim.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from controller.resources.common import rfc3339
 from controller.rules.fieldpath import MISSING, FieldPath
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from controller.rules.breaks import Break
     from controller.rules.budget import Ad
 
-__all__ = ["Station", "break_entry", "foreign_entry", "key_of"]
+__all__ = ["COLUMNS", "Station", "break_entry", "foreign_entry", "key_of", "uncovered"]
 
-_VERBATIM = {
+COLUMNS: Final[Mapping[str, FieldPath]] = {
     "customer": FieldPath.parse("customer"),
     "headend": FieldPath.parse("headend"),
     "feed_code": FieldPath.parse("feed_code"),
@@ -30,6 +30,7 @@ _VERBATIM = {
     "reconcile_id": FieldPath.parse("common.reconcile_id"),
     "user_data": FieldPath.parse("common.user_data"),
 }
+"""What a line has of the event, verbatim, where the rule does not say otherwise (`spec.asRun`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,26 +60,35 @@ def key_of(station: Station, brk: Break) -> str:
     return f"{station.uid}/{rfc3339(brk.due)}/{cue.id}"
 
 
-def break_entry(station: Station, brk: Break) -> dict[str, Any]:
-    """Return the line of a break that is over."""
+def break_entry(station: Station, brk: Break, others: Iterable[Break] = ()) -> dict[str, Any]:
+    """Return the line of a break that is over, or of a commercial by hand outside of all breaks.
+
+    Args:
+        station: Whose it is.
+        brk: The break.
+        others: Of the same channel: a commercial that somebody asked for by hand, after the
+            break's own start had failed, covers the break all the same.
+    """
     cue = brk.by or brk.cues[0]
-    ran = brk.ruling is not None and brk.ruling.verdict.started
-    accepted = brk.accepted if ran else None
+    # A request by hand that came first knows nothing of the event.
+    source = next((each for each in (cue, *brk.cues) if each.payload), cue)
+    columns = COLUMNS if source.as_run is None else source.as_run
     return {
         "key": key_of(station, brk),
-        "kind": "break",
+        "kind": "manual" if brk.by_hand else "break",
         **_station(station),
         "feed": cue.topic or None,
         "rule": cue.rule or None,
-        **{name: _verbatim(path, cue.payload) for name, path in _VERBATIM.items()},
+        **{name: _verbatim(path, source.payload) for name, path in columns.items()},
         "cue_ids": [each.id for each in brk.cues],
         "due": rfc3339(brk.due),
         "called": _instant(brk.called),
         "confirmed": _instant(brk.confirmed),
-        "break_seconds": round(brk.seconds, 3),
+        "break_seconds": None if brk.by_hand else round(brk.seconds, 3),
         "asked_seconds": brk.asked,
-        "accepted_seconds": accepted,
-        "uncovered_seconds": round(_uncovered(brk, accepted), 3),
+        "accepted_seconds": brk.accepted if brk.ran else None,
+        "uncovered_seconds": None if brk.by_hand else round(_uncovered(brk, others), 3),
+        "overrun_seconds": None if brk.by_hand else round(_overrun(brk), 3),
         "verdict": brk.ruling.verdict.value if brk.ruling is not None else None,
         "reason": brk.ruling.detail if brk.ruling is not None else None,
     }
@@ -87,7 +97,7 @@ def break_entry(station: Station, brk: Break) -> dict[str, Any]:
 def foreign_entry(station: Station, ad: Ad) -> dict[str, Any]:
     """Return the line of an ad that was not ours."""
     began = rfc3339(ad.started)
-    nothing = dict.fromkeys(_VERBATIM)
+    nothing = dict.fromkeys(COLUMNS)
     return {
         "key": f"{station.uid}/ad/{began}",
         "kind": "foreign",
@@ -103,6 +113,7 @@ def foreign_entry(station: Station, ad: Ad) -> dict[str, Any]:
         "asked_seconds": None,
         "accepted_seconds": None,
         "uncovered_seconds": None,
+        "overrun_seconds": None,
         "verdict": None,
         "reason": "an ad that no rule started: by hand, or by Twitch's Ads Manager",
     }
@@ -125,12 +136,30 @@ def _instant(instant: float | None) -> str | None:
     return None if instant is None else rfc3339(instant)
 
 
-def _uncovered(brk: Break, accepted: int | None) -> float:
+def _uncovered(brk: Break, others: Iterable[Break]) -> float:
     """Seconds of the break in which no commercial ran."""
-    known = [at for at in (brk.called, brk.confirmed) if at is not None]
-    if accepted is None or not known:
-        return brk.seconds
-    # Twitch tells whole seconds, which may lie before the call.
-    began = max(known)
-    covered = min(brk.end, began + accepted) - max(brk.due, began)
-    return max(0.0, brk.seconds - max(0.0, covered))
+    ads = (each.commercial for each in (brk, *(other for other in others if other is not brk)))
+    return uncovered(brk.due, brk.end, (ad for ad in ads if ad is not None))
+
+
+def _overrun(brk: Break) -> float:
+    """Seconds that the break's commercial ran on after its end, over the programme."""
+    if brk.commercial is None:
+        return 0.0
+    began, ended = brk.commercial
+    return max(0.0, ended - max(brk.end, began))
+
+
+def uncovered(begin: float, end: float, ads: Iterable[tuple[float, float]]) -> float:
+    """Return the seconds between two instants in which no ad ran.
+
+    Args:
+        begin: The first instant.
+        end: The second instant.
+        ads: When each began and ended; they may overlap.
+    """
+    bare, at = 0.0, begin
+    for start, stop in sorted(ads):
+        bare += max(0.0, min(start, end) - at)
+        at = max(at, min(stop, end))
+    return bare + max(0.0, end - at)

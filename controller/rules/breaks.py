@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from controller.rules.steps import Cue, Ruling
+from controller.rules.steps import BY_HAND, Cue, Ruling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,6 +66,25 @@ class Break:
     def seconds(self) -> float:
         """How long it is on air."""
         return self.end - self.due
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether it is none on air: somebody asked for a commercial, and nothing announced one."""
+        return all(cue.rule == BY_HAND for cue in self.cues)
+
+    @property
+    def ran(self) -> bool:
+        """Whether its commercial ran, as far as is known."""
+        return self.ruling is not None and self.ruling.verdict.started
+
+    @property
+    def commercial(self) -> tuple[float, float] | None:
+        """When its commercial began and ended; None: none ran, or it is not known."""
+        known = [at for at in (self.called, self.confirmed) if at is not None]
+        if not self.ran or self.accepted is None or not known:
+            return None
+        began = max(known)  # Twitch tells whole seconds, which may lie before the call
+        return began, began + self.accepted
 
     @property
     def key(self) -> str:

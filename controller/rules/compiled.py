@@ -61,6 +61,7 @@ class CompiledRule:
         same: Fields of the second identity.
         labels: Label of a channel → the field whose value picks the channels.
         message: How its messages are made; None: it starts commercials.
+        as_run: Columns of the as-run log and their fields; None: the default.
     """
 
     tests: tuple[Test, ...]
@@ -72,6 +73,7 @@ class CompiledRule:
     same: tuple[FieldPath, ...] = ()
     labels: tuple[tuple[str, FieldPath], ...] = ()
     message: MessagePlan | None = None
+    as_run: Mapping[str, FieldPath] | None = None
 
     def match(
         self, payload: Mapping[str, Any], view: Callable[[], CelView | Refusal]
@@ -166,6 +168,9 @@ def compile_rule(spec: TriggerRuleSpec) -> CompiledRule:
             )
         ),
         message=_message(spec),
+        as_run=None
+        if spec.as_run is None
+        else {name: _parsed(path, f"spec.asRun.{name}") for name, path in spec.as_run.items()},
     )
 
 

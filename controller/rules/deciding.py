@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from controller.rules.expressions import CelView
     from controller.rules.messages import MessagePlan
 
-__all__ = ["Matched", "RulePolicy", "begins", "decide", "is_old_news", "off_cue_time"]
+__all__ = ["Matched", "RulePolicy", "begins", "decide", "is_old_news", "latency_of", "off_cue_time"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +117,7 @@ def decide(
         same_within=policy.same_within,
         topic=event.topic,
         payload=event.payload,
+        as_run=rule.as_run,
     )
     return Matched(cue_id, time, cue)
 
@@ -160,6 +161,18 @@ def begins(time: float, published: float, now: float) -> float:
         now: The present time.
     """
     return min(time, published, now)
+
+
+def latency_of(received: float, due: float, then: float) -> float:
+    """Return how long an action took, in seconds: what it was to wait for does not count.
+
+    Args:
+        received: When the event came.
+        due: When the action was to be done: `spec.commercials.delay`, or a break that is announced
+            ahead, lets it wait.
+        then: When it was done, or decided not to be, on the same clock.
+    """
+    return then - (due if received < due <= then else received)
 
 
 def off_cue_time(rule: CompiledRule, event: Event, now: float) -> float | Refusal | None:

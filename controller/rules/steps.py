@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from controller.events import Answer
+    from controller.rules.fieldpath import FieldPath
 
 __all__ = [
     "BY_HAND",
@@ -49,6 +50,7 @@ class Cue:
         same_within: Seconds.
         topic: Where on the feed it came from.
         payload: The event, for the as-run log.
+        as_run: Columns of the as-run log and the fields they are taken from; None: the default.
     """
 
     id: str
@@ -63,6 +65,9 @@ class Cue:
     same_within: float = 0.0
     topic: str = ""
     payload: Mapping[str, Any] = field(default_factory=dict, hash=False, compare=False, repr=False)
+    as_run: Mapping[str, FieldPath] | None = field(
+        default=None, hash=False, compare=False, repr=False
+    )
 
     def due(self, delay: float) -> float:
         """When a commercial should start, on a channel with this delay."""

@@ -197,6 +197,9 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "channels by their labels": selecting(
         matchLabels={f"{n:03}{'a' * 250}/{'b' * 63}": "c" * 63 for n in range(16)}
     ),
+    "16 columns of the as-run log": rule(
+        asRun={f"c{n:02}{'_' * 60}": "f" * 256 for n in range(16)}
+    ),
     "channels by a label without a value": selecting(matchLabels={"live": ""}),
     "channels by what the event says": selecting(
         matchEvent=[{"label": f"example.com/feed-code-{n}", "field": "f" * 256} for n in range(4)]
@@ -543,6 +546,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         )
         for name in ("", "feed code", "a/b/c", "Example.com/a", "-a", "a" * 64, "a" * 254 + "/a")
     },
+    "a column that each line has": (
+        rule(asRun={"verdict": "a"}),
+        "spec.asRun: … asRun names a field that each line has by itself",
+    ),
+    "a column in capitals": (
+        rule(asRun={"Spot": "a"}),
+        "spec.asRun: … each key must be the name of a column",
+    ),
     "17 labels": (
         selecting(matchLabels={f"a{n}": "" for n in range(17)}),
         "spec.channelSelector.matchLabels: Too many: 17",

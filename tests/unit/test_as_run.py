@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+from dataclasses import replace
 from datetime import date, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +18,17 @@ from controller.__main__ import main
 from controller.commands.as_run import broadcast_day
 from controller.events import Verdict
 from controller.resources.common import parse_instant
-from controller.rules.as_run import Station, break_entry, foreign_entry
+from controller.resources.triggerrule import AS_RUN_FIELDS
+from controller.rules.as_run import (
+    COLUMNS,
+    Station,
+    break_entry,
+    foreign_entry,
+    uncovered,
+)
 from controller.rules.breaks import Break
 from controller.rules.budget import Ad
+from controller.rules.fieldpath import FieldPath
 from controller.rules.steps import Cue, Ruling
 
 if TYPE_CHECKING:
@@ -86,6 +95,64 @@ def test_twitchs_whole_seconds_leave_nothing_uncovered_that_ran() -> None:
     brk.due, brk.called, brk.confirmed = DUE + 0.77, DUE + 0.77, DUE
     brk.end = brk.due + 125
     assert break_entry(STATION, brk)["uncovered_seconds"] == 0
+
+
+def by_hand(begin: float, seconds: int) -> Break:
+    brk = Break(DUE + begin, DUE + begin + seconds, [Cue("fire/x", DUE + begin, seconds, 30.0)])
+    brk.ruling = Ruling(Verdict.CONFIRMED, f"commercial of {seconds} s")
+    brk.called, brk.asked, brk.accepted = DUE + begin, seconds, seconds
+    return brk
+
+
+def test_a_commercial_by_hand_covers_the_break_in_which_it_ran() -> None:
+    failed = a_break(Verdict.FAILED)
+    failed.end, failed.accepted = DUE + 133, None
+    hand = by_hand(20, 30)
+    told, manual = (break_entry(STATION, each, [failed, hand]) for each in (failed, hand))
+    assert (told["kind"], told["break_seconds"], told["uncovered_seconds"]) == ("break", 133, 103)
+    assert (manual["kind"], manual["asked_seconds"]) == ("manual", 30)
+    # It is no break on air: nothing of it is counted twice.
+    assert (manual["break_seconds"], manual["uncovered_seconds"]) == (None, None)
+
+
+def test_ads_that_overlap_cover_a_break_once() -> None:
+    assert uncovered(10, 110, [(0, 20), (15, 40), (30, 35), (100, 200)]) == 60
+    assert uncovered(10, 110, []) == 100
+    assert uncovered(10, 10, [(0, 20)]) == 0
+
+
+def test_what_runs_on_after_an_off_cue_is_told() -> None:
+    brk = a_break()
+    brk.called = brk.confirmed = DUE
+    brk.accepted, brk.end, brk.closed = 90, DUE + 20, True
+    entry = break_entry(STATION, brk)
+    assert (entry["break_seconds"], entry["uncovered_seconds"]) == (20, 0)
+    assert entry["overrun_seconds"] == 70
+
+
+def test_a_rule_says_which_fields_of_the_event_are_columns() -> None:
+    payload = {"spot": {"id": 9007199254740993}, "customer": "acme"}
+    columns = {"spot_id": FieldPath.parse("spot.id"), "agency": FieldPath.parse("agency")}
+    entry = break_entry(STATION, a_break(cue=replace(a_cue(payload=payload), as_run=columns)))
+    assert (entry["spot_id"], entry["agency"]) == (9007199254740993, None)
+    assert "customer" not in entry
+    assert set(entry) - set(columns) == set(AS_RUN_FIELDS) - {"due_utc"}
+    assert set(break_entry(STATION, a_break())) == {*AS_RUN_FIELDS, *COLUMNS} - {"due_utc"}
+
+
+def test_a_csv_has_the_columns_of_its_lines(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = break_entry(STATION, replace_columns({"spot_id": FieldPath.parse("spot")}))
+    foreign = foreign_entry(STATION, Ad(DUE, 30, ours=False))
+    (tmp_path / "log").write_text(f"{json.dumps(entry)}\n{json.dumps(foreign)}\n")
+    ours, other = the_rows(capsys, str(tmp_path / "log"))
+    assert (ours["spot_id"], other["spot_id"], other["kind"]) == ("s-1", "", "foreign")
+    assert "customer" not in ours
+
+
+def replace_columns(columns: Mapping[str, FieldPath]) -> Break:
+    return a_break(cue=replace(a_cue(payload={"spot": "s-1"}), as_run=columns))
 
 
 def test_an_ad_that_was_not_ours_has_a_line_with_the_same_columns() -> None:
@@ -157,7 +224,10 @@ def test_totals_and_faults_go_to_standard_error(
     main(["asrun", str(tmp_path / "log"), "-o", "table"])
     out, err = capsys.readouterr()
     assert out.split()[:2] == ["DUE", "CHANNEL"]
-    assert err.startswith("1 breaks, 1 with a commercial of 125 s in all; 1 s uncovered")
+    assert err == (
+        "1 break, 1 with a commercial, of 125 s in all; 1 s uncovered; 1 s overrun;"
+        " 0 requests by hand; 0 ads not ours\n"
+    )
     assert main(["asrun", str(tmp_path / "absent")]) == 1
     assert "absent: No such file" in capsys.readouterr().err
     for wrong in (["--date", "23.11."], ["--tz", "Mars"], ["--day-start", "6am"]):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from controller.events import Event, Verdict
 from controller.resources.triggerrule import TriggerRuleSpec
 from controller.rules.compiled import CompiledRule, compile_rule
-from controller.rules.deciding import Matched, RulePolicy, decide, is_old_news
+from controller.rules.deciding import Matched, RulePolicy, decide, is_old_news, latency_of
 from controller.rules.steps import Cue, Ruling
 
 NOW = 1_700_000_000.0
@@ -197,3 +197,16 @@ def test_an_expired_replay_is_news_only_if_it_is_newer_than_what_the_status_tell
     assert old(age=61, last_event=NOW - 60)
     assert not old(age=61, last_event=NOW - 62)
     assert not old(age=61, last_event=None)
+
+
+@pytest.mark.parametrize(
+    ("due", "then", "latency"),
+    [
+        (100.0, 100.25, 0.25),  # at once
+        (95.0, 100.25, 0.25),  # it was due before the event came
+        (110.0, 110.25, 0.25),  # spec.commercials.delay: 10s
+        (110.0, 101.0, 1.0),  # decided before it was due
+    ],
+)
+def test_a_wait_that_is_wished_for_is_no_latency(due: float, then: float, latency: float) -> None:
+    assert latency_of(100.0, due, then) == latency

@@ -184,6 +184,9 @@ def test_any_operand_is_read_as_it_is_written(case: tuple[str, Any]) -> None:
         (spec(dedupe={"key": [""]}), "spec.dedupe.key[0]: String should have at least 1 char"),
         (spec(dedupe={"key": ["a"], "window": "11m"}), "spec.dedupe.window: must be a duration"),
         (spec(expectEvery="59s"), "1m to 168h, such as 1m30s or 2h"),
+        (spec(asRun={"Spot": "a"}), "spec.asRun: each key must be the name of a column"),
+        (spec(asRun={"verdict": "a"}), "asRun names a field that each line has by itself"),
+        (spec(asRun={f"c{n}": "a" for n in range(17)}), "spec.asRun: Dictionary should have at"),
         (spec(priority=1001), "spec.priority: Input should be less than or equal to 1000"),
     ],
 )

@@ -89,6 +89,19 @@ def test_what_is_uncovered_follows_from_what_ran(
     assert row.uncovered == uncovered
 
 
+def test_a_commercial_by_hand_covers_the_break_whose_own_start_failed() -> None:
+    failed = cue("a", 10, breakSeconds=133.0, lengthSeconds=133, result="Failed")
+    hand = cue("fire/x", 11, lengthSeconds=30, breakSeconds=30.0, rule=None)
+    told, manual = rows(channel(hand, failed))
+    assert (told.result, told.break_seconds, told.uncovered) == ("Failed", 133, 103)
+    assert (manual.rule, manual.break_seconds, manual.uncovered) == ("(by hand)", None, None)
+
+
+def test_what_runs_on_after_its_break_is_told() -> None:
+    (row,) = rows(channel(cue("a", 10, breakSeconds=20.0, lengthSeconds=90)))
+    assert (row.uncovered, row.overrun) == (0, 70)
+
+
 def test_breaks_that_were_skipped_stand_among_the_others_with_the_reason() -> None:
     told = rows(
         channel(cue("b", 20), cue("a", 10)),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from controller.commands.show.text import aligned, clock, distance, moment, seconds, span
 from controller.events import Verdict
 from controller.resources.common import parse_instant, rfc3339
+from controller.rules.as_run import uncovered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -51,6 +52,7 @@ class Row:
         result: In one word.
         reason: As a sentence.
         uncovered: Seconds of the break without commercial; None: not known.
+        overrun: Seconds that the commercial ran on after the break; None: not known.
     """
 
     at: float
@@ -64,6 +66,7 @@ class Row:
     result: str = ""
     reason: str = ""
     uncovered: float | None = None
+    overrun: float | None = None
 
     @property
     def end(self) -> float | None:
@@ -120,7 +123,8 @@ def rows_from_statuses(
     cues = status.commercials.recent_cues if status.commercials is not None else ()
     decisions = [(rule, each) for rule in rules for each in rule.decisions_on(channel)]
     details = {each.event_id: each.detail or "" for _, each in decisions}
-    rows = [_called(cue, details.get(cue.cue_id, "")) for cue in cues]
+    ads = [ad for ad in map(_commercial, cues) if ad is not None]
+    rows = [_called(cue, details.get(cue.cue_id, ""), ads) for cue in cues]
     called = {cue.cue_id for cue in cues}
     rows += [
         Row(each.time, cue=each.event_id, rule=rule.name, result=each.verdict,
@@ -145,7 +149,7 @@ def as_run_row(line: Mapping[str, Any]) -> Row | None:
     if at is None:
         return None
     # The key ends in the cue that was called for, by which the status knows the break.
-    cue = str(line.get("key") or "").split("/", 2)[-1] if line.get("kind") == "break" else ""
+    cue = str(line.get("key") or "").split("/", 2)[-1] if line.get("kind") != "foreign" else ""
     return Row(
         at=at,
         due=due,
@@ -158,13 +162,14 @@ def as_run_row(line: Mapping[str, Any]) -> Row | None:
         result=str(line.get("verdict") or ""),
         reason=str(line.get("reason") or ""),
         uncovered=_number(line, "uncovered_seconds"),
+        overrun=_number(line, "overrun_seconds"),
     )
 
 
 def timeline_for_people(rows: Sequence[Row]) -> str:
     """Lay out the rows as a table, in UTC."""
     header = ("ON AIR (UTC)", "BREAK", "CUE", "RULE", "COMMERCIAL", "ASKED", "RESULT", "UNCOVERED",
-              "REASON")  # fmt: skip
+              "OVERRUN", "REASON")  # fmt: skip
     return aligned(header, (_cells(row) for row in rows))
 
 
@@ -183,6 +188,7 @@ def timeline_for_programs(rows: Sequence[Row]) -> list[dict[str, Any]]:
             "result": row.result,
             "reason": row.reason or None,
             "uncoveredSeconds": row.uncovered,
+            "overrunSeconds": row.overrun,
         }
         for row in rows
     ]
@@ -203,18 +209,28 @@ def next_times(status: TwitchChannelStatus, now: float) -> list[str]:
     return [f"next commercial possible: {may}", f"next ad of Twitch's Ads Manager: {planned}"]
 
 
-def _called(cue: RecentCue, detail: str) -> Row:
+def _commercial(cue: RecentCue) -> tuple[float, float] | None:
+    """When the commercial of a call began and ended; None: none ran, or it is not known."""
     length = cue.accepted_seconds if cue.accepted_seconds is not None else cue.length_seconds
+    start = cue.start_time if cue.start_time is not None else cue.due_time
+    if cue.result not in _RAN or start is None:
+        return None
+    return start, start + (length or 0)
+
+
+def _called(cue: RecentCue, detail: str, ads: Sequence[tuple[float, float]]) -> Row:
     due = cue.due_time
     at = due if due is not None else cue.start_time
-    uncovered = cue.break_seconds if cue.result == Verdict.FAILED else None
-    if cue.result in _RAN and due is not None and cue.break_seconds is not None:
-        start = cue.start_time if cue.start_time is not None else due
-        uncovered = _uncovered(due, cue.break_seconds, start, length or 0)
+    bare = overrun = None
+    known = cue.result in _RAN or cue.result == Verdict.FAILED
+    if cue.rule and known and due is not None and cue.break_seconds is not None:
+        end, own = due + cue.break_seconds, _commercial(cue)
+        bare = round(uncovered(due, end, ads), 1)
+        overrun = 0.0 if own is None else round(max(0.0, own[1] - max(end, own[0])), 1)
     return Row(
         at=at if at is not None else cue.publish_time,
-        due=due,
-        break_seconds=cue.break_seconds,
+        due=due if cue.rule else None,  # who asks by hand announces no break on air
+        break_seconds=cue.break_seconds if cue.rule else None,
         cue=cue.cue_id,
         rule=cue.rule or _BY_HAND,
         started=cue.start_time,
@@ -222,14 +238,9 @@ def _called(cue: RecentCue, detail: str) -> Row:
         accepted=cue.accepted_seconds,
         result=cue.result,
         reason=detail,
-        uncovered=uncovered,
+        uncovered=bare,
+        overrun=overrun,
     )
-
-
-def _uncovered(due: float, length: float, start: float, ran: float) -> float:
-    """Seconds of a break outside of its commercial."""
-    covered = max(0.0, min(due + length, start + ran) - max(due, start))
-    return round(length - covered, 1)
 
 
 def _foreign(began: float) -> Row:
@@ -252,6 +263,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         seconds(row.asked),
         row.result,
         seconds(row.uncovered),
+        seconds(row.overrun),
         row.reason,
     )
 
