@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from controller.commands.files import read_text
+from controller.commands.files import json_values, read_text
+from controller.commands.kubectl_yaml import as_kubernetes, load_documents
 from controller.errors import OperatorError
 from controller.resources.kind import GROUP, VERSION
+from controller.rules.payloads import Refusal, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,32 +19,14 @@ if TYPE_CHECKING:
 
 __all__ = ["choose", "read_manifests"]
 
-_INTEGER = "tag:yaml.org,2002:int"
-_DECIMAL_OR_HEX = re.compile(r"[-+]?(0|[1-9][0-9_]*|0x[0-9a-fA-F_]+|0o?[0-7_]+)$")
-# Dates stay text as well.
-_LEFT_OUT = ("tag:yaml.org,2002:timestamp",)
 _API = f"{GROUP}/{VERSION}"
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads as the API's clients do: `22:00` is a text, and not 1,320."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [
-        (tag, pattern if tag != _INTEGER else _DECIMAL_OR_HEX)
-        for tag, pattern in resolvers
-        if tag not in _LEFT_OUT
-    ]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
 
 
 def read_manifests(files: Iterable[str]) -> list[dict[str, Any]]:
     """Read the resources of this operator out of files; others in them are passed over.
 
     Raises:
-        OperatorError: A file cannot be read, or is no YAML.
+        OperatorError: A file cannot be read, or kubectl would not take it.
     """
     return [each for file in files for each in _resources(file) if each.get("apiVersion") == _API]
 
@@ -74,18 +57,44 @@ def choose(manifests: Iterable[dict[str, Any]], kind: Kind, name: str | None) ->
 
 
 def _resources(file: str) -> list[dict[str, Any]]:
-    try:
-        documents = list(yaml.load_all(read_text(file), Loader=_Loader))
-    except yaml.YAMLError as error:
-        msg = f"{file} is no YAML: {' '.join(str(error).split())}"
-        raise OperatorError(msg) from None
     found = []
-    for document in documents:
-        if not isinstance(document, dict):
+    for number, document in enumerate(_documents(file), start=1):
+        if document is None:
             continue
-        items = document.get("items") if document.get("kind") == "List" else [document]
+        if not isinstance(document, dict):
+            msg = f"{file}: document {number} is {shown(document)}, and a manifest is an object"
+            raise OperatorError(msg)
+        is_list = str(document.get("kind") or "").endswith("List")
+        items = document.get("items") if is_list else [document]
         found += [each for each in items or () if isinstance(each, dict)]
     return found
+
+
+def _documents(file: str) -> list[Any]:
+    text = read_text(file)
+    if text.lstrip().startswith("{"):
+        # YAML takes no tab before a value, and no second document on a line.
+        values = [value for _, value in json_values(text)]
+        if not any(isinstance(value, Refusal) for value in values):
+            return [_as_kubernetes(value) for value in values]
+    try:
+        return list(load_documents(text))
+    except yaml.YAMLError as error:
+        msg = f"{file} is not YAML that kubectl takes: {' '.join(str(error).split())}"
+        raise OperatorError(msg) from None
+
+
+def _as_kubernetes(value: Any) -> Any:  # noqa: ANN401 - JSON
+    match value:
+        case dict():
+            return {key: _as_kubernetes(child) for key, child in value.items()}
+        case list():
+            return [_as_kubernetes(child) for child in value]
+        case bool():
+            return value
+        case int() | float():
+            return as_kubernetes(value)
+    return value
 
 
 def _name(manifest: dict[str, Any]) -> str:

@@ -159,7 +159,10 @@ def test_a_file_without_an_event_is_refused_with_what_is_in_it(
         (["-f", "rules.yaml"], "give one with --event FILE"),
         (["-f", "-", "--event", "-"], "not both"),
         (["-f", "none.yaml", "--event", "event.json"], "none.yaml: No such file"),
-        (["-f", "broken.yaml", "--event", "event.json"], "broken.yaml is no YAML"),
+        (
+            ["-f", "broken.yaml", "--event", "event.json"],
+            "broken.yaml is not YAML",
+        ),
         (["-f", "rules.yaml", "--event", "event.json"], "name one of one, two"),
         (["three", "-f", "rules.yaml", "--event", "event.json"], "no TriggerRule three; there is"),
         (["two", "-f", "rules.yaml", "--event", "event.json"], "spec.match[0].regex: "),
