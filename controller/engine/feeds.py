@@ -8,13 +8,14 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from controller.engine.metrics import FeedState
 from controller.engine.topic_memory import TopicMemory
 from controller.feeds.health import FeedHealth
 from controller.feeds.pubnub import PubNubFeed
 from controller.rules.index import RuleIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterable
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 
     from controller.engine.metrics import Metrics
     from controller.engine.resource import Key
@@ -123,6 +124,7 @@ class FeedPool:
     ) -> None:
         self._settings = settings
         self._metrics = metrics
+        metrics.rule_feeds.states = self._states
         self._on_event = on_event
         self._on_health = on_health
         self._on_gap = on_gap
@@ -181,6 +183,15 @@ class FeedPool:
             return FeedHealth(False, "AccessDenied", told)
         return feed.listener.health_of(topics)
 
+    def _states(self) -> Iterator[FeedState]:
+        for key, keys in self._of_rule.items():
+            health, listener = self.health(key), self._feeds[keys].listener
+            if health is not None:
+                last_poll = listener.last_poll_of(self._feeds[keys].listening[key].topics)
+                yield FeedState(
+                    key.namespace, key.name, last_poll or 0.0, bool(health.connected), health.reason
+                )
+
     def silent_since(self, key: Key) -> float | None:
         """When a rule's topics last brought an event, or since when they are listened to for it.
 
@@ -205,7 +216,7 @@ class FeedPool:
         """Look for feeds that fell silent; return whether all their loops run."""
         if self._closed:
             return True
-        now, oldest = time.time(), None
+        now = time.time()
         for feed in self._feeds.values():
             feed.listener.forget_gaps(now)
             last = feed.listener.last_poll
@@ -213,8 +224,6 @@ class FeedPool:
             if stale != feed.stale:
                 feed.stale = stale
                 self._tell_rules(feed.listening)
-            oldest = min(last or 0.0, oldest or now)
-        self._metrics.last_poll.set(oldest or 0.0)
         return all(
             feed.listener.alive and feed.consumer is not None and not feed.consumer.done()
             for feed in self._feeds.values()

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from controller.events import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from prometheus_client.core import Metric
 
-__all__ = ["Metrics"]
+__all__ = ["FeedState", "Metrics"]
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 RESULTS = ("matched", "fired", "skipped", "failed")
@@ -62,6 +63,51 @@ class RuleEvents(Collector):
         yield family
 
 
+@dataclass(frozen=True, slots=True)
+class FeedState:
+    """What a scrape tells of the feed that a rule listens to.
+
+    Attributes:
+        namespace: Of the rule.
+        rule: Its name.
+        last_poll: When a poll was last completed, in seconds since the epoch; 0: never.
+        connected: As the condition FeedConnected.
+        reason: Of that condition.
+    """
+
+    namespace: str
+    rule: str
+    last_poll: float
+    connected: bool
+    reason: str
+
+
+class RuleFeeds(Collector):
+    """The feed of each rule: looked at when it is scraped, so that a series ends with its rule."""
+
+    def __init__(self) -> None:
+        self.states: Callable[[], Iterable[FeedState]] = tuple
+
+    def collect(self) -> Iterator[Metric]:
+        """Tell Prometheus."""
+        polls = GaugeMetricFamily(
+            "twitch_operator_feed_last_poll_timestamp_seconds",
+            "When the feed of a rule last completed a poll; 0: never.",
+            labels=["namespace", "rule"],
+        )
+        connected = GaugeMetricFamily(
+            "twitch_operator_feed_connected",
+            "Whether FeedConnected of a rule is True: 1 or 0, with the condition's reason.",
+            labels=["namespace", "rule", "reason"],
+        )
+        for state in self.states():
+            polls.add_metric([state.namespace, state.rule], state.last_poll)
+            labels = [state.namespace, state.rule, state.reason]
+            connected.add_metric(labels, float(state.connected))
+        yield polls
+        yield connected
+
+
 class Metrics:
     """All series of one operator; they are exact where the counts of a status are best effort."""
 
@@ -102,10 +148,8 @@ class Metrics:
         self.token_validations = counter(
             "token_validations", "Validations of access tokens, by result.", ["result"]
         )
-        self.last_poll = gauge(
-            "feed_last_poll_timestamp_seconds",
-            "When the feed that is longest without a completed poll completed one.",
-        )
+        self.rule_feeds = RuleFeeds()
+        self.registry.register(self.rule_feeds)
         self.status_writes = counter(
             "status_writes", "Writes of a status by result.", ["kind", "result"]
         )

@@ -138,7 +138,15 @@ class PubNubFeed:
     @property
     def last_poll(self) -> float | None:
         """When the request that is longest without an answer was last answered."""
-        polls = [share.poller.last_poll for share in self._shares if share.windows]
+        return self._oldest(share for share in self._shares if share.windows)
+
+    def last_poll_of(self, topics: Iterable[str]) -> float | None:
+        """When the request for any of these topics that is longest without an answer had one."""
+        return self._oldest(self._share_of[topic] for topic in topics if topic in self._share_of)
+
+    @staticmethod
+    def _oldest(shares: Iterable[_Share]) -> float | None:
+        polls = [share.poller.last_poll for share in shares]
         answered = [at for at in polls if at is not None]
         return min(answered) if answered and len(answered) == len(polls) else None
 

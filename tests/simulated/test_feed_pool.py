@@ -52,6 +52,7 @@ class Heard:
     told: list[Key] = field(default_factory=list)
     events: list[tuple[list[str], list[str], Event]] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
+    metrics: Metrics = field(default_factory=Metrics)
 
     async def use(self, *rules: Rule) -> None:
         """Listen for rules, until all of them are connected."""
@@ -80,8 +81,9 @@ async def pooling(pubnub: PubNubSimulator, **options: Any) -> AsyncIterator[Hear
 
     told: list[Key] = []
     gaps: list[Gap] = []
-    heard = Heard(FeedPool(settings, Metrics(), on_event, told.append, gaps.append), told)
-    heard.gaps = gaps
+    metrics = Metrics()
+    pool = FeedPool(settings, metrics, on_event, told.append, gaps.append)
+    heard = Heard(pool, told, gaps=gaps, metrics=metrics)
     try:
         yield heard
     finally:
@@ -109,6 +111,36 @@ async def test_a_rule_that_is_used_again_as_it_was_costs_nothing(pubnub: PubNubS
         one.delay = 5
         heard.pool.use(one)
         assert heard.pool._unsettled
+
+
+def series(metrics: Metrics, name: str) -> dict[tuple[str, ...], float]:
+    """The values of a metric by those of its labels."""
+    return {
+        tuple(sample.labels.values()): sample.value
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == f"twitch_operator_{name}"
+    }
+
+
+async def test_a_tenants_bad_keys_change_no_series_of_others(pubnub: PubNubSimulator) -> None:
+    pubnub.deny("sub-c-other")
+    good, bad = rule("good", "a"), rule("bad", "a", keys=OTHER_KEYS)
+    polls, connected_to = "feed_last_poll_timestamp_seconds", "feed_connected"
+    async with pooling(pubnub) as heard:
+        heard.pool.use(bad)
+        await heard.use(good)
+        await eventually(lambda: series(heard.metrics, connected_to).get(
+            ("default", "bad", "AccessDenied")) == 0.0)  # fmt: skip
+        heard.pool.check()
+        assert series(heard.metrics, polls) == {
+            ("default", "good"): pytest.approx(time.time(), abs=30),
+            ("default", "bad"): 0.0,
+        }
+        assert series(heard.metrics, connected_to)["default", "good", "Succeeded"] == 1.0
+        heard.pool.drop(bad.resource.key)
+        assert [*series(heard.metrics, polls)] == [("default", "good")]
+        assert len(series(heard.metrics, connected_to)) == 1
 
 
 async def test_rules_come_change_and_go(pubnub: PubNubSimulator) -> None:
