@@ -31,7 +31,7 @@ from controller.resources.triggerrule import TRIGGER_RULE
 from controller.resources.twitchchannel import TWITCH_CHANNEL
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from kubernetes.aio.client.configuration import Configuration
 
@@ -276,7 +276,8 @@ class Kube:
         Raises:
             KubeConflict: One of that name exists.
         """
-        manifest = _secret_manifest(name, data, labels, owner, annotations)
+        owners = () if owner is None else (owner,)
+        manifest = _secret_manifest(name, data, labels, owners, annotations)
         query = _DRY_RUN if rehearse else None
         made = await self._call("POST", _secret(namespace), "Secret", body=manifest, query=query)
         return Secret.from_manifest(made)
@@ -289,7 +290,7 @@ class Kube:
         labels: Mapping[str, str],
         *,
         resource_version: str,
-        owner: Mapping[str, Any] | None = None,
+        owners: Sequence[Mapping[str, Any]] = (),
         annotations: Mapping[str, str] | None = None,
         rehearse: bool = False,
     ) -> Secret:
@@ -301,7 +302,7 @@ class Kube:
             data: Key → text; keys that are not in it go.
             labels: Its labels.
             resource_version: As it was read.
-            owner: Owner reference; None: it has no owner.
+            owners: Owner references.
             annotations: Its annotations.
             rehearse: Only find out whether it could be written.
 
@@ -309,7 +310,7 @@ class Kube:
             KubeConflict: Somebody wrote it in between.
             KubeNotFound: It is gone.
         """
-        manifest = _secret_manifest(name, data, labels, owner, annotations)
+        manifest = _secret_manifest(name, data, labels, owners, annotations)
         manifest["metadata"]["resourceVersion"] = resource_version
         query = _DRY_RUN if rehearse else None
         path = _secret(namespace, name)
@@ -410,14 +411,14 @@ def _secret_manifest(
     name: str,
     data: Mapping[str, Sensitive],
     labels: Mapping[str, str],
-    owner: Mapping[str, Any] | None,
+    owners: Sequence[Mapping[str, Any]],
     annotations: Mapping[str, str] | None,
 ) -> dict[str, Any]:
     metadata: dict[str, Any] = {"name": name, "labels": dict(labels)}
     if annotations:
         metadata["annotations"] = dict(annotations)
-    if owner is not None:
-        metadata["ownerReferences"] = [dict(owner)]
+    if owners:
+        metadata["ownerReferences"] = [dict(owner) for owner in owners]
     return {
         "apiVersion": "v1",
         "kind": "Secret",

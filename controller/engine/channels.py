@@ -169,6 +169,7 @@ class Channel:
             expires_at=grant.expires_at if grant and keeper.credential() is not None else None,
             ending=keeper.ending,
             refused_input=keeper.refused_input,
+            owner_problem=keeper.owner_problem or self.stream_key.owner_problem,
             remedy=keeper.remedy,
             scopes=grant.scopes if grant is not None else (),
             wanted_scopes=spec.wanted_scopes if spec is not None else (),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from controller.clients.identity import Application
 from controller.clients.kube import KubeConflict, KubeNotFound
 from controller.engine import tokens
+from controller.engine.owned_secrets import store_secret
 from controller.engine.secrets import text_of_key
 from controller.errors import InvalidSecret
 from controller.policies import problems
@@ -58,6 +59,9 @@ class GrantSecrets:
         secrets: Reads, and tells when something changes.
         kube: Writes.
         permits: Shared by all channels.
+
+    Attributes:
+        owner_problem: Why the token Secret's owner is not as the spec has it; None: it is.
     """
 
     def __init__(
@@ -68,6 +72,8 @@ class GrantSecrets:
         self._secrets = secrets
         self._kube = kube
         self._permits = permits
+        self._refused_owners: tuple[str, ...] = ()
+        self.owner_problem: Blocked | None = None
 
     def keep_only(self, spec: TwitchChannelSpec) -> None:
         """Read no longer what the spec named before."""
@@ -133,7 +139,11 @@ class GrantSecrets:
 
     def is_owned_as_wanted(self, secret: Secret, spec: TwitchChannelSpec) -> bool:
         """Whether the token Secret goes with the channel, or stays, as the spec has it."""
-        return secret.owner_uids == ((self._uid,) if _goes_along(spec) else ())
+        wanted = (self._uid,) if _goes_along(spec) else ()
+        if secret.owner_uids == wanted:
+            self.owner_problem = None
+            return True
+        return self.owner_problem is not None and wanted == self._refused_owners
 
     async def can_store(self, spec: TwitchChannelSpec, holding: Holding) -> bool:
         """Find out whether new tokens could be kept, before a one-time token is spent on them.
@@ -174,19 +184,16 @@ class GrantSecrets:
         labels = tokens.labels(self._key)
         owner = tokens.owner(self._key, self._uid) if _goes_along(spec) else None
         try:
-            if secret is None:
-                stored = await self._kube.create_secret(
-                    namespace, name, data, labels, owner, rehearse=rehearse
-                )
-            else:
-                version = secret.resource_version
-                stored = await self._kube.update_secret(
-                    namespace, name, data, labels,
-                    resource_version=version, owner=owner, rehearse=rehearse,
-                )  # fmt: skip
+            stored, refusal = await store_secret(
+                self._kube, namespace, name, data, labels,
+                before=secret, owner=owner, rehearse=rehearse,
+            )  # fmt: skip
         except (KubeConflict, KubeNotFound):
             await self._get(name, fresh=True)
             return False
+        self._refused_owners = (self._uid,) if owner is not None else ()
+        field = "spec.token.deletionPolicy"
+        self.owner_problem = problems.owner_refused(field, name, refusal) if refusal else None
         if not rehearse:
             self._secrets.put(namespace, name, stored)
         return True

@@ -12,11 +12,13 @@ import time
 from typing import TYPE_CHECKING
 
 from controller.clients.helix import Credential
+from controller.clients.kube import KubeError
 from controller.engine import tokens
 from controller.engine.grant_state import CLIENT_INTERVAL, GrantState
 from controller.engine.grant_steps import GrantSteps
 from controller.errors import OperatorError, TransientError
 from controller.policies import grants as policy
+from controller.policies import problems
 from controller.policies.grant_facts import Consent, Device, Facts, Grant, Holding, Input
 from controller.policies.problems import Blocked
 
@@ -104,6 +106,11 @@ class GrantKeeper:
         return self._state.last_validation
 
     @property
+    def owner_problem(self) -> Blocked | None:
+        """Why the token Secret's owner is not as the spec has it; None: it is."""
+        return self._secrets.owner_problem
+
+    @property
     def revoked_for(self) -> str:
         """Value of the last wish to end the grant that was carried out; "": none was."""
         return self._state.saved.revoke_request or self.revoked_before
@@ -132,10 +139,20 @@ class GrantKeeper:
             try:
                 again = await self._work(spec)
             except OperatorError as error:
-                self.failure = str(error)
+                self._note(error)
                 raise
             self.failure = None
             return again
+
+    def _note(self, error: OperatorError) -> None:
+        """What went wrong may pass, or a human must change what refuses the Secret."""
+        self.failure = str(error)
+        if isinstance(error, KubeError):
+            refused = problems.secret_refused(error)
+            if self.credential() is not None:
+                self.ending = refused
+            else:
+                self.blocked = refused
 
     def recheck(self, *, anew: bool = False) -> None:
         """Validate at the next round, though the interval is not over.
@@ -166,7 +183,7 @@ class GrantKeeper:
             try:
                 await self._work(spec)
             except OperatorError as error:
-                self.failure = str(error)
+                self._note(error)
         credential = self.credential()
         return credential is not None and credential.access != refused
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from controller.clients.kube import KubeError
 from controller.engine import pubnub_keys
 from controller.engine.resource import EXTENSION, Key
 from controller.engine.rules import Surroundings
 from controller.errors import OperatorError
-from controller.policies.problems import Blocked
+from controller.policies.problems import Blocked, secret_refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +80,12 @@ class RuleRounds:
             secret = await self._secrets.get(key.namespace, name, key)
         except OperatorError as error:
             if rule.keys is None:
-                rule.feed_blocked = Blocked("TransientError", str(error), human=False)
+                told = f"spec.feed.pubnub.secretRef: {error}"
+                rule.feed_blocked = (
+                    secret_refused(told)
+                    if isinstance(error, KubeError)
+                    else Blocked("TransientError", told, human=False)
+                )
             self.refresh(key)
             raise
         rule.keys, rule.feed_blocked = pubnub_keys.read(secret, name, key.namespace)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from controller.clients.extension_jwt import Extension
 from controller.clients.extensions import ExtensionRefused, NotSent
 from controller.clients.helix import Unauthorized
-from controller.clients.kube import KubeConflict, KubeNotFound
+from controller.clients.kube import KubeConflict, KubeError, KubeNotFound
+from controller.engine.owned_secrets import store_secret
 from controller.engine.secrets import text_of_key
 from controller.engine.tokens import jitter, owner
 from controller.errors import InvalidSecret, OperatorError, RateLimited, TransientError
@@ -25,7 +26,7 @@ from controller.policies.extension_secrets import (
     encode,
     key_of,
 )
-from controller.policies.problems import Blocked, missing_secret
+from controller.policies.problems import Blocked, missing_secret, owner_refused, secret_refused
 from controller.policies.rotation import Holding
 from controller.policies.target_secret import (
     CLIENT_ID_OF,
@@ -69,6 +70,7 @@ class SecretKeeper:
     Attributes:
         holding: What is kept of the secrets.
         problem: What is in the way; None: nothing.
+        owner_problem: Why the target Secret's owner is not as the spec has it; None: it is.
         failure: What went wrong last, if it may pass.
         stored: The target Secret holds what is kept.
         proven: Twitch took a secret that signed a call, in this process.
@@ -104,7 +106,9 @@ class SecretKeeper:
         self._wish = ""
         self._owner_id = ""
         self.holding = Holding()
+        self._refused_owners: tuple[str, ...] = ()
         self.problem: Blocked | None = None
+        self.owner_problem: Blocked | None = None
         self.failure: str | None = None
         self.stored = False
         self.proven = False
@@ -151,6 +155,8 @@ class SecretKeeper:
             until = await self._work(spec, wish)
         except OperatorError as error:
             self.failure = str(error)
+            if isinstance(error, KubeError):
+                self.problem = secret_refused(error)
             raise
         self.failure = None
         return until
@@ -325,24 +331,18 @@ class SecretKeeper:
         marks = _marks(spec, self.holding)
         its_owner = self._owner(spec)
         try:
-            if secret is None:
-                stored = await self._kube.create_secret(
-                    namespace, name, data, self._labels(), its_owner, annotations=marks
-                )
-            else:
-                others = {k: v for k, v in secret.annotations.items() if k not in _MARKS}
-                stored = await self._kube.update_secret(
-                    namespace,
-                    name,
-                    data,
-                    {**secret.labels, **self._labels()},
-                    resource_version=secret.resource_version,
-                    owner=its_owner,
-                    annotations=others | marks,
-                )
+            labels, kept = (secret.labels, secret.annotations) if secret is not None else ({}, {})
+            others = {k: v for k, v in kept.items() if k not in _MARKS}
+            stored, refusal = await store_secret(
+                self._kube, namespace, name, data, {**labels, **self._labels()},
+                before=secret, owner=its_owner, annotations=others | marks,
+            )  # fmt: skip
         except (KubeConflict, KubeNotFound):
             await self._secrets.get(namespace, name, self._key, fresh=True)
             return
+        self._refused_owners = (self._uid,) if its_owner is not None else ()
+        field = "spec.secret.deletionPolicy"
+        self.owner_problem = owner_refused(field, name, refusal) if refusal else None
         self._seen_version = stored.resource_version
         self._secrets.put(namespace, name, stored)
 
@@ -353,8 +353,14 @@ class SecretKeeper:
         return (
             dict(secret.data) == wanted
             and marks == _marks(spec, self.holding)
-            and secret.owner_uids == owned
+            and self._is_owned(secret, owned)
         )
+
+    def _is_owned(self, secret: Secret, wanted: tuple[str, ...]) -> bool:
+        if secret.owner_uids == wanted:
+            self.owner_problem = None
+            return True
+        return self.owner_problem is not None and self._refused_owners == wanted
 
     def _labels(self) -> dict[str, str]:
         return target_labels(self._key.name)

@@ -7,8 +7,9 @@ import time
 from typing import TYPE_CHECKING
 
 from controller.clients.helix import Unauthorized
-from controller.clients.kube import KubeConflict, KubeNotFound
+from controller.clients.kube import KubeConflict, KubeError, KubeNotFound
 from controller.engine import tokens
+from controller.engine.owned_secrets import store_secret
 from controller.errors import OperatorError, TransientError
 from controller.policies import stream_keys as policy
 
@@ -50,6 +51,7 @@ class StreamKeyKeeper:
     Attributes:
         problem: What keeps the key from its Secret; None: nothing, or no Secret is wanted. While
             `synced`, what may pass by itself is none.
+        owner_problem: Why the Secret's owner is not the channel; None: it is.
         synced: The Secret holds the key that Twitch told last, to this process.
     """
 
@@ -77,6 +79,7 @@ class StreamKeyKeeper:
         self._refused: Sensitive | None = None
         self.problem: Blocked | None = None
         self.synced = False
+        self.owner_problem: Blocked | None = None
 
     async def reconcile(
         self,
@@ -102,7 +105,7 @@ class StreamKeyKeeper:
         """
         if secret_name is None:
             self._forget()
-            self.problem, self.synced = None, False
+            self.problem, self.synced, self.owner_problem = None, False, None
             return None
         if broadcaster_id not in ("", self._broadcaster_id):
             self._forget()
@@ -110,7 +113,8 @@ class StreamKeyKeeper:
         try:
             return await self._work(secret_name, credential, broadcaster_id, allowed=allowed)
         except OperatorError as error:
-            self.problem = None if self.synced else policy.failing(str(error))
+            failing = policy.refused if isinstance(error, KubeError) else policy.failing
+            self.problem = None if self.synced else failing(str(error))
             raise
 
     async def _work(
@@ -153,7 +157,11 @@ class StreamKeyKeeper:
         return tokens.is_ours(secret, self._channel) and content == DATA_KEY
 
     def _is_current(self, secret: Secret) -> bool:
-        if self._key is None or self._uid not in secret.owner_uids:
+        if self._uid in secret.owner_uids:
+            self.owner_problem = None
+        elif self.owner_problem is None:
+            return False
+        if self._key is None:
             return False
         return secret.data.get(DATA_KEY) == self._key.reveal().encode()
 
@@ -181,15 +189,12 @@ class StreamKeyKeeper:
         labels = tokens.labels(self._channel) | {tokens.CONTENT: DATA_KEY}
         owner = tokens.owner(self._channel, self._uid)
         try:
-            if secret is None:
-                stored = await self._kube.create_secret(namespace, name, data, labels, owner)
-            else:
-                version = secret.resource_version
-                stored = await self._kube.update_secret(
-                    namespace, name, data, labels, resource_version=version, owner=owner
-                )
+            stored, refusal = await store_secret(
+                self._kube, namespace, name, data, labels, before=secret, owner=owner
+            )
         except (KubeConflict, KubeNotFound):
             await self._secrets.get(namespace, name, self._channel, fresh=True)
             return
+        self.owner_problem = policy.owner_refused(name, refusal) if refusal else None
         self._secrets.put(namespace, name, stored)
         logger.info("%s: the stream key is in Secret %s", self._channel, name)

@@ -70,6 +70,7 @@ class ChannelFacts:
         live: Whether a stream runs; None: not known.
         stream_key: Whether the stream key is in its Secret; None: it is not wanted.
         stream_key_problem: Why it is not; None: it will be soon.
+        owner_problem: Why the owner of one of its Secrets is not as the spec has it.
         next_ad: When Twitch's Ads Manager means to run an ad, if that is near; None: it is not.
     """
 
@@ -92,6 +93,7 @@ class ChannelFacts:
     stream_key_problem: Blocked | None = None
     paused: str | None = None
     next_ad: float | None = None
+    owner_problem: Blocked | None = None
 
 
 def channel_findings(facts: ChannelFacts) -> tuple[Finding, ...]:
@@ -149,6 +151,9 @@ def _authorized(facts: ChannelFacts) -> Finding:
         return _authorization(
             "True", "InputRefused", message + facts.refused_input.message, human=True
         )
+    if facts.owner_problem is not None:
+        message = f"{told}; {facts.owner_problem.message}"
+        return _authorization("True", facts.owner_problem.reason, message, human=True)
     return _authorization("True", "Succeeded", told + _wished_for(facts))
 
 

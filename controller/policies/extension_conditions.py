@@ -44,6 +44,7 @@ class ExtensionFacts:
         revoked_until: When its new secret becomes active; None: it is not made yet.
         configuration: Whether Twitch has the configuration as declared; None: none is declared.
         gateway: Whether the gateway can serve it; None: it is not asked to.
+        owner_problem: Why the target Secret's owner is not as the spec has it; None: it is.
     """
 
     spec_problem: Blocked | None
@@ -58,13 +59,19 @@ class ExtensionFacts:
     revoked_until: float | None
     configuration: Finding | None
     gateway: Finding | None
+    owner_problem: Blocked | None = None
 
 
 def extension_findings(facts: ExtensionFacts) -> tuple[Finding, ...]:
     """All conditions of an ExtensionApp."""
     secrets = _secrets(facts)
     others = tuple(f for f in (facts.configuration, facts.gateway) if f is not None)
-    found = with_summary((secrets, *others), _ready(facts, secrets, others), suspended=False)
+    found = with_summary(
+        (secrets, *others),
+        _ready(facts, secrets, others),
+        suspended=False,
+        warning=secrets if secrets.human else None,
+    )
     return tuple(finding for finding in found if finding.type != "Suspended")
 
 
@@ -95,6 +102,9 @@ def _secrets(facts: ExtensionFacts) -> Finding:
         told += f"; the next is made at {rfc3339(math.ceil(facts.next_rotation))}"
     if facts.failure is not None:
         told += f"; last tried and to be tried again: {facts.failure}"
+    if facts.owner_problem is not None:
+        message = f"{told}; {facts.owner_problem.message}"
+        return Finding(kind, "True", facts.owner_problem.reason, message, human=True)
     return Finding(kind, "True", "Succeeded", told)
 
 

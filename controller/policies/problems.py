@@ -14,9 +14,11 @@ __all__ = [
     "foreign_secret",
     "left",
     "missing_secret",
+    "owner_refused",
     "pending",
     "redirect_refused",
     "revoked",
+    "secret_refused",
     "strangers",
     "token_refused",
     "type_code",
@@ -53,6 +55,24 @@ def foreign_secret(field: str, name: str) -> Blocked:
         " not touched: delete it, or set another name in a new TwitchChannel"
     )
     return Blocked("Conflict", message, human=True)
+
+
+def secret_refused(told: object) -> Blocked:
+    """The API server refuses to read or to write a Secret, for a reason that does not pass."""
+    message = (
+        f"{told}. Change what refuses it: the operator's rights, an admission policy, a quota, or"
+        " immutable: true on the Secret. It is tried again every minute"
+    )
+    return Blocked("SecretRefused", message, human=True)
+
+
+def owner_refused(field: str, name: str, told: object) -> Blocked:
+    """A Secret is stored, but its owner could not be changed."""
+    message = (
+        f"{field}: Secret {name} is stored, but keeps its former owner: {told}. Give the operator"
+        " the verb delete on this Secret, or change its ownerReferences yourself"
+    )
+    return Blocked("OwnerRefused", message, human=True)
 
 
 def client_rejected(told: str, name: str) -> Blocked:

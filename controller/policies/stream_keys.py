@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from controller.policies import problems
 from controller.policies.problems import Blocked
 from controller.resources.twitchchannel import STREAM_KEY_SCOPE
 
-__all__ = ["Facts", "Plan", "Read", "Rest", "Write", "failing", "plan"]
+__all__ = ["Facts", "Plan", "Read", "Rest", "Write", "failing", "owner_refused", "plan", "refused"]
 
 _FIELD = "spec.streamKeySecretName"
 _READ_JITTER = 0.1
@@ -93,6 +94,16 @@ def plan(facts: Facts, now: float, interval: float) -> Plan:
 def failing(told: str) -> Blocked:
     """Something that may pass keeps the key from its Secret."""
     return Blocked("TransientError", f"{_FIELD}: {told}; it is tried again", human=False)
+
+
+def refused(told: str) -> Blocked:
+    """The API server refuses the Secret, for a reason that does not pass."""
+    return problems.secret_refused(f"{_FIELD}: {told}")
+
+
+def owner_refused(name: str, told: object) -> Blocked:
+    """The Secret is stored, but is not owned by the channel."""
+    return problems.owner_refused(_FIELD, name, told)
 
 
 def _foreign(name: str) -> Blocked:

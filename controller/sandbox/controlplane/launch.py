@@ -137,6 +137,8 @@ def _apiserver_command(
         "--advertise-address=127.0.0.1",
         "--endpoint-reconciler-type=none",  # no endpoint may be a loopback address
         "--authorization-mode=RBAC",
+        # As hardened clusters have it: who may not delete an object may not change its owners.
+        "--enable-admission-plugins=OwnerReferencesPermissionEnforcement",
         f"--token-auth-file={folder / 'tokens.csv'}",
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={key}",
