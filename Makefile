@@ -42,6 +42,8 @@ help: ## list the targets
 
 .PHONY: install
 install: .venv/.installed ## make .venv with the operator and its tools
+	@echo 'installed; so that the shell finds twitch-operator and kubectl twitch:'
+	@echo '  export PATH="$(CURDIR)/$(BIN):$$PATH"'
 
 .PHONY: demo
 demo: .venv/.installed ## run everything on this machine (ONCE=1: check the outcome and end)
@@ -52,7 +54,7 @@ sandbox: .venv/.installed ## run a control plane and simulated Twitch and PubNub
 	@$(BIN)/twitch-operator sandbox
 
 .PHONY: test
-test: .venv/.installed ## run all tests (ARGS=… for pytest, WORKERS=0: one process)
+test: .venv/.installed ## run all tests, which takes many minutes (ARGS=… for pytest, WORKERS=0: one process)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: soak

@@ -103,7 +103,13 @@ def _new_parser(prog: str, description: str) -> tuple[argparse.ArgumentParser, C
     )
     version = importlib.metadata.version("twitch-operator")
     parser.add_argument("--version", action="version", version=f"%(prog)s {version}")
-    return parser, parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def show_help(_: argparse.Namespace) -> int:
+        parser.print_help()
+        return 0
+
+    parser.set_defaults(command=show_help)
+    return parser, parser.add_subparsers(title="commands", metavar="COMMAND")
 
 
 def _add_gateway(commands: Commands) -> None:

@@ -13,7 +13,7 @@ import httpx
 from rich.console import Console
 from rich.live import Live
 
-from controller.commands.sandbox import install_crds, kubectl_alias
+from controller.commands.sandbox import install_crds
 from controller.sandbox import controlplane
 from controller.sandbox.controlplane import ControlPlaneError
 from controller.sandbox.controlplane.kubeconfig import write_private
@@ -22,7 +22,7 @@ from controller.sandbox.demo.consent import free_port, free_redirect_uri, play_c
 from controller.sandbox.demo.examples import examples_folder, fill_secrets, short_path, stamp
 from controller.sandbox.demo.extension import Extension
 from controller.sandbox.demo.hands import Hands
-from controller.sandbox.demo.hints import hints, own_alias
+from controller.sandbox.demo.hints import hints
 from controller.sandbox.demo.outcome import Facts, check_outcome
 from controller.sandbox.demo.script import Script
 from controller.sandbox.demo.table import tables
@@ -90,7 +90,7 @@ def _raise_curtain(script: Script, stack: ExitStack) -> _Demo:
     stage = stack.enter_context(Stage(plane))
     address = f"127.0.0.1:{free_port()}"
     variables = stage.environment | _SETTINGS | {_GATEWAY_ADDRESS: address}
-    write_exports(plane.folder / "env", variables)
+    write_exports(plane.folder / "env", variables, plane.kubectl)
     operator = stack.enter_context(Program("operator", "run", plane.folder, variables))
     gateway = stack.enter_context(Program("gateway", "gateway", plane.folder, variables))
     script.output(
@@ -171,8 +171,7 @@ class _Demo:
 
     def stay(self) -> None:
         """Tell what else to try, and show the state, until an interrupt."""
-        aliases = kubectl_alias(self._plane) + own_alias()
-        told = hints(self._stage, self._operator.log, aliases, _TOPIC, self._redirect_uri)
+        told = hints(self._stage, self._operator.log, _TOPIC, self._redirect_uri)
         self._script.say(told)
         try:
             if self._script.console.is_terminal:

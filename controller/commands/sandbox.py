@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sys
 from contextlib import ExitStack
@@ -20,7 +19,7 @@ from controller.sandbox.stage import Stage, exports, signals_interrupt, write_ex
 if TYPE_CHECKING:
     from controller.sandbox.controlplane import ControlPlane
 
-__all__ = ["install_crds", "kubectl_alias", "run_sandbox"]
+__all__ = ["install_crds", "run_sandbox"]
 
 
 def run_sandbox(
@@ -46,7 +45,7 @@ def run_sandbox(
                 install_crds(plane)
                 if env_file is not None:
                     stack.callback(env_file.unlink, missing_ok=True)
-                    write_exports(env_file, stage.environment)
+                    write_exports(env_file, stage.environment, plane.kubectl)
                 sys.stdout.write(_welcome(stage))
                 sys.stdout.flush()
                 while True:
@@ -74,11 +73,6 @@ def install_crds(plane: ControlPlane) -> str:
     return applied.stdout
 
 
-def kubectl_alias(plane: ControlPlane) -> str:
-    """A line for a shell of a machine that has no kubectl; empty where it has one."""
-    return "" if shutil.which("kubectl") else f"alias kubectl={plane.kubectl}\n"
-
-
 def _plane(kubeconfig: Path | None, context: str | None, folder: Path | None) -> ControlPlane:
     if kubeconfig is None and context is None:
         return controlplane.start(folder=folder)
@@ -101,7 +95,7 @@ Simulated PubNub: {stage.pubnub}/_sandbox does too
 Simulated OAuth2: {oauth} does too
 The CRDs are installed. In another terminal:
 
-{exports(stage.environment)}{kubectl_alias(stage.plane)}
+{exports(stage.environment, stage.plane.kubectl)}
 # An application, a broadcaster, and the consent: its refresh token is for a Secret.
 curl {twitch}/apps -d '{{"client_id": "me", "client_secret": "mine"}}'
 curl {twitch}/broadcasters -d '{{"login": "mst3k"}}'

@@ -5,26 +5,30 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
+import shutil
 import signal
+import sys
 import threading
 from concurrent.futures import Future
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from controller.sandbox.controlplane.kubeconfig import write_private
 from controller.sandbox.oauth import OAuthSimulator
 from controller.sandbox.pubnub import SUBSCRIBE_KEY, PubNubSimulator
+from controller.sandbox.pubnub.access import KeySet
 from controller.sandbox.twitch import Options, TwitchSimulator
 from controller.settings import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from controller.sandbox.controlplane import ControlPlane
 
-__all__ = ["Stage", "exports", "signals_interrupt", "write_exports"]
+__all__ = ["Stage", "exports", "path_line", "signals_interrupt", "write_exports"]
 
+_COMMANDS = ("twitch-operator", "kubectl-twitch")
 _HOST = "127.0.0.1"
 _MIN_SECRET_DELAY = 2  # seconds, where the real Twitch wants 300: nobody shall wait so long here
 _SECRET_RETIREMENT = 30  # seconds, where it has an hour
@@ -46,7 +50,8 @@ class Stage:
         self._twitch = TwitchSimulator(
             Options(min_secret_delay=_MIN_SECRET_DELAY, secret_retirement=_SECRET_RETIREMENT)
         )
-        self._pubnub = PubNubSimulator()
+        # As at the real one: a key that nobody was given is refused.
+        self._pubnub = PubNubSimulator(keys=[KeySet(subscribe_key=SUBSCRIBE_KEY)])
         self._oauth = OAuthSimulator()
         self._started: Future[asyncio.AbstractEventLoop] = Future()
         self._stop = asyncio.Event()
@@ -120,22 +125,42 @@ class Stage:
             await self._stop.wait()
 
 
-def exports(variables: Mapping[str, str]) -> str:
-    """Lines for a POSIX shell, one for each variable."""
-    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+def path_line(kubectl: Path) -> str:
+    """A line by which a shell finds the commands that are told to users; empty: it finds them.
+
+    On PATH, and no aliases: `kubectl twitch` is found there alone.
+
+    Args:
+        kubectl: For those who have none.
+    """
+    own = Path(sys.executable).parent
+    folders = [] if all(shutil.which(name) for name in _COMMANDS) else [own]
+    if shutil.which("kubectl") is None:
+        folders.append(kubectl.parent)
+    told = ":".join(map(str, folders))
+    return f'export PATH={shlex.quote(told)}:"$PATH"\n' if folders else ""
 
 
-def write_exports(file: Path, variables: Mapping[str, str]) -> None:
+def exports(variables: Mapping[str, str], kubectl: Path) -> str:
+    """Lines for a POSIX shell: one for each variable, and one by which it finds the commands."""
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()]
+    return "".join(lines) + path_line(kubectl)
+
+
+def write_exports(file: Path, variables: Mapping[str, str], kubectl: Path) -> None:
     """Write a file for a shell to read with `.`; it is there whole or not at all."""
     unfinished = file.with_name(f".{file.name}.{os.getpid()}")
-    write_private(unfinished, exports(variables))
+    write_private(unfinished, exports(variables, kubectl))
     unfinished.replace(file)
 
 
 @contextmanager
 def signals_interrupt() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP do what Ctrl-C does, so that every ending cleans up alike."""
-    numbers = (signal.SIGTERM, signal.SIGHUP)
+    """Let SIGTERM and SIGHUP do what Ctrl-C does, so that every ending cleans up alike.
+
+    SIGINT too: a shell that starts a command with `&` has it ignored.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
     try:
         yield

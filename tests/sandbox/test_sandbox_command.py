@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +36,8 @@ def sandbox(env_file: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
         [*COMMAND, "--env-file", str(env_file), *options],
         cwd=ROOT,
+        # As a script's shell does it for what is started with &.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_IGN),  # noqa: PLW1509
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -100,6 +104,8 @@ def test_a_script_gets_all_it_needs_and_nothing_stays(tmp_path: Path) -> None:
         assert names["TWITCH_OPERATOR_PUBNUB_TLS"] == "false"
         welcome = until_ready(process)
         assert env_file.read_text() in welcome
+        for command in ("twitch-operator", "kubectl-twitch", "kubectl"):
+            assert shutil.which(command, path=names["PATH"]), names["PATH"]
         answers = [curl(line) for line in welcome.splitlines() if line.startswith("curl ")]
         assert [answer.status_code for answer in answers] == [200] * 9
         assert answers[2].json()["refresh_token"]

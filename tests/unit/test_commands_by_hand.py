@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from controller.__main__ import kubectl_main
+from controller.__main__ import kubectl_main, main
 from controller.commands.show.firing import find_outcome, fire_value, remedy
 from controller.commands.show.pausing import (
     Outcome,
@@ -20,6 +20,9 @@ from controller.policies.pausing import find_pause, written_pause
 from controller.resources.kind import PAUSED
 from controller.resources.twitchchannel import TwitchChannelStatus
 from controller.rules.steps import Readiness
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ASKED = "2027-01-15T08:00:00.123Z/60s"
 
@@ -98,6 +101,14 @@ def test_a_length_that_twitch_would_not_run_is_refused_at_once(
     with pytest.raises(SystemExit, match="2"):
         kubectl_main(["fire", "mst3k", "--length", length])
     assert "such as 90s" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [main, kubectl_main])
+def test_without_a_command_the_help_is_shown(
+    command: Callable[[list[str]], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command([]) == 0
+    assert "pause" in capsys.readouterr().out
 
 
 def test_who_paused_when_and_why_is_kept() -> None:

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controller.sandbox.demo.extension import CLIENT_ID, EXTENSION
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from controller.sandbox.stage import Stage
 
-__all__ = ["hints", "own_alias"]
-
-_OWN = "twitch-operator"
+__all__ = ["hints"]
 
 
-def own_alias() -> str:
-    """A line for a shell that does not find this program, as in a checkout; empty where it does."""
-    script = Path(sys.executable).parent / _OWN
-    return "" if shutil.which(_OWN) or not script.exists() else f"alias {_OWN}={script}\n"
-
-
-def hints(stage: Stage, log: Path, aliases: str, topic: str, redirect_uri: str) -> str:
+def hints(stage: Stage, log: Path, topic: str, redirect_uri: str) -> str:
     """The commands, for a POSIX shell.
 
     Args:
-        stage: Where it happens; its folder has the file `env`.
+        stage: Where it happens; its folder has the file `env`, by which a shell finds the cluster
+            and the commands.
         log: The operator's.
-        aliases: Lines by which the shell finds kubectl and this program.
         topic: Of the playout messages.
         redirect_uri: As the application registered it.
     """
@@ -38,7 +29,7 @@ def hints(stage: Stage, log: Path, aliases: str, topic: str, redirect_uri: str) 
 All of it stays up until Ctrl-C. To try, in another terminal:
 
 . {stage.plane.folder / "env"}
-{aliases}
+
 # Look around.
 kubectl get tch -o wide
 kubectl describe trule mst3k-eu-ad-assets
@@ -56,14 +47,14 @@ curl {twitch}/broadcasters/mst3k/disconnect \\
 kubectl wait --for=condition=Stalled tch/mst3k && kubectl describe tch mst3k
 
 # Heal it: a new consent. At the browser sits mst3k, who agrees to whoever asks.
-twitch-operator authorize mst3k \\
+kubectl twitch authorize mst3k \\
     --redirect-uri {redirect_uri}
 
 # The extension: its next rotation, what it sent, and the kill switch: helper
 # tokens get 403 until a new secret is active, and messages still arrive.
 kubectl get extapp -o wide
 curl {twitch}/extensions/{CLIENT_ID}
-twitch-operator revoke-secrets {EXTENSION}
+kubectl twitch revoke-secrets {EXTENSION}
 
 # Order faults: PubNub refuses the keys three times, from the next poll on.
 curl {pubnub}/faults \\

@@ -54,12 +54,9 @@ class Script:
         self.command(text)
 
     def output(self, text: str) -> None:
-        """Show what came of it; a terminal gets of each line what it has room for."""
+        """Show what came of it, whole: a remedy stands at the end of its line."""
         if text := text.rstrip():
-            if self.console.is_terminal:
-                self.console.print(Text(text, "dim"), no_wrap=True, overflow="ellipsis")
-            else:
-                self.say(text)
+            self.say(text, "dim")
 
     def check(self, check: Check) -> None:
         """Show something that was checked."""
