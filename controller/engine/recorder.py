@@ -113,7 +113,8 @@ class Recorder:
         counted = [one for one in (rotation(before, status), revocation(before, status)) if one]
         if not counted and before.get("conditions") == status.get("conditions"):
             return
-        told = announcements(_conditions(before), _conditions(status))
+        codes = {code for each in (before, status) if (code := _user_code(each))}
+        told = announcements(_conditions(before), _conditions(status), codes)
         for news in (*told, *counted):
             if len(self._waiting) == self._waiting.maxlen:
                 self._count("overflow")  # the one that waits longest goes
@@ -227,6 +228,12 @@ class _Pace:
         self._even = max(self._even, now) + self._gap
         if pause > 0:
             await asyncio.sleep(pause)
+
+
+def _user_code(status: Mapping[str, Any]) -> str | None:
+    """The code that the broadcaster is to type, where one is shown."""
+    code = (status.get("authorization") or {}).get("userCode")
+    return code if isinstance(code, str) else None
 
 
 def _conditions(status: Mapping[str, Any]) -> tuple[Condition, ...]:

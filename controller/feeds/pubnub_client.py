@@ -286,6 +286,8 @@ def _failure(error: PubNubException) -> TransientError:
     status = error.get_status_code()
     if status == 403:
         return AccessDenied("PubNub refuses the keys or a topic (403)", _forbidden(error))
+    if status == 400 and "subscribe key" in str(error._errormsg).lower():  # noqa: SLF001 - no other
+        return AccessDenied("PubNub does not know the subscribe key (400)", frozenset())
     return TransientError(f"PubNub answered {status}" if status else "PubNub did not answer")
 
 

@@ -6,7 +6,7 @@ the condition itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from controller.policies.extension_conditions import REVOKED
@@ -45,13 +45,15 @@ class Announcement:
 
 
 def announcements(
-    before: Iterable[Condition], after: Iterable[Condition]
+    before: Iterable[Condition], after: Iterable[Condition], codes: Iterable[str] = ()
 ) -> tuple[Announcement, ...]:
     """Tell what became of a resource between two of its statuses.
 
     Args:
         before: Conditions as the API server held them; none: the resource is new.
         after: Conditions as it holds them now.
+        codes: That a broadcaster is to type: an Event outlives them, and more people may read it,
+            so that they are in none.
     """
     old = {condition.type: condition for condition in before}
     new = {condition.type: condition for condition in after}
@@ -62,7 +64,14 @@ def announcements(
         _of_ready(ready, old, new) if ready is not None else None,
         _of_secrets(secrets) if secrets is not None else None,
     )
-    return tuple(each for each in told if each is not None)
+    return tuple(_without(codes, each) for each in told if each is not None)
+
+
+def _without(codes: Iterable[str], news: Announcement) -> Announcement:
+    note = news.note
+    for code in codes:
+        note = note.replace(code, "(see status.authorization.userCode)")
+    return replace(news, note=note)
 
 
 def rotation(before: Mapping[str, Any], after: Mapping[str, Any]) -> Announcement | None:

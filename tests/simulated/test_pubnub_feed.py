@@ -282,6 +282,18 @@ async def test_refused_keys_are_told_and_retried_with_growing_pauses_until_they_
         assert hearing.reasons() == ["AccessDenied", "Succeeded"]
 
 
+async def test_a_subscribe_key_that_pubnub_does_not_know_is_told_as_such() -> None:
+    known = KeySet(subscribe_key="sub-c-another")
+    async with (
+        PubNubSimulator(keys=[known]) as strict,
+        listening(strict, "a", connect=False) as hearing,
+    ):
+        await eventually(lambda: hearing.feed.health.reason == "AccessDenied")
+        assert "does not know the subscribe key (400)" in hearing.feed.health.message
+        strict.access.put(KeySet(subscribe_key=KEYS.subscribe_key.reveal()))
+        await hearing.connected()
+
+
 @pytest.mark.usefixtures("short_pauses")
 async def test_keys_that_are_refused_later_are_told_and_healed(pubnub: PubNubSimulator) -> None:
     async with listening(pubnub, "a") as hearing:

@@ -221,3 +221,13 @@ def test_each_condition_is_told_at_most_once_and_never_the_same_twice(
 def test_a_code_to_type_is_in_no_announcement(code: str, before: Conditions) -> None:
     pending = authorized("False", "AuthorizationPending", f"open https://x/?code={code}: {code}")
     assert code not in str(announcements(before, channel(pending)))
+
+
+@pytest.mark.parametrize("reason", ["LoginMismatch", "ScopeMissing", "AuthorizationRevoked"])
+def test_a_code_that_is_the_remedy_is_in_no_announcement(reason: str) -> None:
+    told = "it is of joel: let the broadcaster open https://x/?device-code=ABCDEFGH and type"
+    broken = authorized("False", reason, f"{told} ABCDEFGH", human=True)
+    (news,) = announcements((), channel(broken), {"ABCDEFGH"})
+    assert news.note.startswith("it is of joel: ")
+    assert "ABCDEFGH" not in news.note
+    assert "status.authorization.userCode" in news.note

@@ -173,6 +173,15 @@ def test_a_shown_code_is_the_cure_of_what_a_consent_cures(reason: str) -> None:
     assert "ABCDEFGH" in told.text
 
 
+def test_whose_consent_it_was_is_told_before_another_code_is_to_be_typed() -> None:
+    message = "the grant is of joel, spec.login is mst3k: correct spec.login, or type ABCDEFGH"
+    told = judge_authorization(status(*failing("LoginMismatch", message), **CODE), BY_DEVICE, NOW)
+    assert isinstance(told, Waiting)
+    assert told.text.startswith(
+        "The grant is of joel, spec.login is mst3k. Let the broadcaster open https://www.twitch.tv"
+    )
+
+
 def test_a_shown_code_is_typed_though_the_former_grant_is_ready() -> None:
     told = judge_authorization(status(*ready(), **CODE), BY_DEVICE, NOW)
     assert isinstance(told, Waiting)

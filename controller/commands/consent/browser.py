@@ -50,13 +50,13 @@ async def ask_in_browser(
         say(f"Let the broadcaster open this address, sign in, and consent:\n\n  {url}\n")
         if redirect.addresses:
             say(f"Waiting for the browser to come to {redirect.uri}; Ctrl-C ends it.")
+        if use_browser and not open_browser(url):
+            say("No browser was found on this machine.")
         # A browser on another machine does not come here: its address can be brought by hand.
-        if not redirect.addresses or (not use_browser and can_type()):
+        if not redirect.addresses or can_type():
             or_paste = "Or paste" if redirect.addresses else "Then paste here"
             say(f"{or_paste} the address that the browser was sent to: {redirect.uri}?…")
             on_lines(lambda line: desk.take_line(line, alone=not redirect.addresses))
-        if use_browser:
-            open_browser(url)
         try:
             async with asyncio.timeout(patience):
                 return await desk.code

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from controller.resources.common import rfc3339
@@ -105,7 +105,7 @@ def judge_authorization(status: TwitchChannelStatus, request: Request, now: floa
     if ready is None or authorized is None:
         return Waiting("the operator has begun")
     if request.by_device and authorized.reason in _CONSENT_CURES and (code := _code(status, now)):
-        return code
+        return _because(authorized, code)
     stalled = _condition(status, "Stalled")
     if stalled is not None and stalled.status == "True":
         # Perhaps beside Ready: a new consent that is refused, while the former goes on.
@@ -155,6 +155,14 @@ def _code(status: TwitchChannelStatus, now: float) -> Waiting | None:
     until = f", until {rfc3339(end)}; then a new code is shown here" if end is not None else ""
     text = f"Let the broadcaster open {shown.verification_uri} and type {shown.user_code}{until}"
     return Waiting(text, unhurried=True, address=shown.verification_uri)
+
+
+def _because(authorized: Condition, code: Waiting) -> Waiting:
+    """Say first why a code is to be typed (again): whose consent it was, or what that lacked."""
+    if authorized.reason not in ("LoginMismatch", "ScopeMissing"):
+        return code
+    why = authorized.message.partition(":")[0]
+    return replace(code, text=f"{why[:1].upper()}{why[1:]}. {code.text}")
 
 
 def _authorized_by(status: TwitchChannelStatus, authorized: Condition) -> str:

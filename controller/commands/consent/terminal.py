@@ -43,13 +43,19 @@ async def agrees(question: str) -> bool:
     return (await typed or "").strip().lower() in ("y", "yes")
 
 
-def open_browser(url: str) -> None:
-    """Open an address in the user's browser, as the variable BROWSER says.
+def open_browser(url: str) -> bool:
+    """Open an address in the user's browser, as the variable BROWSER says; whether there is one.
 
     In a thread: some browsers come back only when they are closed.
     """
-    if url.startswith(("https://", "http://")):
-        _in_background(lambda: webbrowser.open(url))
+    if not url.startswith(("https://", "http://")):
+        return False
+    try:
+        browser = webbrowser.get()
+    except webbrowser.Error:
+        return False
+    _in_background(lambda: browser.open(url))
+    return True
 
 
 def on_lines(call: Callable[[str | None], object]) -> None:
