@@ -176,7 +176,7 @@ async def _gateway(configuration: dict[str, Any]) -> None:
         helix_url=upstream, gateway_address="127.0.0.1:0", allowed_fetch_hosts=("127.0.0.1",)
     )
     async with (
-        new_http_client(settings, crowded=True) as http,
+        new_http_client(settings) as http,
         Fetcher(settings.allowed_fetch_hosts, settings.gateway_timeout) as fetcher,
     ):
         extensions = Extensions(http, settings)

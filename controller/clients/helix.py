@@ -15,12 +15,13 @@ import httpx
 from controller.clients.helix_answers import answer_of, schedule_of
 from controller.clients.http import json_of, text_of
 from controller.clients.pauses import pause_of
+from controller.clients.transport import Sending
 from controller.errors import RateLimited, TransientError
 from controller.events import AdSchedule, Answer, AnswerKind
 from controller.sensitive import Sensitive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from controller.settings import Settings
 
@@ -149,7 +150,7 @@ class Helix:
         self, credential: Credential, broadcaster_id: str, length: int
     ) -> Answer:
         body = {"broadcaster_id": broadcaster_id, "length": length}
-        sending = _Sending()
+        sending = Sending()
         try:
             # httpx bounds each phase; a peer that drips its answer is bounded here.
             async with asyncio.timeout(self._timeout):
@@ -157,7 +158,7 @@ class Helix:
                     self._commercials,
                     headers=credential.headers(),
                     json=body,
-                    extensions={"trace": sending.trace},
+                    extensions={"sending": sending},
                 )
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, TimeoutError) as error:
             name = type(error).__name__
@@ -191,19 +192,6 @@ class Helix:
             msg = f"Twitch's answer to GET {path} has no data"
             raise TransientError(msg) from error
         return data if isinstance(data, list) else []
-
-
-class _Sending:
-    """Whether a request has begun to leave: what fails before that cannot have been acted on."""
-
-    def __init__(self) -> None:
-        self.begun = False
-
-    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Called by the transport at each step of a request."""
-        if event.endswith("send_request_headers.started"):
-            # A proxy is asked for a tunnel by a request of its own, which goes no further.
-            self.begun = info["request"].method != b"CONNECT"
 
 
 def _objects(data: Iterable[Any]) -> list[dict[str, Any]]:

@@ -6,11 +6,10 @@ import importlib.metadata
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
-from urllib.request import getproxies
 
 import httpx
 
-from controller.clients.connections import Transport
+from controller.clients.transport import Transport
 
 if TYPE_CHECKING:
     import ssl
@@ -21,44 +20,25 @@ if TYPE_CHECKING:
 __all__ = ["json_of", "message_of", "new_http_client", "shown", "text_of"]
 
 _MAX_TEXT = 300
-_LIMITS = httpx.Limits(
-    # The pool looks at each idle connection before each call: few are quicker.
-    max_connections=1000,
-    max_keepalive_connections=20,
-    keepalive_expiry=60,
-)
-_CROWDED = httpx.Limits(max_connections=1000, max_keepalive_connections=100, keepalive_expiry=60)
+_LIMITS = httpx.Limits(max_connections=1000, keepalive_expiry=60)
 
 
-def new_http_client(settings: Settings, *, crowded: bool = False) -> httpx.AsyncClient:
+def new_http_client(settings: Settings) -> httpx.AsyncClient:
     """Make the client that all calls to Twitch share.
 
     Redirects are not followed: Twitch's API makes none, and a token must not follow one.
 
     Args:
         settings: How patient to be.
-        crowded: Many calls are under way all the time, as in the gateway: its pool is one that
-            costs the same then.
     """
     version = importlib.metadata.version("twitch-operator")
     return httpx.AsyncClient(
         # A call that could not connect is known not to have run: it must not end as one that may.
         timeout=httpx.Timeout(settings.call_timeout, connect=0.8 * settings.call_timeout),
-        verify=_tls_context(),
-        transport=_crowded_transport() if crowded else None,
-        limits=_LIMITS,
+        transport=Transport(_tls_context(), _LIMITS),
         headers={"User-Agent": f"twitch-operator/{version}"},
         follow_redirects=False,
-        trust_env=True,
     )
-
-
-def _crowded_transport() -> httpx.AsyncBaseTransport | None:
-    """A quick one; None, which is httpx' own, where calls go by a proxy of the environment."""
-    proxies = getproxies()
-    if any(proxies.get(scheme) for scheme in ("http", "https", "all")):
-        return None
-    return Transport(_tls_context(), _CROWDED)
 
 
 @cache

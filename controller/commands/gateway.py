@@ -74,7 +74,7 @@ async def _run(settings: Settings, context: str | None) -> int:
     catalog, metrics = Catalog(), GatewayMetrics()
     async with (
         Kube(load) as kube,
-        new_http_client(calls, crowded=True) as http,
+        new_http_client(calls) as http,
         Fetcher(settings.allowed_fetch_hosts, settings.gateway_timeout) as fetcher,
     ):
         apps = Apps(settings, kube, catalog, metrics.forget)

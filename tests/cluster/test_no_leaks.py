@@ -288,7 +288,7 @@ async def test_nothing_that_a_full_run_with_faults_wrote_holds_a_credential(
         run.metrics += (await last.get("/metrics")).text
         assert await last.end() == 0  # what is still to be told is told
     texts = await run.texts()
-    assert "httpcore" in texts["log 0"]  # all loggers were on
+    assert "httpx" in texts["log 0"]  # all loggers were on
     assert texts["log 1"].startswith("{")
     assert "token_refreshes_total" in texts["metrics"]
     assert "AuthorizationRevoked" in texts["objects and Events"]

@@ -235,7 +235,7 @@ async def new_stand() -> AsyncIterator[Stand]:
         )
         catalog, metrics = Catalog(), GatewayMetrics()
         async with (
-            new_http_client(settings, crowded=True) as calls,
+            new_http_client(settings) as calls,
             Fetcher(("127.0.0.1",), TIMEOUT) as fetcher,
         ):
             app = make_app(catalog, Authorizer(fetcher), Extensions(calls, settings), metrics)

@@ -199,7 +199,7 @@ async def open_world() -> AsyncIterator[World]:
         settings = Settings(
             helix_url=url + "/helix", call_timeout=1, allowed_fetch_hosts=("127.0.0.1",)
         )
-        http = await stack.enter_async_context(new_http_client(settings, crowded=True))
+        http = await stack.enter_async_context(new_http_client(settings))
         fetcher = await stack.enter_async_context(Fetcher(settings.allowed_fetch_hosts, 1))
         served = Served(
             key=Key(EXTENSION, "games", "deck-tracker"),

@@ -692,7 +692,7 @@ async def test_no_credential_is_logged_though_libraries_log_all_they_can(
     ):
         await fail(attempt)
     told = capsys.readouterr().err
-    assert "httpcore" in told
+    assert "httpx" in told
     assert "HTTP Request: POST" in told
     assert told.count("Traceback") >= 5
     used = (code, tokens.access, tokens.refresh, renewed.access, last, login.device_code)

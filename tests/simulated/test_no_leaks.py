@@ -92,7 +92,7 @@ async def test_no_client_tells_a_credential_whatever_twitch_quotes(
                         logging.getLogger("controller").exception("it failed")
                         told += traceback.format_exception(error)
     log = capsys.readouterr().err
-    assert "httpcore" in log
+    assert "httpx" in log
     assert "it failed" in log
     found = leaks([TOKEN, SECRET], {"log": log, "told": "\n".join(told)})
     assert not found, "\n".join(found)
