@@ -122,6 +122,7 @@ class Engine:
             self._decided,
             metrics,
             self._messenger.submit,
+            parked=self._queue.add,
         )
         self._rule_rounds = RuleRounds(
             self._rules.get,

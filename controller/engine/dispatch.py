@@ -11,6 +11,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from controller.engine.meter import MOST, Lap, Meter
 from controller.engine.rules import result_of
 from controller.events import Decision, Event, Verdict
 from controller.rules.deciding import latency_of, off_cue_time
@@ -48,21 +49,28 @@ class Dispatcher:
             commercial.
         metrics: Counts.
         send: Takes the messages, and tells what became of each as `Airtime.submit` does.
+        parked: Called with a rule that took too long for an event and is parked.
+        meter: Measures what rules take.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it works with
         self,
         rule: Callable[[Key], Rule | None],
         targets: Callable[[Rule, Event], Sequence[Channel]],
         decided: Callable[[Rule, Channel | None, Decision, bool], None],
         metrics: Metrics,
         send: Send | None = None,
+        *,
+        parked: Callable[[Key], None] = lambda _: None,
+        meter: Meter | None = None,
     ) -> None:
         self._rule = rule
         self._targets = targets
         self._on_decided = decided
         self._metrics = metrics
         self._send = send
+        self._parked = parked
+        self._meter = meter or Meter()
 
     async def event(self, keys: Iterable[Key], cancels: Iterable[Key], event: Event) -> None:
         """Meet an event with the rules that it may match.
@@ -72,32 +80,59 @@ class Dispatcher:
             cancels: Of rules whose `cancelOn` may hold.
             event: The event.
         """
-        off = {key for key in cancels if self._cancelled(key, event)}
+        self._meter.begin()
+        off = set()
+        for key in cancels:
+            await self._take_turns()
+            if self._cancelled(key, event):
+                off.add(key)
         view, now = lazy_cel_view(event.payload), time.time()
-        began = time.perf_counter()
         matching: list[Rule] = []
         for key in keys:
-            if time.perf_counter() - began > _TURN:
-                await asyncio.sleep(0)
-                began = time.perf_counter()
+            await self._take_turns()
             rule = self._rule(key)
-            if rule is None or rule.compiled is None or key in off:
-                continue
-            try:
-                result = rule.compiled.match(event.payload, view)
-                if result.matched:
-                    matching.append(rule)
-                elif logger.isEnabledFor(logging.DEBUG):
-                    told = rule.compiled.explain(event.payload, result)
-                    logger.debug("%s: event %s does not match: %s", key, event.id, told)
-            except Exception:
-                # A fault of ours in one rule must not take the event from the others.
-                logger.exception("%s: event %s was not handled", key, event.id)
+            if rule is not None and key not in off and self._matches(rule, event, view):
+                matching.append(rule)
         for rule in sorted(matching, key=lambda rule: -rule.priority):
+            await self._take_turns()
             try:
                 self._match(rule, event, now, view)
             except Exception:
                 logger.exception("%s: event %s was not handled", rule.resource.key, event.id)
+
+    def _matches(self, rule: Rule, event: Event, view: Callable[[], CelView | Refusal]) -> bool:
+        if rule.compiled is None:
+            return False
+        key = rule.resource.key
+        try:
+            lap = Lap(self._meter, view)
+            result = rule.compiled.match(event.payload, lap.view)
+            took, by_when = lap.end()
+            if took > MOST:
+                self._park(rule, event, "spec.when" if by_when else "spec.match", took)
+                return False
+            if not result.matched and logger.isEnabledFor(logging.DEBUG):
+                told = rule.compiled.explain(event.payload, result)
+                logger.debug("%s: event %s does not match: %s", key, event.id, told)
+        except Exception:
+            # A fault of ours in one rule must not take the event from the others.
+            logger.exception("%s: event %s was not handled", key, event.id)
+            return False
+        return result.matched
+
+    async def _take_turns(self) -> None:
+        """Let others have a turn, if it is time."""
+        if self._meter.elapsed > _TURN:
+            await asyncio.sleep(0)
+            self._meter.begin()
+
+    def _park(self, rule: Rule, event: Event, part: str, took: float) -> None:
+        """Take a rule out of service that took too long for an event."""
+        key = rule.resource.key
+        rule.park(part, took, event)
+        logger.warning("%s: event %s: parked: %s", key, event.id, rule.problem)
+        if self._rule(key) is rule:
+            self._parked(key)
 
     def _cancelled(self, key: Key, event: Event) -> bool:
         """Whether the event is an off cue for a rule; if so it takes effect."""
@@ -105,7 +140,11 @@ class Dispatcher:
         if rule is None or rule.compiled is None or rule.suspended:
             return False
         try:
+            lap = Lap(self._meter, lazy_cel_view(event.payload))
             at = off_cue_time(rule.compiled, event, time.time())
+            took, _ = lap.end()
+            if took > MOST:
+                self._park(rule, event, "spec.cancelOn", took)
             if at is None:
                 return False
             if isinstance(at, Refusal):
@@ -123,7 +162,11 @@ class Dispatcher:
     def _match(
         self, rule: Rule, event: Event, now: float, view: Callable[[], CelView | Refusal]
     ) -> None:
-        matched = rule.decide(event, now, view)
+        lap = Lap(self._meter, view)
+        matched = rule.decide(event, now, lap.view)
+        took, _ = lap.end()
+        if took > MOST:
+            self._park(rule, event, "spec.action", took)
         if matched is None:
             return
         outcome = matched.outcome

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from controller.engine.conditions import to_conditions
+from controller.engine.meter import MOST
 from controller.engine.reach import reachable
 from controller.engine.recent_messages import RecentMessages
 from controller.errors import InvalidExpression
 from controller.events import Decision, Verdict
 from controller.policies.problems import Blocked
-from controller.policies.rule_conditions import RuleFacts, rule_findings
+from controller.policies.rule_conditions import TOO_EXPENSIVE, RuleFacts, rule_findings
 from controller.resources.common import InvalidSpec
 from controller.resources.triggerrule import (
     RECENT_DECISIONS,
@@ -51,6 +52,11 @@ _CLOCKS = 1.0
 # Seconds of the past that are heard again for messages: far longer than a status takes to be
 # written, so that what a process sent right before it was killed is found in the feed.
 _RECALL = 60.0
+_CHEAPER_TESTS = "use equals, prefix and suffix, or smaller globs and regexes"
+_CHEAPER = {
+    "spec.when": "compare shorter fields, and leave out comprehensions over long lists",
+    "spec.action": "compute less in data, and take shorter fields",
+}
 _FAILED = {Verdict.FAILED, Verdict.UNKNOWN}
 
 
@@ -122,6 +128,7 @@ class Rule:
         self._since: dict[str, float] = {}
         self._named: tuple[str, ...] | None = None
         self._problem: Blocked | None = None
+        self._parked = _parked_before(self.status, resource.generation)
         self._policy = RulePolicy(max_age=0, dry_run=True, suspended=True)
         self._counts = self.status.counts or Counts()
         self._decisions = list(self.status.recent_decisions)
@@ -148,7 +155,33 @@ class Rule:
             self._problem = Blocked("InvalidSpec", str(error), human=True)
         except InvalidExpression as error:
             self._problem = Blocked("InvalidExpression", str(error), human=True)
+        if self._parked is not None and self._parked[0] == resource.generation:
+            self._stop(self._parked[1])
         self._note_topics()
+
+    def park(self, part: str, took: float, event: Event) -> None:
+        """Take it out of service until its spec changes: it took too long for an event.
+
+        Args:
+            part: The field that took the time.
+            took: Seconds of CPU.
+            event: The event.
+        """
+        message = (
+            f"{part} took {1000 * took:.0f} ms of CPU for event {event.id}, and"
+            f" {1000 * MOST:.0f} ms are allowed; the rule starts nothing until its spec changes:"
+            f" {_CHEAPER.get(part, _CHEAPER_TESTS)}"
+        )
+        self._parked = self.resource.generation, Blocked(TOO_EXPENSIVE, message, human=True)
+        self._stop(self._parked[1])
+
+    def _stop(self, problem: Blocked) -> None:
+        self.compiled, self._problem = None, problem
+
+    @property
+    def problem(self) -> str | None:
+        """Why it cannot be used, for people; None: it can."""
+        return self._problem.message if self._problem is not None else None
 
     def _note_topics(self) -> None:
         """What was said on a topic before the rule named it was not meant for it."""
@@ -431,6 +464,15 @@ class Rule:
             case _:
                 return health.message
         return f"{health.message}: {remedy}"
+
+
+def _parked_before(status: TriggerRuleStatus, generation: int) -> tuple[int, Blocked] | None:
+    """Tell whether a former process parked the rule as it is now: a restart makes it no cheaper."""
+    for condition in status.conditions:
+        told = condition.type == "Stalled" and condition.reason == TOO_EXPENSIVE
+        if told and condition.observed_generation == generation:
+            return generation, Blocked(TOO_EXPENSIVE, condition.message, human=True)
+    return None
 
 
 def _is_open(decision: RecentDecision) -> bool:

@@ -12,10 +12,14 @@ if TYPE_CHECKING:
     from controller.policies.conditions import Status
     from controller.policies.problems import Blocked
 
-__all__ = ["MOST_SKEW", "RuleFacts", "rule_findings"]
+__all__ = ["MOST_SKEW", "TOO_EXPENSIVE", "RuleFacts", "rule_findings"]
 
 MOST_SKEW = 5.0
 """Seconds by which the event's own clock may be off the feed's."""
+
+
+TOO_EXPENSIVE = "TooExpensive"
+"""Reason of a rule that took too much CPU for an event."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,164 @@
+"""A rule that takes too long is taken out of service, and the others go on."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from controller.engine.dispatch import Dispatcher
+from controller.engine.meter import Lap, Meter
+from controller.engine.metrics import Metrics
+from controller.engine.resource import RULE, Key, Resource
+from controller.engine.rules import Rule, Surroundings
+from controller.events import Event
+from controller.feeds.pubnub import PubNubKeys
+from controller.rules.payloads import Refusal
+from controller.sensitive import Sensitive
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.wall = self.cpu = 0.0
+        self.collections = 0
+
+    def meter(self) -> Meter:
+        return Meter(lambda: self.wall, lambda: self.cpu, lambda: self.collections)
+
+    def work(self, seconds: float) -> None:
+        self.wall += seconds
+        self.cpu += seconds
+
+
+class SlowEvent(dict[str, Any]):
+    """An event of which one field takes long to look at."""
+
+    def __init__(self, clock: Clock, seconds: float, wall: float = 0.0) -> None:
+        super().__init__(slow="x", quick="x", duration=60)
+        self._clock, self._seconds, self._wall = clock, seconds, wall
+
+    def get(self, key: str, default: Any = None) -> Any:  # noqa: ANN401 - as a dict's
+        if key == "slow":
+            self._clock.work(self._seconds)
+            self._clock.wall += self._wall
+        return super().get(key, default)
+
+
+def _rule(name: str, generation: int = 1, **spec: object) -> Rule:
+    whole: dict[str, Any] = {
+        "channelRef": {"name": "mst3k"},
+        "feed": {"pubnub": {"secretRef": {"name": "playout"}, "topics": ["mst3k"]}},
+        "match": [{"field": name, "equals": "x"}],
+        "action": {"commercial": {"lengthField": "duration"}},
+        "idField": "",
+    }
+    key, began = Key(RULE, "default", name), time.time() - 3600
+    resource = Resource(key, "uid", generation, began, None, whole | spec, {})
+    rule = Rule(resource, began, lambda _: Surroundings((), None, None))
+    rule.keys, rule.concluded = PubNubKeys(Sensitive("sub-c-anything")), True
+    return rule
+
+
+async def _meet(clock: Clock, rules: list[Rule], event: SlowEvent, *, off: bool = False) -> Any:  # noqa: ANN401
+    """Return the names of the rules that decided, and of those that were parked."""
+    table = {rule.resource.key: rule for rule in rules}
+    decided: list[str] = []
+    parked: list[str] = []
+    dispatcher = Dispatcher(
+        table.get,
+        lambda _rule, _event: (),
+        lambda rule, *_: decided.append(rule.resource.key.name),
+        Metrics(),
+        parked=lambda key: parked.append(key.name),
+        meter=clock.meter(),
+    )
+    now = time.time()
+    told = Event("mst3k", "7", now, time.monotonic(), event)
+    await dispatcher.event(list(table), list(table) if off else (), told)
+    return decided, parked
+
+
+def _conditions(rule: Rule) -> dict[str, tuple[str, str, str]]:
+    status = rule.compose(time.time())
+    assert status is not None
+    return {c.type: (c.status, c.reason, c.message) for c in status.conditions}
+
+
+async def test_a_rule_that_takes_too_long_is_parked_and_the_others_decide() -> None:
+    clock, rules = Clock(), [_rule("slow"), _rule("quick")]
+    assert await _meet(clock, rules, SlowEvent(clock, 0.08)) == (["quick"], ["slow"])
+    slow = rules[0]
+    assert not slow.usable
+    assert slow.topics == ()
+    told = _conditions(slow)
+    assert told["Stalled"] == ("True", "TooExpensive", told["Ready"][2])
+    assert told["Ready"][:2] == ("False", "TooExpensive")
+    assert told["Ready"][2] == (
+        "spec.match took 80 ms of CPU for event 7, and 50 ms are allowed; the rule starts nothing"
+        " until its spec changes: use equals, prefix and suffix, or smaller globs and regexes"
+    )
+    assert await _meet(clock, rules, SlowEvent(clock, 0.08)) == (["quick"], [])
+
+
+async def test_a_rule_whose_off_cue_takes_too_long_is_parked() -> None:
+    clock = Clock()
+    rule = _rule("quick", cancelOn=[{"field": "slow", "equals": "y"}])
+    assert await _meet(clock, [rule], SlowEvent(clock, 0.06), off=True) == ([], ["quick"])
+    assert _conditions(rule)["Ready"][2].startswith("spec.cancelOn took 60 ms of CPU")
+
+
+async def test_a_busy_machine_parks_no_rule() -> None:
+    clock, rule = Clock(), _rule("slow")
+    assert await _meet(clock, [rule], SlowEvent(clock, 0.01, wall=3.0)) == (["slow"], [])
+
+
+async def test_a_collection_of_garbage_parks_no_rule() -> None:
+    clock, rule = Clock(), _rule("slow")
+    event = SlowEvent(clock, 0.2)
+
+    def collect(key: str, default: object = None) -> Any:  # noqa: ANN401 - as a dict's
+        clock.collections += 1
+        return SlowEvent.get(event, key, default)
+
+    event.get = collect  # type: ignore[method-assign]
+    assert await _meet(clock, [rule], event) == (["slow"], [])
+
+
+async def test_a_parked_rule_stays_so_until_its_spec_changes_even_over_a_restart() -> None:
+    clock, rule = Clock(), _rule("slow")
+    await _meet(clock, [rule], SlowEvent(clock, 0.08))
+    before = rule.resource
+    rule.update(replace(before, requested_at="2026-01-29T10:00:00Z"))
+    assert not rule.usable
+    status = rule.compose(time.time())
+    assert status is not None
+    body = replace(before, status=status.to_status())
+    assert not Rule(body, time.time(), lambda _: Surroundings((), None, None)).usable
+    changed = replace(body, generation=2)
+    assert Rule(changed, time.time(), lambda _: Surroundings((), None, None)).usable
+    rule.update(changed)
+    assert rule.usable
+    assert await _meet(clock, [rule], SlowEvent(clock, 0.01)) == (["slow"], [])
+
+
+@pytest.mark.parametrize(("matchers", "when", "by_when"), [(0.01, 0.05, True), (0.05, 0.01, False)])
+def test_a_lap_tells_what_took_long_without_the_conversion_of_the_event(
+    matchers: float, when: float, by_when: bool
+) -> None:
+    clock = Clock()
+
+    def convert() -> Refusal:
+        clock.work(7.0)
+        return Refusal("")
+
+    lap = Lap(clock.meter(), convert)
+    clock.work(matchers)
+    lap.view()
+    clock.work(when)
+    took, told = lap.end()
+    assert took == pytest.approx(0.06)
+    assert told is by_when
