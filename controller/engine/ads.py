@@ -88,8 +88,9 @@ class AdsWatch:
         if not channel.may(READ_ADS_SCOPE):
             channel.airtime.arbiter.ads.give_up()  # nobody will ever tell
             return
+        begun = time.monotonic() + called - time.time()
         for after in CONFIRM_AT:
-            heapq.heappush(self._looks, (called + after, next(self._order), channel))
+            heapq.heappush(self._looks, (begun + after, next(self._order), channel))
         self._wake.set()
 
     async def run(self) -> None:
@@ -148,7 +149,7 @@ class AdsWatch:
 
     async def _keep_appointments(self) -> None:
         while True:
-            pause = self._looks[0][0] - time.time() if self._looks else _LONGEST_SLEEP
+            pause = self._looks[0][0] - time.monotonic() if self._looks else _LONGEST_SLEEP
             if pause > 0:
                 try:
                     async with asyncio.timeout(min(pause, _LONGEST_SLEEP)):

@@ -124,9 +124,9 @@ class ConfigurationKeeper:
             TransientError: To be tried again with growing pauses; another channel comes first then.
         """
         self._declare(spec, broadcaster_of)
-        end = time.time() + _LONGEST_ROUND
+        end = time.monotonic() + _LONGEST_ROUND
         try:
-            while time.time() < end:
+            while time.monotonic() < end:
                 step = policy.plan(self._facts(), time.time())
                 if isinstance(step, policy.Rest):
                     return step.until

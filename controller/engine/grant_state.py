@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -35,7 +36,7 @@ class GrantState:
         polled_at: When the device code was last asked about.
         slower: Seconds that Twitch wants added to its interval.
         user: The broadcaster; None: not known, or the grant is dead.
-        user_looked_at: When that was asked.
+        user_looked_at: When that was asked, by `time.monotonic`.
         last_refresh: When a token was last fetched, by this process.
         last_validation: When Twitch last confirmed the token, to this process.
         validate_due: Validate though the interval is not over.
@@ -50,7 +51,7 @@ class GrantState:
     polled_at: float = 0.0
     slower: float = 0.0
     user: User | None = None
-    user_looked_at: float = 0.0
+    user_looked_at: float = -math.inf
     last_refresh: float | None = None
     last_validation: float | None = None
     validate_due: bool = False
@@ -83,13 +84,13 @@ class GrantState:
     def reject(self, app: Application, told: str) -> None:
         """Twitch refuses the application."""
         self._rejected_app, self._rejection = app, told
-        self._rejected_at = time.time()
+        self._rejected_at = time.monotonic()
 
     def rejection(self, secret_name: str) -> Blocked | None:
         """Why the application is of no use, for as long as that is believed."""
         if self._rejected_app is None:
             return None
-        if time.time() >= self._rejected_at + CLIENT_INTERVAL:
+        if time.monotonic() >= self._rejected_at + CLIENT_INTERVAL:
             self._rejected_app = None
             return None
         return problems.client_rejected(self._rejection, secret_name)

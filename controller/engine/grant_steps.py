@@ -114,7 +114,7 @@ class GrantSteps:
 
     async def look_at_user(self, credential: Credential) -> User:
         """Ask whose token it is, and whether Twitch runs commercials for that user."""
-        self._state.user_looked_at = time.time()
+        self._state.user_looked_at = time.monotonic()
         self._state.user = await self._helix.own_user(credential)
         return self._state.user
 

@@ -75,7 +75,7 @@ class GrantKeeper:
         self._steps = GrantSteps(
             key, self._state, identity=identity, helix=helix, secrets=secrets, metrics=metrics
         )
-        self._rechecked = 0.0
+        self._rechecked = -math.inf
         self.blocked: Blocked | None = None
         self.failure: str | None = None
         self.refused_input: Blocked | None = None
@@ -164,8 +164,8 @@ class GrantKeeper:
         if anew:
             state.forget_refusals()
             state.asked = True
-        elif state.last_validation and time.time() > self._rechecked + _RECHECK_INTERVAL:
-            self._rechecked = time.time()
+        elif state.last_validation and time.monotonic() > self._rechecked + _RECHECK_INTERVAL:
+            self._rechecked = time.monotonic()
             state.validate_due = True
 
     async def renew(self, spec: TwitchChannelSpec, refused: Sensitive | None) -> bool:
@@ -236,9 +236,10 @@ class GrantKeeper:
         credential, user = self.credential(), self._state.user
         if credential is None or user is None or user.broadcaster_type:
             return until
-        if time.time() >= self._state.user_looked_at + self._eligible_interval:
+        if time.monotonic() >= self._state.user_looked_at + self._eligible_interval:
             await self._steps.look_at_user(credential)
-        due = self._state.user_looked_at + self._eligible_interval
+        ahead = self._state.user_looked_at + self._eligible_interval - time.monotonic()
+        due = time.time() + ahead
         return due if until is None else min(until, due)
 
     async def _facts(self, spec: TwitchChannelSpec) -> Facts:

@@ -14,7 +14,7 @@ import socket
 import time
 from collections import OrderedDict, deque
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -60,12 +60,14 @@ class _Notice:
         name: Of the Event.
         at: When it happened, in seconds since the epoch.
         event: What is posted.
+        waits_since: The same instant, by `time.monotonic`.
     """
 
     key: Key
     name: str
     at: float
     event: Mapping[str, Any]
+    waits_since: float = field(default_factory=time.monotonic)
 
 
 class Recorder:
@@ -156,7 +158,7 @@ class Recorder:
         """Post one, with patience for an API server that is away; returns what became of it."""
         for failures in range(1, _TRIES + 1):
             await self._traffic.quiet()
-            if time.time() > notice.at + self._age:
+            if time.monotonic() > notice.waits_since + self._age:
                 break
             try:
                 result = await self._post(notice)

@@ -95,8 +95,8 @@ class RuleRounds:
         self._handled(rule, requested)
         if rule.concluded:
             return None
-        now = time.time()
-        return rule.seen_at + (_SETTLE if now < rule.seen_at + _SETTLE else _PATIENCE)
+        waited = time.monotonic() - rule.seen_at
+        return time.time() + (_SETTLE if waited < _SETTLE else _PATIENCE) - waited
 
     def _handled(self, rule: Rule, requested: str | None) -> None:
         if requested is not None and requested != rule.handled:
@@ -172,7 +172,7 @@ class RuleRounds:
 
     def _has_concluded(self, rule: Rule) -> bool:
         """Whether a first status would not be followed by another one at once."""
-        waited = time.time() - rule.seen_at
+        waited = time.monotonic() - rule.seen_at
         if not rule.usable or rule.feed_blocked is not None or waited >= _PATIENCE:
             return True
         health = self._feeds().health(rule.resource.key)

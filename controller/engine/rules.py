@@ -121,10 +121,10 @@ class Rule:
         self.feed_blocked: Blocked | None = None
         self.concluded = False
         self.delay = 0.0
-        self.seen_at = time.time()
+        self.seen_at = time.monotonic()
         self._started = started
         # On this machine's clock; the API server's may be ahead.
-        self._created = min(resource.created, self.seen_at)
+        self._created = min(resource.created, time.time())
         self._since: dict[str, float] = {}
         self._named: tuple[str, ...] | None = None
         self._problem: Blocked | None = None

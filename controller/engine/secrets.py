@@ -118,7 +118,7 @@ class SecretStore:
         """Look at what is due until cancelled."""
         slots = asyncio.Semaphore(_AT_ONCE)
         while True:
-            now = time.time()
+            now = time.monotonic()
             due = [
                 item for item in self._entries.items() if item[1].known and item[1].next_look <= now
             ]
@@ -132,7 +132,7 @@ class SecretStore:
                 secret = await self._read(*name)
             except (KubeUnavailable, KubeError) as error:
                 logger.debug("Secret %s/%s: %s", *name, error)
-                entry.next_look = time.time() + self._settings.missing_secret_check_interval
+                entry.next_look = time.monotonic() + self._settings.missing_secret_check_interval
                 return
         if entry.secret is not before:
             return  # written or read anew meanwhile: what this look saw may be older
@@ -155,7 +155,7 @@ class SecretStore:
             else self._settings.secret_check_interval
         )
         entry.secret, entry.known = secret, True
-        entry.next_look = time.time() + interval * random.uniform(0.8, 1.0)  # noqa: S311 - jitter
+        entry.next_look = time.monotonic() + interval * random.uniform(0.8, 1.0)  # noqa: S311 - jitter
 
 
 def _version(secret: Secret | None) -> str | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -97,7 +98,7 @@ class StatusWriter:
         """
         self._marked.add(key)
         spacing = _SPACING if urgent else self._interval
-        self._queue.add(key, self._last.get(key, 0.0) + spacing)
+        self._queue.add(key, self._last.get(key, -math.inf) + spacing)
 
     def forget(self, key: Key) -> None:
         """Drop a resource that is gone."""
@@ -130,7 +131,7 @@ class StatusWriter:
         resource, body = reporter.resource, status.to_status()
         if _news(body) == _news(resource.status):
             return
-        self._last[key] = time.time()
+        self._last[key] = time.monotonic()
         result = "failed"
         try:
             await self._kube.replace_status(

@@ -30,6 +30,7 @@ class WorkQueue(Generic[K]):
 
     Args:
         work: Does one round; returns when to come back by itself (seconds since the epoch) or None.
+            That instant is turned into a pause at once: a clock that is set later moves nothing.
             An `OperatorError` or any other exception means: again, after a growing pause.
         workers: So many keys at once.
         most: Seconds of the longest pause after failures.
@@ -51,7 +52,7 @@ class WorkQueue(Generic[K]):
         self._tasks: set[asyncio.Task[None]] = set()
 
     def add(self, key: K, at: float = 0.0) -> None:
-        """Ask for a round, at the latest at this instant; default: now."""
+        """Ask for a round, at the latest at this instant of `time.monotonic`; default: now."""
         due = self._due.get(key)
         if due is not None and due <= at:
             return
@@ -90,7 +91,7 @@ class WorkQueue(Generic[K]):
             if self._due.get(key) != at:
                 heapq.heappop(self._heap)  # asked for anew, or forgotten
                 continue
-            wait = at - time.time()
+            wait = at - time.monotonic()
             if wait > 0:
                 return wait
             heapq.heappop(self._heap)
@@ -129,16 +130,16 @@ class WorkQueue(Generic[K]):
             )  # fmt: skip
             pause = self._pause(key)
             hint = error.retry_after if isinstance(error, TransientError) else None
-            return time.time() + max(pause, min(hint or 0.0, MOST_PAUSE))
+            return time.monotonic() + max(pause, min(hint or 0.0, MOST_PAUSE))
         except (Exception, asyncio.CancelledError):
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise  # the queue ends
             # A fault of ours: it must be seen, and must not stop the other keys, or this one.
             logger.exception("work on %s failed", key)
-            return time.time() + self._pause(key)
+            return time.monotonic() + self._pause(key)
         self._failures.pop(key, None)
-        return again
+        return None if again is None else time.monotonic() + again - time.time()
 
     def _pause(self, key: K) -> float:
         failures = self._failures[key] = self._failures.get(key, 0) + 1

@@ -156,7 +156,7 @@ class Apps:
         app = self._apps.get(key)
         if app is None:
             return
-        app.looked_at = time.time()
+        app.looked_at = time.monotonic()
         fresh, app.stale = app.stale, False
         try:
             await self._read(key, app, fresh=fresh)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,7 @@ class Candidate:
         provider: Who vouches for bearer tokens.
         stale: Its Secrets are to be read anew.
         looked: A first look has ended.
-        looked_at: When the last one began.
+        looked_at: When the last one began, by `time.monotonic`.
     """
 
     def __init__(self, resource: Resource) -> None:
@@ -53,7 +54,7 @@ class Candidate:
         self.provider: Provider | None = None
         self.stale = True
         self.looked = False
-        self.looked_at = 0.0
+        self.looked_at = -math.inf
         self.resource = resource
         self.spec: ExtensionAppSpec | None = None
         self.update(resource)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from controller.policies import problems
+from controller.policies.clocks import is_ahead
 from controller.policies.grant_facts import Input
 from controller.policies.problems import Blocked
 
@@ -147,10 +148,11 @@ def _login_step(facts: Facts, now: float) -> StartDevice | PollDevice | float | 
     if device is None:
         wanted = facts.consent.by_device and _wants_login(facts, shown=False)
         return StartDevice() if wanted else None
-    due = facts.polled_at + device.interval + facts.slower
+    polled_at = min(facts.polled_at, now)  # the clock may have been set back since
+    due = polled_at + device.interval + facts.slower
     grant = facts.holding.grant
     if grant is not None and not grant.expired(now):
-        due = max(due, facts.polled_at + _UNHURRIED_POLL)
+        due = max(due, polled_at + _UNHURRIED_POLL)
     return PollDevice() if now >= due else min(due, device.expires_at)
 
 
@@ -175,9 +177,13 @@ def _grant_step(facts: Facts, now: float, validate_interval: float) -> Plan:
     ending = ends(facts, now)
     if ending is not None and grant.expired(now):
         return Rest(None, ending)
-    if ending is None and now >= refresh_time(grant, facts.jitter):
+    # A token cannot live longer than it was given for: the clock was set back since.
+    set_back = grant.lifetime > 0 and is_ahead(grant.expires_at - grant.lifetime, now)
+    if ending is None and (set_back or now >= refresh_time(grant, facts.jitter)):
         return Refresh()
-    due = 0.0 if facts.validated_at is None else facts.validated_at + validate_interval
+    due = 0.0
+    if facts.validated_at is not None and not is_ahead(facts.validated_at, now):
+        due = facts.validated_at + validate_interval
     if dead is not None and (facts.validated_at or 0.0) < dead.since:
         due = 0.0  # the access token may live on for hours, or have died with the refresh token
     if now >= due:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from controller.policies.clocks import is_ahead
 from controller.policies.extension_secrets import (
     MARGIN,
     SharedSecret,
@@ -177,7 +178,7 @@ def plan(facts: Facts, now: float) -> Plan:
         # What is to go are all that Twitch has, so it is asked first where it can be.
         fresh = facts.read_at is not None and now - facts.read_at <= _FRESH
         return Revoke() if fresh or signer is None else Read(signer)
-    if facts.read_at is None or not holding.secrets:
+    if facts.read_at is None or is_ahead(facts.read_at, now) or not holding.secrets:
         return Read(signer) if signer is not None else _stuck(facts, now)
     if holding.begun is not None or _wanted(facts, now):
         return _make(facts, signer, now)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from controller.policies import problems
+from controller.policies.clocks import is_ahead
 from controller.policies.problems import Blocked
 from controller.resources.twitchchannel import STREAM_KEY_SCOPE
 
@@ -85,7 +86,7 @@ def plan(facts: Facts, now: float, interval: float) -> Plan:
         return Rest(None, None if facts.stored else _waiting())
     if not facts.allowed:
         return Rest(None, _scope_missing(facts.command))
-    if facts.read_at is None:
+    if facts.read_at is None or is_ahead(facts.read_at, now):
         return Read()
     due = facts.read_at + interval * (1 - _READ_JITTER * facts.jitter)
     return Read() if now >= due else Rest(due)

@@ -104,7 +104,7 @@ def test_a_rejection_names_the_secret_and_is_believed_for_a_while() -> None:
     assert rejection.message.startswith("Twitch answered 403: invalid client secret. ")
     assert "Secret app" in rejection.message
     assert state.grant == GRANT
-    state._rejected_at = time.time() - CLIENT_INTERVAL
+    state._rejected_at = time.monotonic() - CLIENT_INTERVAL
     assert state.rejection("app") is None
     state._rejected_at = time.time()
     assert state.rejection("app") is None

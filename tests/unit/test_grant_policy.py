@@ -306,3 +306,9 @@ def test_an_access_token_expires_at_its_instant() -> None:
     assert FRESH.without_access().refresh == FRESH.refresh
     assert Holding(FRESH, DEVICE).without_access() == Holding(FRESH.without_access(), DEVICE)
     assert Holding(device=DEVICE).without_access() == Holding(device=DEVICE)
+
+
+def test_a_clock_that_is_set_back_delays_neither_validation_nor_refresh() -> None:
+    assert planned(replace(AT_REST, validated_at=NOW + HOUR)) == Validate()
+    assert planned(AT_REST, after=-HOUR) == Refresh()
+    assert planned(AT_REST, after=-1.0) == planned(AT_REST)  # a small correction

@@ -51,6 +51,10 @@ def test_the_key_is_read_again_when_the_interval_is_over() -> None:
     assert planned(replace(AT_REST, stored=False), HOUR) == Write()
 
 
+def test_the_key_is_read_when_the_clock_was_set_back() -> None:
+    assert planned(AT_REST, -HOUR) == Read()
+
+
 @pytest.mark.parametrize(
     ("facts", "reason", "human", "told"),
     [
