@@ -7,16 +7,20 @@ from pathlib import Path
 from urllib.request import getproxies
 
 from kubernetes.aio.client.configuration import Configuration
-from kubernetes.aio.config import ConfigException, load_incluster_config
+from kubernetes.aio.config import ConfigException, kube_config, load_incluster_config
 from kubernetes.aio.config.kube_config import (
     KUBE_CONFIG_DEFAULT_LOCATION,
     list_kube_config_contexts,
     load_kube_config,
 )
 
+from controller.clients.memory_files import path_of_content
 from controller.errors import OperatorError
 
 __all__ = ["find_namespace", "load_configuration"]
+
+# Its own writes keys to files that stay behind; it has no option to do without.
+kube_config._create_temp_file_with_content = path_of_content  # noqa: SLF001
 
 _IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
