@@ -123,6 +123,7 @@ class Engine:
             metrics,
             self._messenger.submit,
             parked=self._queue.add,
+            changed=lambda key: self._statuses.mark(key, urgent=True),
         )
         self._rule_rounds = RuleRounds(
             self._rules.get,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from controller.engine.metrics import Metrics
     from controller.engine.resource import Key
     from controller.engine.rules import Rule
+    from controller.rules.compiled import MatchResult
     from controller.rules.deciding import Matched
     from controller.rules.expressions import CelView
 
@@ -51,6 +52,7 @@ class Dispatcher:
         send: Takes the messages, and tells what became of each as `Airtime.submit` does.
         parked: Called with a rule that took too long for an event and is parked.
         meter: Measures what rules take.
+        changed: Called with a rule whose conditions change by an event that it did not match.
     """
 
     def __init__(  # noqa: PLR0913 - what it works with
@@ -63,6 +65,7 @@ class Dispatcher:
         *,
         parked: Callable[[Key], None] = lambda _: None,
         meter: Meter | None = None,
+        changed: Callable[[Key], None] = lambda _: None,
     ) -> None:
         self._rule = rule
         self._targets = targets
@@ -71,6 +74,7 @@ class Dispatcher:
         self._send = send
         self._parked = parked
         self._meter = meter or Meter()
+        self._changed = changed
 
     async def event(self, keys: Iterable[Key], cancels: Iterable[Key], event: Event) -> None:
         """Meet an event with the rules that it may match.
@@ -111,6 +115,7 @@ class Dispatcher:
             if took > MOST:
                 self._park(rule, event, "spec.when" if by_when else "spec.match", took)
                 return False
+            self._note_match(rule, result)
             if not result.matched and logger.isEnabledFor(logging.DEBUG):
                 told = rule.compiled.explain(event.payload, result)
                 logger.debug("%s: event %s does not match: %s", key, event.id, told)
@@ -133,6 +138,15 @@ class Dispatcher:
         logger.warning("%s: event %s: parked: %s", key, event.id, rule.problem)
         if self._rule(key) is rule:
             self._parked(key)
+
+    def _note_match(self, rule: Rule, result: MatchResult) -> None:
+        key = rule.resource.key
+        if rule.note(result) and self._rule(key) is rule:
+            if result.error is not None:
+                logger.warning("%s: %s", key, result.error)
+            self._changed(key)
+        if result.error is not None:
+            self._metrics.rule_events.inc(key.namespace, key.name, "error")
 
     def _cancelled(self, key: Key, event: Event) -> bool:
         """Whether the event is an off cue for a rule; if so it takes effect."""

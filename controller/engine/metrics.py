@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["FeedState", "Metrics"]
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-RESULTS = ("matched", "fired", "skipped", "failed")
+RESULTS = ("matched", "fired", "skipped", "failed", "error")
 _PLACE = {result: place for place, result in enumerate(RESULTS)}
 _TOLD = ("posted", "repeated")
 _UNTOLD = ("overflow", "expired", "forbidden", "gone", "refused")

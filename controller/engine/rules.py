@@ -13,7 +13,12 @@ from controller.engine.recent_messages import RecentMessages
 from controller.errors import InvalidExpression
 from controller.events import Decision, Verdict
 from controller.policies.problems import Blocked
-from controller.policies.rule_conditions import TOO_EXPENSIVE, RuleFacts, rule_findings
+from controller.policies.rule_conditions import (
+    EXPRESSION_FAILED,
+    TOO_EXPENSIVE,
+    RuleFacts,
+    rule_findings,
+)
 from controller.resources.common import InvalidSpec
 from controller.resources.triggerrule import (
     RECENT_DECISIONS,
@@ -37,7 +42,7 @@ if TYPE_CHECKING:
     from controller.feeds.health import FeedHealth
     from controller.feeds.pubnub import PubNubKeys
     from controller.policies.conditions import Finding
-    from controller.rules.compiled import CompiledRule
+    from controller.rules.compiled import CompiledRule, MatchResult
     from controller.rules.deciding import Matched
     from controller.rules.expressions import CelView
     from controller.rules.ledger import SentBefore
@@ -57,6 +62,7 @@ _CHEAPER = {
     "spec.when": "compare shorter fields, and leave out comprehensions over long lists",
     "spec.action": "compute less in data, and take shorter fields",
 }
+_MATCHES = 86_400.0  # seconds after a match for which a rule counts as one that matches
 _FAILED = {Verdict.FAILED, Verdict.UNKNOWN}
 
 
@@ -136,12 +142,21 @@ class Rule:
         self._messages = RecentMessages(self.status.recent_messages or ())
         self._skew: float | None = None
         self._nearest_miss = self.status.nearest_miss
+        self._expression = _failed_before(self.status, resource.generation)
+        self._worked = False
+        self._matched_at = (
+            self.status.last_event_time
+            if self.status.observed_generation == resource.generation
+            else None
+        )
         self._last_event = self._told_until = self.status.last_event_time
         self._last_fired = self.status.last_fired_time
         self.update(resource)
 
     def update(self, resource: Resource) -> None:
         """Take a new state of the resource."""
+        if resource.generation != self.resource.generation:
+            self._expression, self._worked, self._matched_at = None, False, None
         self.resource = resource
         self.spec = self.compiled = None
         try:
@@ -290,7 +305,7 @@ class Rule:
         self._last_event = max(self._last_event or 0.0, min(event_time, decision.time))
         if self.spec is not None and self.spec.time_field:
             self._skew = event_time - event.published
-        self._nearest_miss = None
+        self._nearest_miss, self._matched_at = None, self._last_event
         if decision.verdict is not Verdict.WAITING:
             self._count(decision)
         ended = decision.verdict is not Verdict.DUPLICATE  # of one that waits: it waits on
@@ -353,10 +368,32 @@ class Rule:
                 return True
         return False
 
+    def note(self, result: MatchResult) -> bool:
+        """Take note of what `match` came to; whether the conditions change by it.
+
+        A `when` that is right fails for some events only: they lack a field. One that gave a
+        number, or met types that it cannot compare, and never yet true or false, counts as wrong.
+        """
+        before = self._expression
+        if result.error is not None:
+            errors = (self._counts.expression_errors or 0) + 1
+            self._counts = self._counts.with_changes(expression_errors=errors)
+            if result.lasting and not self._worked:
+                self._expression = (
+                    f"no event matches, because spec.when cannot be right: {result.error}; correct"
+                    " it, and try it with kubectl twitch explain --event FILE"
+                )
+        elif result.failed is None and self.compiled is not None and self.compiled.when is not None:
+            self._worked, self._expression = True, None
+        return (before is None) != (self._expression is None)
+
     def look_for_misses(self, events: Iterable[Event]) -> None:
         """Find out which of these events came nearest to matching."""
         if self.compiled is None:
             return
+        self._nearest_miss = None
+        if self._matched_at is not None and time.time() - self._matched_at < _MATCHES:
+            return  # it works, and what it does not match is meant for others
         miss = nearest_miss(self.compiled, events)
         if miss is not None:
             self._nearest_miss = NearestMiss(
@@ -431,6 +468,7 @@ class Rule:
         reference = spec.channel_ref if spec is not None else None
         return RuleFacts(
             problem=self._problem,
+            expression=self._expression,
             suspended=self.suspended,
             feed_blocked=self.feed_blocked,
             feed_connected=health.connected if health is not None else None,
@@ -472,6 +510,15 @@ def _parked_before(status: TriggerRuleStatus, generation: int) -> tuple[int, Blo
         told = condition.type == "Stalled" and condition.reason == TOO_EXPENSIVE
         if told and condition.observed_generation == generation:
             return generation, Blocked(TOO_EXPENSIVE, condition.message, human=True)
+    return None
+
+
+def _failed_before(status: TriggerRuleStatus, generation: int) -> str | None:
+    """Why `when` failed for a former process, if the rule is still the same."""
+    for condition in status.conditions:
+        told = condition.type == "Ready" and condition.reason == EXPRESSION_FAILED
+        if told and condition.observed_generation == generation:
+            return condition.message
     return None
 
 

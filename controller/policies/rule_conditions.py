@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from controller.policies.conditions import Status
     from controller.policies.problems import Blocked
 
-__all__ = ["MOST_SKEW", "TOO_EXPENSIVE", "RuleFacts", "rule_findings"]
+__all__ = ["EXPRESSION_FAILED", "MOST_SKEW", "TOO_EXPENSIVE", "RuleFacts", "rule_findings"]
 
 MOST_SKEW = 5.0
 """Seconds by which the event's own clock may be off the feed's."""
+
+EXPRESSION_FAILED = "ExpressionFailed"
+"""Reason of a rule whose `when` cannot be right."""
 
 
 TOO_EXPENSIVE = "TooExpensive"
@@ -28,6 +31,7 @@ class RuleFacts:
 
     Attributes:
         problem: Why the rule cannot be used: a spec or an expression that is wrong.
+        expression: Why `when` fails for the events that it meets; None: it does not.
         suspended: `spec.suspend`.
         feed_blocked: Why the feed's key set cannot be read.
         feed_connected: None: not known yet.
@@ -53,6 +57,7 @@ class RuleFacts:
     feed_message: str
     channel: str | None
     channel_ready: Finding | None
+    expression: str | None = None
     selected: int = 1
     unready: str = ""
     namespace: str = ""
@@ -89,6 +94,8 @@ def _rule_ready(facts: RuleFacts, feed: Finding) -> Finding:
     if facts.suspended:
         message = "spec.suspend is true: matching events start nothing"
         return Finding("Ready", "False", "Suspended", message)
+    if facts.expression is not None:
+        return Finding("Ready", "False", EXPRESSION_FAILED, facts.expression, human=True)
     if feed.status != "True":
         return Finding("Ready", "False", feed.reason, feed.message, feed.human)
     if facts.silent_since is not None:

@@ -4,9 +4,10 @@ A spec is parsed strictly, and its faults name the field. A status is parsed len
 another version may have written it, and is written within the limits of the CRD.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from typing import Annotated, Any, ClassVar, Literal, Self
+from difflib import get_close_matches
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -94,7 +95,7 @@ class SpecModel(_Lean):
         try:
             return cls.model_validate(spec, by_name=False, by_alias=True)
         except ValidationError as error:
-            raise InvalidSpec(_explain(error)) from None
+            raise InvalidSpec(_explain(error, cls)) from None
 
     @classmethod
     def aliases(cls, *names: str) -> list[str]:
@@ -245,18 +246,43 @@ def _exactly_one(names: list[str]) -> Rule:
     return Rule(f"[{given}].exists_one(given, given)", message)
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(error: ValidationError, model: type[BaseModel]) -> str:
     lines = []
     for fault in error.errors(include_url=False, include_input=False):
         path = "spec" + "".join(
             f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"]
         )
         if fault["type"] == "extra_forbidden":
-            problem = "this version of the operator has no such field; update it with its CRDs"
+            problem = _unknown_field(fault["loc"], model)
         else:
             problem = fault["msg"].removeprefix("Value error, ")
         lines.append(f"{path}: {problem}")
     return "; ".join(lines)
+
+
+def _unknown_field(location: tuple[str | int, ...], model: type[BaseModel]) -> str:
+    *parents, name = location
+    models = {model}
+    for part in parents:
+        if isinstance(part, str):
+            fields = [field for each in models for field in each.model_fields.values()]
+            named = [field.annotation for field in fields if field.alias == part]
+            models = {found for annotation in named for found in _models_in(annotation)}
+    names = [field.alias or "" for each in models for field in each.model_fields.values()]
+    if similar := get_close_matches(str(name), names, n=1, cutoff=0.75):
+        return f"there is no such field; did you mean {similar[0]}?"
+    return (
+        "this version of the operator has no such field: correct it, or update the operator with"
+        " its CRDs"
+    )
+
+
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    """The models within an annotation, such as `tuple[Matcher, ...] | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
 
 
 def _drop(value: Any, location: tuple[str | int, ...]) -> None:  # noqa: ANN401 - any JSON

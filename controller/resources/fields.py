@@ -34,6 +34,7 @@ __all__ = [
     "Matching",
     "Rule",
     "Scalar",
+    "ScalarNotList",
     "WholeInstant",
     "Within",
     "parse_instant",
@@ -309,20 +310,47 @@ WholeInstant = Annotated[
 ]
 """The same in whole seconds, rounded up: who waits until then has waited long enough."""
 
+_SCALAR_SCHEMA = {
+    "x-kubernetes-preserve-unknown-fields": True,
+    "maxLength": 1024,
+    "minProperties": 1,
+    "maxProperties": 0,
+}
+
 # A structural schema has no word for "any scalar". A value without a type is let through as it is,
 # and bounds that no list and no object can satisfy leave the scalars.
 Scalar = Annotated[
     bool | int | float | str,
     PlainValidator(_scalar),
+    WithJsonSchema(_SCALAR_SCHEMA | {"minItems": 1, "maxItems": 0}),
+]
+"""A text, a number or a boolean, of the type in which it was written."""
+
+
+_USE_IN = "must be one text, number, true or false: use in for a list of them"
+
+
+def _no_list(value: object) -> bool | float | str:
+    if isinstance(value, list | tuple):
+        raise ValueError(_USE_IN)
+    return _scalar(value)
+
+
+# The API server refuses lists by their size, in words that help nobody. No rule can be written for
+# a value without a type; but the values that an element may have are told, so they say what to do.
+ScalarNotList = Annotated[
+    bool | int | float | str,
+    PlainValidator(_no_list),
     WithJsonSchema(
-        {
-            "x-kubernetes-preserve-unknown-fields": True,
-            "maxLength": 1024,
+        _SCALAR_SCHEMA
+        | {
             "minItems": 1,
-            "maxItems": 0,
-            "minProperties": 1,
-            "maxProperties": 0,
+            "maxItems": 64,
+            "items": {
+                "x-kubernetes-preserve-unknown-fields": True,
+                "enum": ["(none: use in for a list)"],
+            },
         }
     ),
 ]
-"""A text, a number or a boolean, of the type in which it was written."""
+"""A scalar in a place where people write lists."""

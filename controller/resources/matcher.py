@@ -3,10 +3,14 @@
 import math
 from typing import Annotated, ClassVar
 
-from pydantic import Field, PlainValidator, WithJsonSchema
+from pydantic import (
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+)
 
 from controller.resources.common import SpecModel
-from controller.resources.fields import Scalar
+from controller.resources.fields import Scalar, ScalarNotList
 
 __all__ = ["FieldPath", "Matcher"]
 
@@ -40,8 +44,9 @@ class Matcher(SpecModel):
     as text, such as common.meta.kind. An absent field passes no test but exists: false, and any
     test with not: true."""
 
-    equals: Scalar | None = None
-    """The field is this text, number or boolean, of the same type: 1 is not "1"."""
+    equals: ScalarNotList | None = None
+    """The field is this text, number or boolean, of the same type: 1 is not "1". For a list of
+    them use in."""
 
     in_: Annotated[tuple[Scalar, ...], Field(min_length=1, max_length=64)] | None = None
     """The field equals one of these texts, numbers or booleans; 1 to 64 of them."""

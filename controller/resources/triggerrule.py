@@ -346,6 +346,10 @@ class Counts(StatusModel):
     failed: Annotated[int, Field(ge=0)] = 0
     """Events whose action was tried and failed, or may have."""
 
+    expression_errors: Annotated[int, Field(ge=0)] | None = None
+    """Events that passed match, and for which when could not be evaluated, such as those that lack
+    a field of it; absent: none."""
+
 
 class RecentDecision(StatusModel):
     """What was decided about one event."""

@@ -35,11 +35,13 @@ class MatchResult(NamedTuple):
         matched: All tests passed, and `when` is true.
         failed: Index in `spec.match` of the first test that did not pass; None: it was `when`.
         error: Why it could not be told, as a rule by a fault of `when`, or for its cost.
+        lasting: `when` itself is to blame, such as one that gives a number.
     """
 
     matched: bool
     failed: int | None = None
     error: str | None = None
+    lasting: bool = False
 
 
 MATCHED: Final = MatchResult(matched=True)
@@ -94,7 +96,7 @@ class CompiledRule:
             return MATCHED
         answer = self.when.evaluate(view())
         if isinstance(answer, Refusal):
-            return MatchResult(matched=False, error=answer.reason)
+            return MatchResult(matched=False, error=answer.reason, lasting=answer.lasting)
         return MATCHED if answer else MatchResult(matched=False)
 
     def explain(self, payload: Mapping[str, Any], result: MatchResult) -> str:

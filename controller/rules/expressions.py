@@ -109,7 +109,8 @@ class Expression:
         kind, value = answer
         if kind == cel.Type.BOOL:
             return bool(value)
-        return Refusal(f"when gave a value of type {kind.name()}, and must give true or false")
+        reason = f"when gave a value of type {kind.name()}, and must give true or false"
+        return Refusal(reason, lasting=kind != cel.Type.NULL)  # a field may be null now and then
 
 
 def cel_view(payload: Mapping[str, Any]) -> CelView | Refusal:
@@ -183,13 +184,19 @@ def evaluate_cel(
     try:
         answer = view.evaluate(compiled, cost)
     except RuntimeError as error:
-        return Refusal(f"{name} failed: {_explain_failure(str(error), view)}")
+        return _failure(name, str(error), view)
     if isinstance(answer, str):
         return Refusal(f"{name} is too costly for an event of this size: {answer}")
     kind, value = answer
     if kind == cel.Type.ERROR:
-        return Refusal(f"{name} failed: {_explain_failure(str(value), view)}")
+        return _failure(name, str(value), view)
     return answer
+
+
+def _failure(name: str, text: str, view: CelView) -> Refusal:
+    types = text.partition("No matching overloads")[2]
+    reason = f"{name} failed: {_explain_failure(text, view)}"
+    return Refusal(reason, lasting=bool(types) and "null" not in types)
 
 
 def _explain_compile_error(text: str) -> str:

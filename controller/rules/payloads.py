@@ -40,9 +40,15 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why something cannot be used, as a sentence for the reader of a status."""
+    """Why something cannot be used, as a sentence for the reader of a status.
+
+    Attributes:
+        reason: The sentence.
+        lasting: An expression is to blame, and not the event: it is likely to fail for others too.
+    """
 
     reason: str
+    lasting: bool = False
 
 
 _TOO_DEEP = Refusal(f"nested deeper than {MAX_DEPTH} levels")

@@ -229,6 +229,9 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "regex": matching(regex="("),
     "prefix": matching(prefix="Ad_"),
     "suffix": matching(suffix=".mp4"),
+    "a number that doubles skip": matching(equals=2**53 + 1),
+    "numbers that doubles skip": matching(**{"in": [2**53 + 1, -(2**63), 2**63 - 1]}),
+    "more than a number that doubles skip": matching(gt=2**53 + 1),
     "exists": matching(exists=False),
     "gt": matching(gt=10),
     "gte": matching(gte=-0.5),
@@ -266,6 +269,7 @@ def contains(stored: object, given: object) -> bool:
     return stored == given
 
 
+USE_IN = 'spec.match[0].equals[0]: … supported values: "(none: use in for a list)"'
 EXACTLY_ONE_TEST = "spec.match[0]: Invalid value: must have exactly one of: equals, in, glob"
 ONE_WAY_IN = (
     "spec.authorization: Invalid value: must have exactly one of: refreshToken, authorizationCode,"
@@ -666,7 +670,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "two tests": (matching(equals="a", gt=1), EXACTLY_ONE_TEST),
     "two tests of any type": (matching(equals="a", **{"in": ["a"]}), EXACTLY_ONE_TEST),
     "equals null": (matching(equals=None), EXACTLY_ONE_TEST),
-    "equals a list": (matching(equals=["a"]), "spec.match[0].equals: Too many"),
+    "equals a list": (matching(equals=["a"]), USE_IN),
+    "equals a list of numbers": (matching(equals=[1, 2]), USE_IN),
     "equals an empty list": (matching(equals=[]), "spec.match[0].equals"),
     "equals an object": (matching(equals={"a": 1}), "spec.match[0].equals: Too many"),
     "equals an empty object": (matching(equals={}), "spec.match[0].equals"),

@@ -151,7 +151,24 @@ def test_any_operand_is_read_as_it_is_written(case: tuple[str, Any]) -> None:
         (spec(match=[]), "spec: must have match or when"),
         (matching(), "spec.match[0]: must have exactly one of: equals, in, glob"),
         (matching(equals="a", gt=1), "spec.match[0]: must have exactly one of"),
-        (matching(equals=["a"]), "spec.match[0].equals: must be a text, a number"),
+        (
+            matching(equal="a"),
+            "spec.match[0].equal: there is no such field; did you mean equals?",
+        ),
+        (matching(Regex="a"), "spec.match[0].Regex: there is no such field; did you mean regex?"),
+        (spec(chanelRef={"name": "a"}), "spec.chanelRef: there is no such field; did you mean"),
+        (
+            commercial(lenght="30s"),
+            "commercial.lenght: there is no such field; did you mean length",
+        ),
+        (
+            matching(xyzzy="a"),
+            "spec.match[0].xyzzy: this version of the operator has no such field",
+        ),
+        (
+            matching(equals=["a"]),
+            "spec.match[0].equals: must be one text, number, true or false: use in for a",
+        ),
         (matching(**{"in": ["a", None]}), "spec.match[0].in[1]: must be a text, a number"),
         (matching(gt="10"), "spec.match[0].gt: must be a number, such as 10"),
         (matching(gt=True), "spec.match[0].gt: must be a number, such as 10"),

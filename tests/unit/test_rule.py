@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
+from controller.engine.dispatch import Dispatcher
+from controller.engine.metrics import Metrics
 from controller.engine.resource import RULE, Key, Resource
 from controller.engine.rules import Rule, Surroundings
 from controller.events import Decision, Event, Verdict
 from controller.feeds.health import FeedHealth
 from controller.feeds.pubnub import PubNubKeys
+from controller.rules.expressions import lazy_cel_view
 from controller.sensitive import Sensitive
 
 ALONE = Surroundings((), None, None)
@@ -211,3 +214,112 @@ def test_what_is_wrong_with_a_feed_names_the_secret_and_its_key(
     assert told in condition.message
     [stalled] = [each for each in status.conditions if each.type == "Stalled"]
     assert stalled.status == str(not connected)
+
+
+def _met(rule: Rule, **payload: object) -> bool:
+    """Let a rule meet an event; whether its conditions change."""
+    assert rule.compiled is not None
+    event = _event("t", time.time(), **payload)
+    return rule.note(rule.compiled.match(event.payload, lazy_cel_view(event.payload)))
+
+
+def _conditions(rule: Rule) -> dict[str, tuple[str, str]]:
+    status = rule.compose(time.time())
+    assert status is not None
+    return {each.type: (each.status, each.reason) for each in status.conditions}
+
+
+def _is_broken(rule: Rule) -> bool:
+    found = _conditions(rule)
+    broken = ("False", "ExpressionFailed")
+    if found["Ready"] != broken:
+        assert "ExpressionFailed" not in str(found)
+        return False
+    assert found["Stalled"] == ("True", "ExpressionFailed")
+    return True
+
+
+@pytest.mark.parametrize(
+    "when", ["event.duration", "event.msg_type > 1.0", "event.duration + 1 > 2"]
+)
+def test_a_when_that_gives_no_boolean_is_told_until_the_spec_changes(when: str) -> None:
+    rule = _rule(_resource("t", when=when))
+    assert not _is_broken(rule)
+    assert _met(rule)
+    assert not _met(rule)  # it is told already
+    assert _is_broken(rule)
+    status = rule.compose(time.time())
+    assert status is not None
+    assert status.counts is not None
+    assert status.counts.expression_errors == 2
+    (ready,) = (each for each in status.conditions if each.type == "Ready")
+    assert ready.message.startswith("no event matches, because spec.when cannot be right: when ")
+    held = replace(rule.resource, status=status.to_status())
+    assert _is_broken(_rule(held))
+    changed = replace(held, generation=2, spec=_resource("t", when="event.duration > 1.0").spec)
+    rule.update(changed)
+    assert not _is_broken(rule)
+    assert not _is_broken(_rule(changed))
+
+
+def test_a_when_that_fails_for_some_events_is_right() -> None:
+    rule = _rule(_resource("t", when="event.data.kind == 'ad'"))
+    assert not _met(rule)  # no field "data"
+    assert not _met(rule, msg_type="video")  # not reached
+    assert not _is_broken(rule)
+    status = rule.compose(time.time())
+    assert status is not None
+    assert status.counts is not None
+    assert status.counts.expression_errors == 1
+    rule = _rule(_resource("t", when="event.flag"))
+    assert not _met(rule, flag=None)
+    assert _met(rule, flag=1)
+    assert _is_broken(rule)
+    assert _met(rule, flag=False)  # so it can be right
+    assert not _is_broken(rule)
+    assert not _met(rule, flag=1)
+    assert not _is_broken(rule)
+
+
+async def test_an_event_for_which_when_fails_is_counted_and_the_status_written() -> None:
+    rule, metrics = _rule(_resource("t", when="event.duration")), Metrics()
+    key = rule.resource.key
+    changed: list[Key] = []
+    metrics.rule_events.add(key.namespace, key.name)
+
+    def decided(*_: object) -> None:
+        raise AssertionError
+
+    dispatcher = Dispatcher(
+        {key: rule}.get, lambda *_: (), decided, metrics, changed=changed.append
+    )
+    for _ in range(2):
+        await dispatcher.event([key], [], _event("t", time.time()))
+    assert changed == [key]
+    labels = {"namespace": key.namespace, "rule": key.name, "result": "error"}
+    assert metrics.registry.get_sample_value("twitch_operator_rule_events_total", labels) == 2
+
+
+def test_a_rule_that_matches_has_no_nearest_miss() -> None:
+    rule, now = _rule(_resource("t")), time.time()
+    other = _event("t", now, msg_type="video")
+    rule.look_for_misses([other])
+    assert _nearest(rule) is not None
+    rule.record(Decision("cue", now, Verdict.FIRED, "", 0.0), _event("t", now), now)
+    rule.look_for_misses([other])
+    assert _nearest(rule) is None
+    status = rule.compose(now)
+    assert status is not None
+    again = _rule(replace(rule.resource, status=status.to_status()))
+    again.look_for_misses([other])
+    assert _nearest(again) is None
+    # A changed rule may match no more.
+    again.update(replace(rule.resource, generation=2))
+    again.look_for_misses([other])
+    assert _nearest(again) is not None
+
+
+def _nearest(rule: Rule) -> object:
+    status = rule.compose(time.time())
+    assert status is not None
+    return status.nearest_miss
