@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from controller.clients.extension_jwt import sign
+from controller.clients.faults import in_words
 from controller.clients.helix import Unauthorized
 from controller.clients.http import json_of, text_of
 from controller.clients.pauses import pause_of
@@ -274,10 +275,10 @@ class Extensions:
                     method, self._base + path, params=query or None, headers=headers, json=body
                 )
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            msg = f"Twitch was not reached: {type(error).__name__}"
+            msg = f"Twitch was not reached: {in_words(error)}"
             raise NotSent(msg, timed_out=isinstance(error, httpx.TimeoutException)) from error
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, TimeoutError) as error:
-            msg = f"Twitch did not answer {method} /extensions{path}: {type(error).__name__}"
+            msg = f"Twitch did not answer {method} /extensions{path}: {in_words(error)}"
             timed_out = isinstance(error, TimeoutError | httpx.TimeoutException)
             raise NoAnswer(msg, timed_out=timed_out) from error
 

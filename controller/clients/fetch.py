@@ -24,6 +24,7 @@ import httpcore
 import httpx
 from httpcore import AnyIOBackend, AsyncNetworkBackend
 
+from controller.clients.faults import in_words
 from controller.errors import PermanentError, TransientError
 from controller.policies.gateway_checks import allows
 
@@ -157,7 +158,7 @@ class Fetcher:
                 finally:
                     await response.aclose()
         except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError, ValueError) as error:
-            msg = f"{host} did not answer: {type(error).__name__}"
+            msg = f"{host} did not answer: {in_words(error)}"
             raise FetchFailed(msg) from error
 
 

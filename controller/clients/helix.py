@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from controller.clients.faults import in_words
 from controller.clients.helix_answers import answer_of, schedule_of
 from controller.clients.http import json_of, text_of
 from controller.clients.pauses import pause_of
@@ -161,7 +162,7 @@ class Helix:
                     extensions={"sending": sending},
                 )
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, TimeoutError) as error:
-            name = type(error).__name__
+            name = in_words(error)
             if sending.begun:
                 return Answer(AnswerKind.NO_ANSWER, f"Twitch did not answer: {name}")
             return Answer(AnswerKind.NOT_SENT, f"Twitch was not reached: {name}")
@@ -176,7 +177,7 @@ class Helix:
                     self._base + path, headers=credential.headers(), params=tuple(query)
                 )
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, TimeoutError) as error:
-            msg = f"Twitch did not answer GET {path}: {type(error).__name__}"
+            msg = f"Twitch did not answer GET {path}: {in_words(error)}"
             raise TransientError(msg) from error
         text = text_of(response, credential.access)
         told = f"Twitch answered GET {path} with {response.status_code}" + (text and f": {text}")

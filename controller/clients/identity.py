@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 import httpx
 
+from controller.clients.faults import in_words
 from controller.clients.identity_answers import (
     DeviceLogin,
     DeviceWait,
@@ -177,7 +178,7 @@ class Identity:
                         method, self._base + path, timeout=self._timeout, **request
                     )
             except (httpx.HTTPError, httpx.InvalidURL, ValueError, TimeoutError) as error:
-                msg = f"Twitch's OAuth did not answer {path}: {type(error).__name__}"
+                msg = f"Twitch's OAuth did not answer {path}: {in_words(error)}"
                 raise TransientError(msg) from None
 
 

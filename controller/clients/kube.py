@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
 
+from controller.clients.faults import in_words
 from controller.clients.kube_answers import (
     KubeConflict,
     KubeError,
@@ -371,7 +372,8 @@ class Kube:
             )
             content = await response.read()
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            msg = f"the API server did not answer: {type(error).__name__}"
+            host = self._client.configuration.host
+            msg = f"the API server did not answer: {in_words(error)} ({host})"
             raise KubeUnavailable(msg) from error
         if response.status == 401:
             await self._log_in_again()

@@ -27,6 +27,7 @@ from pubnub.request_handlers.async_httpx import (
     PubNubAsyncHTTPTransport,
 )
 
+from controller.clients.faults import in_words
 from controller.errors import TransientError
 from controller.feeds.answers import ITEM, MAX_ANSWER, split
 from controller.feeds.exchange import AccessDenied, AnswerTooLarge, Batch
@@ -119,7 +120,7 @@ class PubNubConnection:
             # httpx, TLS and JSON errors; the request's URL, which they may quote, holds the keys.
             # Others may use the client as yet: the next poll gets another one.
             self._cancelled = _MOST_CANCELLED
-            msg = f"PubNub did not answer as it should: {type(error).__name__}"
+            msg = f"PubNub did not answer as it should: {in_words(error)}"
             raise TransientError(msg) from None
 
     async def _batch(self, body: bytes, _topic: str) -> Batch:

@@ -418,7 +418,7 @@ async def test_an_answer_that_drips_is_bounded_too(credential: Credential) -> No
         begin = time.monotonic()
         answer = await helix.start_commercial(credential, "1", 30)
         assert answer.kind is AnswerKind.NO_ANSWER
-        with pytest.raises(TransientError, match="TimeoutError"):
+        with pytest.raises(TransientError, match="no answer in time"):
             await helix.ad_schedule(credential, "1")
         assert time.monotonic() - begin < 1.5
         over.set()
@@ -431,7 +431,7 @@ async def test_a_call_that_cannot_connect_was_not_sent(
 ) -> None:
     await twitch.stop()
     assert (await start(helix, credential, twitch)).kind is AnswerKind.NOT_SENT
-    with pytest.raises(TransientError, match="did not answer GET /users: ConnectError"):
+    with pytest.raises(TransientError, match="did not answer GET /users: connection refused"):
         await helix.own_user(credential)
 
 
@@ -446,7 +446,7 @@ async def test_a_call_that_connects_too_slowly_was_not_sent(credential: Credenti
         settings = Settings(helix_url=f"http://127.0.0.1:{port}", call_timeout=0.3)
         async with new_http_client(settings) as http:
             answer = await Helix(http, settings).start_commercial(credential, "1", 30)
-    assert answer == Answer(AnswerKind.NOT_SENT, "Twitch was not reached: ConnectTimeout")
+    assert answer == Answer(AnswerKind.NOT_SENT, "Twitch was not reached: the connection timed out")
 
 
 async def test_a_handshake_without_an_end_is_a_call_that_was_not_sent(
@@ -465,7 +465,7 @@ async def test_a_handshake_without_an_end_is_a_call_that_was_not_sent(
     async with server, new_http_client(settings) as http:
         answer = await Helix(http, settings).start_commercial(credential, "1", 30)
         await ended.wait()
-    assert answer == Answer(AnswerKind.NOT_SENT, "Twitch was not reached: ConnectTimeout")
+    assert answer == Answer(AnswerKind.NOT_SENT, "Twitch was not reached: the connection timed out")
 
 
 @pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"])
@@ -482,7 +482,9 @@ async def test_a_connection_that_ends_once_the_call_arrived_is_no_answer(
     settings = Settings(helix_url=f"http://127.0.0.1:{port}", call_timeout=2)
     async with server, new_http_client(settings) as http:
         answer = await Helix(http, settings).start_commercial(credential, "1", 30)
-    assert answer == Answer(AnswerKind.NO_ANSWER, "Twitch did not answer: RemoteProtocolError")
+    assert answer == Answer(
+        AnswerKind.NO_ANSWER, "Twitch did not answer: the connection was broken off"
+    )
 
 
 async def test_a_kept_connection_that_twitch_closed_does_not_cost_a_commercial(
@@ -674,7 +676,7 @@ async def test_a_refused_token_a_rate_limit_and_a_failure_are_told_apart(
     with pytest.raises(TransientError, match="did not answer"):
         await helix.own_user(credential)
     twitch.order_fault(Fault(delay=5))
-    with pytest.raises(TransientError, match="Timeout"):
+    with pytest.raises(TransientError, match="no answer in time"):
         await helix.own_user(credential)
     twitch.expire_access_tokens()
     with pytest.raises(Unauthorized):
