@@ -24,10 +24,10 @@ def parse_duration(text: str) -> float:
         Seconds.
 
     Raises:
-        ValueError: The text is no duration; the message says what one looks like.
+        ValueError: The text is not a duration; the message says what one looks like.
     """
     if not _WHOLE.fullmatch(text):
-        msg = f"{text!r} is no duration: write numbers with units, such as 90s, 1m30s or 250ms"
+        msg = f"{text!r} is not a duration: write numbers with units, such as 90s, 1m30s or 250ms"
         raise ValueError(msg)
     return math.fsum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
 

@@ -5,7 +5,7 @@
      │    └── RateLimited      the service named the moment itself
      └── PermanentError        a human must change something
           ├── InvalidExpression   a field path, regex or CEL expression that cannot be compiled
-          ├── InvalidSecret       a Secret that lacks a key, or holds bytes that are no text
+          ├── InvalidSecret       a Secret that lacks a key, or holds bytes that are not text
           ├── GrantRevoked        the broadcaster's consent is gone
           │    └── CodeRefused    an authorization code that was used or has run out
           └── ClientRejected      the application's id or secret is refused

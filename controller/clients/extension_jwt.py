@@ -27,7 +27,7 @@ LIFETIME = 120
 
 
 class InvalidExtensionSecret(PermanentError):
-    """A shared secret that is no base64 text."""
+    """A shared secret that is not base64 text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +67,11 @@ def sign(extension: Extension, now: float, perms: Perms | None = None) -> str:
         perms: For a message; None for the other calls.
 
     Raises:
-        InvalidExtensionSecret: The secret is no base64 text.
+        InvalidExtensionSecret: The secret is not base64 text.
     """
     key = key_of(extension.secret)
     if key is None:
-        msg = "the shared secret is no base64 text: copy it anew from the extension's console"
+        msg = "the shared secret is not base64 text: copy it anew from the extension's console"
         raise InvalidExtensionSecret(msg)
     claims: dict[str, object] = {
         "exp": int(now) + LIFETIME,

@@ -212,7 +212,7 @@ class _Guard(AsyncNetworkBackend):
             closed = [address for address in addresses if not _is_public(address)]
             if closed:
                 msg = (
-                    f"{host} is at {closed[0]}, which is no public address; the setting"
+                    f"{host} is at {closed[0]}, which is not a public address; the setting"
                     " ALLOWED_FETCH_HOSTS can allow it"
                 )
                 raise FetchForbidden(msg)

@@ -14,6 +14,7 @@ from controller.commands.consent.terminal import say
 from controller.commands.files import open_text
 from controller.commands.show.text import aligned, to_json
 from controller.displayable import displayable
+from controller.plurals import counted
 from controller.resources.common import parse_instant
 from controller.resources.triggerrule import AS_RUN_FIELDS
 from controller.rules.as_run import COLUMNS
@@ -275,14 +276,10 @@ def _totals(entries: Sequence[Mapping[str, Any]]) -> str:
     by_hand = sum(entry.get("kind") == "manual" for entry in entries)
     others = len(entries) - len(breaks) - by_hand
     told = [
-        f"{_counted(len(breaks), 'break')}, {len(ran)} with a commercial, of {asked:.0f} s in all",
+        f"{counted(len(breaks), 'break')}, {len(ran)} with a commercial, of {asked:.0f} s in all",
         f"{uncovered:.0f} s uncovered",
         f"{overrun:.0f} s overrun",
-        f"{_counted(by_hand, 'request')} by hand",
-        f"{_counted(others, 'ad')} not ours",
+        f"{counted(by_hand, 'request')} by hand",
+        f"{counted(others, 'ad')} not ours",
     ]
     return "; ".join(told)
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

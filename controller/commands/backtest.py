@@ -16,6 +16,7 @@ from controller.commands.recorded import DEFAULT_TIME_FIELD, listed, read_record
 from controller.commands.show.text import aligned, moment, to_json
 from controller.errors import InvalidExpression, OperatorError
 from controller.events import Verdict
+from controller.plurals import counted
 from controller.resources.commercials import DEFAULT_POLICY
 from controller.resources.common import InvalidSpec, rfc3339
 from controller.resources.triggerrule import TRIGGER_RULE, TriggerRuleSpec
@@ -226,7 +227,7 @@ def _totals_for_people(simulation: Simulation, recording: Recording) -> list[str
     counts, messages = _counts(simulation.outcomes), _messages(simulation.outcomes)
     told = ", ".join(f"{verdict} {number}" for verdict, number in counts.items()) or "none"
     lines = [
-        f"{simulation.events} events, {simulation.matched} matched",
+        f"{counted(simulation.events, 'event')}, {simulation.matched} matched",
         f"Decisions: {told}",
         f"Commercials: {counts.get('Fired', 0) - messages}, {_seconds(simulation.outcomes)} s",
     ]

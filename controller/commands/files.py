@@ -49,7 +49,7 @@ def open_text(file: str, errors: str = "strict") -> Iterator[io.TextIOWrapper]:
 
     Args:
         file: Its name; `-` is the standard input, and `.gz` at the end is unpacked.
-        errors: strict, or replace: what to do about bytes that are no text.
+        errors: strict, or replace: what to do about bytes that are not text.
 
     Raises:
         OperatorError: It cannot be read; here, or while it is read.
@@ -83,8 +83,8 @@ def read_text(file: str) -> str:
 def json_values(text: str) -> Iterator[Found]:
     """Find the values of a text: JSON of any layout, one after the other, or elements of lists.
 
-    So one document, JSON lines, and what was pretty-printed are read alike. What is no JSON is told
-    by the line at which it begins, and the next line that may begin a value goes on.
+    So one document, JSON lines, and what was pretty-printed are read alike. What is not JSON is
+    told by the line at which it begins, and the next line that may begin a value goes on.
     """
     at, line, counted = 0, 1, 0
     while begin := _SOMETHING.search(text, at):

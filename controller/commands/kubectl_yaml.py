@@ -211,7 +211,7 @@ def _typed(node: yaml.Node) -> Any:  # noqa: ANN401 - JSON
         try:
             return base64.b64decode(node.value, validate=True).decode("utf-8", "replace")
         except binascii.Error:
-            raise _fault(node, "!!binary is no base64") from None
+            raise _fault(node, "!!binary is not base64") from None
     if node.tag != _PLAIN and kind not in ("bool", "int", "float", "null"):
         return node.value
     value = scalar(node.value)

@@ -34,7 +34,7 @@ _MOST_TOLD = 10
 
 
 class Unrecognised(NamedTuple):
-    """Something that is no event.
+    """Something that is not an event.
 
     Attributes:
         file: Where it stands; "": in PubNub's history.
@@ -56,7 +56,7 @@ class Recording:
 
     Attributes:
         events: In the order of time.
-        malformed: What is no event.
+        malformed: What is not an event.
     """
 
     events: list[Event] = field(default_factory=list)
@@ -114,7 +114,7 @@ def read_events(file: str, text: str) -> list[Mapping[str, Any] | Refusal]:
 
 
 def listed(malformed: Sequence[Unrecognised]) -> list[str]:
-    """Tell what is no event, and no more of it than anybody reads."""
+    """Tell what is not an event, and no more of it than anybody reads."""
     more = len(malformed) - _MOST_TOLD
     told = [str(each) for each in malformed[:_MOST_TOLD]]
     return [*told, f"and {more} more"] if more > 0 else told
@@ -162,7 +162,7 @@ def _published(envelope: Mapping[str, Any]) -> float | Refusal:
             return seconds
         return Refusal("its time lies outside of what a clock shows")
     except (TypeError, ValueError, OverflowError):
-        told = "timetoken is no whole number" if token is not None else "time is no instant"
+        told = "timetoken is not a whole number" if token is not None else "time is not an instant"
         return Refusal(
             f"{told}: it is seconds since 1970, or RFC 3339 such as 2021-01-29T09:26:33Z"
         )

@@ -135,7 +135,7 @@ class AsRunLog:
                     await asyncio.shield(self._writing)  # what `run` was about
                 await self._write_out()
         if self._waiting:
-            logger.error("%d lines of the as-run log are in no file", len(self._waiting))
+            logger.error("lines of the as-run log that are in no file: %d", len(self._waiting))
             while self._waiting:
                 self._drop()
 

@@ -70,7 +70,7 @@ def _cue(wish: str, now: float) -> Cue:
     at, _, text = wish.partition("/")
     length = parse_duration(text) if text else _DEFAULT_LENGTH
     if not 1 <= length <= MAX_LENGTH:
-        msg = f"{text} is no length of a commercial: from 1s to {MAX_LENGTH}s, such as 60s"
+        msg = f"{text} is not a length of a commercial: from 1s to {MAX_LENGTH}s, such as 60s"
         raise ValueError(msg)
     return Cue(
         f"fire/{wish}", min(parse_instant(at), now), length, _MAX_AGE, rule=BY_HAND, priority=_FIRST

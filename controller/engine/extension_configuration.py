@@ -120,7 +120,7 @@ class ConfigurationKeeper:
         Raises:
             Unauthorized: Twitch does not take the secret that signs, or lets nobody write to one of
                 the channels.
-            InvalidExtensionSecret: The secret is no base64 text.
+            InvalidExtensionSecret: The secret is not base64 text.
             TransientError: To be tried again with growing pauses; another channel comes first then.
         """
         self._declare(spec, broadcaster_of)

@@ -12,6 +12,7 @@ from controller.engine.metrics import FeedState
 from controller.engine.topic_memory import TopicMemory
 from controller.feeds.health import FeedHealth
 from controller.feeds.pubnub import PubNubFeed
+from controller.plurals import counted
 from controller.rules.index import RuleIndex
 
 if TYPE_CHECKING:
@@ -251,13 +252,14 @@ class FeedPool:
         self._dropped += 1
         now = time.monotonic()
         if now >= self._told_at + _TELL_EVERY:
-            logger.warning("%d messages were dropped; the last: %s", self._dropped, reason)
+            told = counted(self._dropped, "message", "were")
+            logger.warning("%s dropped; the last: %s", told, reason)
             self._told_at, self._dropped = now, 0
 
     def _found_gap(self, gap: Gap) -> None:
         if gap.problem is None:
-            count = len(gap.missed)
-            logger.info("topic %s: %d missed messages were read from the history", gap.topic, count)
+            told = counted(len(gap.missed), "missed message", "were")
+            logger.info("topic %s: %s read from the history", gap.topic, told)
         self._on_gap(gap)
 
     def _tell(self, feed: _Feed, topics: Collection[str]) -> None:

@@ -116,7 +116,8 @@ class Metrics:
         counter, gauge = partial(self._make, Counter), partial(self._make, Gauge)
         self.events = counter("feed_events", "Messages of the feeds that are events.")
         self.malformed = counter(
-            "feed_malformed_messages", "Messages of the feeds that are no events, and were dropped."
+            "feed_malformed_messages",
+            "Messages of the feeds that are not events, and were dropped.",
         )
         self.rule_events = RuleEvents()
         self.registry.register(self.rule_events)

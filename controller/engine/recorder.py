@@ -139,7 +139,7 @@ class Recorder:
                 while self._waiting:
                     await self._post_next()
         if self._waiting:
-            logger.warning("%d Events were not posted at the end", len(self._waiting))
+            logger.warning("Events that were not posted at the end: %d", len(self._waiting))
 
     async def _post_next(self) -> None:
         notice = self._waiting.popleft()

@@ -167,7 +167,7 @@ def text_of_key(secret: Secret, name: str, key: str) -> Sensitive:
 
     Raises:
         InvalidSecret: The Secret is one that the operator made, or the key is absent, empty or
-            holds bytes that are no text.
+            holds bytes that are not text.
     """
     refusal = marks_of(secret).refusal(name)
     if refusal is not None:

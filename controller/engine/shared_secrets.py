@@ -231,7 +231,7 @@ class SecretKeeper:
             return Blocked("InvalidSecret", f"{field}: {error}", human=True)
         if key_of(content) is None:
             message = (
-                f"{field}: the key {reference.key} of Secret {reference.name} is no base64 text:"
+                f"{field}: the key {reference.key} of Secret {reference.name} is not base64 text:"
                 " copy a shared secret from the extension's console, letter by letter"
             )
             return Blocked("InvalidSecret", message, human=True)

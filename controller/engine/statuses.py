@@ -118,7 +118,7 @@ class StatusWriter:
                     with suppress(KubeError):
                         await self._write(key)
         if self._marked:
-            logger.warning("%d statuses were not written at the end", len(self._marked))
+            logger.warning("statuses that were not written at the end: %d", len(self._marked))
 
     async def _write(self, key: Key) -> None:
         """Write one status if there is news; raises what is worth another try."""

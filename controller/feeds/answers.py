@@ -50,7 +50,7 @@ def split(text: str, levels: int) -> Iterator[tuple[tuple[str, ...], Any]]:
         `UNREADABLE`.
 
     Raises:
-        ValueError: The text around the items is no JSON.
+        ValueError: The text around the items is not JSON.
     """
     at = yield from _members(text, 0, (), levels)
     if text[at:].strip(" \t\r\n"):

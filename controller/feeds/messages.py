@@ -3,7 +3,7 @@
 Publishers encrypt in three ways: with a header that names the way (the SDKs since 2023), and before
 that without one, with an initialization vector (IV) that is random and stands in front, or with one
 that is always the same. Read with the wrong IV, a text lacks its first 16 characters or begins with
-garbage, and is no JSON object then: so whichever way makes one is the right one.
+garbage, and is not a JSON object then: so whichever way makes one is the right one.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Decoder:
 
         Returns:
             None: it was heard before, or is no message but a signal, a file or the like. A refusal:
-            it is no event.
+            it is not an event.
         """
         if isinstance(message, Refusal):
             return message

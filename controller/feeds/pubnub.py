@@ -72,7 +72,7 @@ class PubNubFeed:
         keys: The key set.
         settings: Origin, TLS and timeouts.
         on_health: Called with the topics of which the health changed.
-        on_malformed: Called with the reason for each message that is no event.
+        on_malformed: Called with the reason for each message that is not an event.
         on_gap: Called with each gap that was found, whether it could be filled or not.
 
     Attributes:

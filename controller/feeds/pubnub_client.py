@@ -132,7 +132,7 @@ class PubNubConnection:
             elif path == ("m", ITEM):
                 messages.append(value)
             elif path == ("m",) and value is not None:
-                msg = "the messages are no list"
+                msg = "the messages are not a list"
                 raise TypeError(msg)
         self._spend(len(body), len(messages))
         region = token.get("r")

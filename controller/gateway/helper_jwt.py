@@ -111,11 +111,11 @@ def _check_times(claims: Mapping[str, Any], now: float) -> None:
     expires = _number(claims.get("exp"))
     # Compared, never added to: JSON has numbers beyond those of a float, and Python also NaN.
     if expires is None or not expires <= now + _MOST_AHEAD:
-        raise _invalid("exp is missing, is no number, or is too far in the future")
+        raise _invalid("exp is missing, is not a number, or is too far in the future")
     for name in ("iat", "nbf"):
         begin = _number(claims.get(name, 0))
         if begin is None or not begin <= now + _START_LEEWAY:
-            raise _invalid(f"{name} is no number, or is in the future")
+            raise _invalid(f"{name} is not a number, or is in the future")
     if expires <= now - _EXPIRY_LEEWAY:
         raise BadHelperToken("expired_signature", "The JWT has expired.")
 

@@ -59,6 +59,6 @@ def _object(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         claims = None
     if not isinstance(claims, dict):
-        msg = "the provider's answer to an introspection is no JSON object"
+        msg = "the provider's answer to an introspection is not a JSON object"
         raise ProviderUnavailable(msg)
     return claims

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from controller.plurals import counted
 from controller.policies.conditions import Finding
 from controller.policies.configuration_facts import REQUIRED, found, is_settled
 
@@ -147,4 +148,4 @@ def _name(told: Told) -> str:
 
 
 def _count(number: int) -> str:
-    return f"{number} segment is" if number == 1 else f"{number} segments are"
+    return counted(number, "segment", "are")

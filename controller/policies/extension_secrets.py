@@ -76,7 +76,7 @@ class SharedSecret:
 
 
 def key_of(content: Sensitive) -> bytes | None:
-    """The bytes that sign; None: the text is no base64.
+    """The bytes that sign; None: the text is not base64.
 
     Twitch writes the standard alphabet; missing padding is forgiven.
     """

@@ -34,8 +34,8 @@ def _known_zone(name: str) -> str:
         ZoneInfo(name)
     except (ValueError, OSError, LookupError):
         msg = (
-            f"{name} is no time zone that is known here: write it as the IANA database does, such"
-            " as America/New_York or UTC"
+            f"{name} is not a time zone that is known here: write it as the IANA database does,"
+            " such as America/New_York or UTC"
         )
         raise ValueError(msg) from None
     return name

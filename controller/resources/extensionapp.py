@@ -52,7 +52,7 @@ class Rotation(SpecModel):
 
     rules: ClassVar = (
         Rule(
-            # What is no duration at all is told by the field's own rule.
+            # What is not a duration at all is told by the field's own rule.
             f"!self.interval.matches(r'{DURATION_PATTERN}')"
             f" || !self.activationDelay.matches(r'{DURATION_PATTERN}')"
             " || duration(self.interval) >= duration(self.activationDelay) +"

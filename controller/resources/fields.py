@@ -265,14 +265,14 @@ def parse_instant(text: str) -> float:
         Seconds since the epoch.
 
     Raises:
-        ValueError: The text is no instant; the message says what one looks like.
+        ValueError: The text is not an instant; the message says what one looks like.
     """
     if _INSTANT.fullmatch(text):
         try:
             return datetime.fromisoformat(text.upper()).timestamp()
         except ValueError:
             pass
-    msg = f"{text!r} is no instant: write it as RFC 3339, such as 2021-01-29T09:26:33Z"
+    msg = f"{text!r} is not an instant: write it as RFC 3339, such as 2021-01-29T09:26:33Z"
     raise ValueError(msg)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from controller.plurals import counted
 from controller.rules.times import clock
 
 if TYPE_CHECKING:
@@ -75,11 +76,11 @@ def over_budget(
     return max(over, key=lambda spent: spent.until, default=None)
 
 
-def _too_many(counted: list[Ad], most: int | None) -> Spent | None:
-    if most is None or len(counted) < most:
+def _too_many(ads: list[Ad], most: int | None) -> Spent | None:
+    if most is None or len(ads) < most:
         return None
-    until = counted[len(counted) - most].started + HOUR
-    told = f"{len(counted)} ads within the hour, maxPerHour is {most}"
+    until = ads[len(ads) - most].started + HOUR
+    told = f"{counted(len(ads), 'ad')} within the hour, maxPerHour is {most}"
     return Spent(f"{told}: not before {clock(until)}", until)
 
 

@@ -29,7 +29,7 @@ class Node:
         name: Of a variable, a field, a function (such as `_+_`), or the variable of a loop.
         parts: Operands. Of a method the first is its target; of a map keys and values take turns;
             of a loop: the range, the first result, the condition, the step, and the result.
-        text: UTF-8 of a constant that is a text, or the bytes of one; None: it is no text.
+        text: UTF-8 of a constant that is a text, or the bytes of one; None: it is not text.
         result: Of a loop: the variable that holds the result so far.
     """
 

@@ -218,7 +218,7 @@ def compile_regex(pattern: str, where: str) -> Any:  # noqa: ANN401 - untyped
     try:
         compiled = re2.compile(pattern.encode(), options)
     except UnicodeEncodeError as error:
-        raise InvalidExpression(where, f"character {error.start + 1} is no character") from None
+        raise InvalidExpression(where, f"character {error.start + 1} is not a character") from None
     except re2.error as error:
         raise InvalidExpression(where, _explain(error, pattern)) from None
     if compiled.programsize > MAX_PROGRAM:
@@ -293,7 +293,7 @@ def _searchable(value: object) -> bool:
 
 
 def _utf8(text: str) -> bytes:
-    return text.encode("utf-8", "replace")  # a lone surrogate is no character to RE2
+    return text.encode("utf-8", "replace")  # a lone surrogate is not a character to RE2
 
 
 def _ends(name: str, operand: Operand) -> tuple[str, str]:

@@ -94,7 +94,7 @@ def strict_json(text: str | bytes) -> Any:  # noqa: ANN401 - any JSON
     """Parse JSON, without Python's extensions to it.
 
     Raises:
-        ValueError: It is no JSON, nested too deeply to be parsed, or holds NaN or Infinity.
+        ValueError: It is not JSON, nested too deeply to be parsed, or holds NaN or Infinity.
     """
     try:
         return json.loads(text, parse_constant=_refuse_constant)
@@ -160,7 +160,7 @@ def _too_large(size: int) -> Refusal:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    msg = f"{name} is no JSON"
+    msg = f"{name} is not JSON"
     raise ValueError(msg)
 
 

@@ -272,7 +272,7 @@ async def test_what_waits_at_the_end_is_posted_by_the_flush(
             ours.recorder.announce(holding(resource, REVOKED), status(GRANTED))
             await eventually(lambda: "an Event waits" in caplog.text)
         await ours.recorder.flush(0.1)
-        assert "2 Events were not posted at the end" in caplog.text
+        assert "Events that were not posted at the end: 2" in caplog.text
         await line.mend()
         await ours.recorder.flush(10)
     assert [each["reason"] for each in await events(kubectl)] == [

@@ -164,7 +164,7 @@ async def test_a_name_with_any_address_that_is_not_public_is_refused(
 ) -> None:
     names({"rebind.example": addresses})
     async with Fetcher([], 5) as fetcher:
-        with pytest.raises(FetchForbidden, match="no public address"):
+        with pytest.raises(FetchForbidden, match="not a public address"):
             await fetcher.get("https://rebind.example/")
 
 

@@ -216,8 +216,8 @@ def forged(stand: Stand) -> dict[str, str]:
         "long": signed(stand, json.dumps(claims(x="x" * 20_000))),
         "odd letters": "eyJ*.eyJ*.+/",
         "header is a list": f"{url64('[]')}.{url64(good)}.{url64('x')}",
-        "header is no JSON": f"{url64('x')}.{url64(good)}.{url64('x')}",
-        "header is no UTF-8": f"{url64(bytes([255]))}.{url64(good)}.{url64('x')}",
+        "header is not JSON": f"{url64('x')}.{url64(good)}.{url64('x')}",
+        "header is not UTF-8": f"{url64(bytes([255]))}.{url64(good)}.{url64('x')}",
     }
 
 

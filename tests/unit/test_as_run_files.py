@@ -108,7 +108,7 @@ async def test_a_full_disk_is_told_and_the_lines_still_go_to_standard_output(
     log.write(an_entry("a"))
     await log.flush()
     assert "No space left on device" in caplog.text
-    assert "1 lines of the as-run log are in no file" in caplog.text
+    assert "lines of the as-run log that are in no file: 1" in caplog.text
     assert [json.loads(record.getMessage())["key"] for record in told.buffer] == ["a"]
     assert (count(metrics, "failed"), count(metrics, "dropped")) == (1, 1)
 

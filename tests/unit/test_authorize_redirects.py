@@ -47,7 +47,7 @@ def test_only_plain_http_on_loopback_is_listened_for(
     ["", "localhost:3000", "ftp://localhost/", "http:///x", "http://localhost:no/", "http://a/#b"],
 )
 def test_what_is_no_redirect_uri_is_told_with_an_example(uri: str) -> None:
-    with pytest.raises(OperatorError, match=r"is no redirect URI.*http://localhost:3000"):
+    with pytest.raises(OperatorError, match=r"is not a redirect URI.*http://localhost:3000"):
         parse_redirect(uri)
 
 

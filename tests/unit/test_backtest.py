@@ -232,7 +232,7 @@ def test_a_file_may_begin_with_a_byte_order_mark(
     rules.write_bytes(rules.read_text().encode(codec))
     events.write_bytes(json.dumps(a_message(SCTE35, 0, "Zoë")).encode(codec))
     assert main(["backtest", "-f", str(rules), str(events)]) == 0
-    assert "1 events, 1 matched" in capsys.readouterr().out
+    assert "1 event, 1 matched" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -61,4 +61,4 @@ def test_any_text_is_a_duration_or_refused(text: str) -> None:
     try:
         assert parse_duration(text) >= 0
     except ValueError as refusal:
-        assert "no duration" in str(refusal)  # noqa: PT017 - both ends are allowed
+        assert "not a duration" in str(refusal)  # noqa: PT017 - both ends are allowed

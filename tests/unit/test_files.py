@@ -41,7 +41,7 @@ def found(text: str) -> list[tuple[int, Any]]:
         (f"[{ONE},\n{OTHER}]\n{OTHER}", [(1, EVENT), (2, {"b": 2}), (3, {"b": 2})]),
         ("[]\n[ ]\n" + OTHER, [(3, {"b": 2})]),
         ("1\nnull\n" + OTHER, [(1, 1), (2, None), (3, {"b": 2})]),
-        # What is no JSON is told once, and does not hide what follows.
+        # What is not JSON is told once, and does not hide what follows.
         (f"garbage\n{OTHER}", [(1, "refused"), (2, {"b": 2})]),
         (f"garbage\n  {OTHER}", [(1, "refused"), (2, {"b": 2})]),
         (f'{{"torn": "x\n{OTHER}', [(1, "refused"), (2, {"b": 2})]),

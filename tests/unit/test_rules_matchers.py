@@ -118,7 +118,7 @@ def test_a_regex_longer_than_the_resource_allows_is_refused() -> None:
 
 
 def test_a_regex_with_a_lone_surrogate_is_refused() -> None:
-    with pytest.raises(InvalidExpression, match="character 2 is no character"):
+    with pytest.raises(InvalidExpression, match="character 2 is not a character"):
         compile_regex("a\ud800", "spec.match[0].regex")
 
 

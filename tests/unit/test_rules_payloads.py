@@ -50,8 +50,8 @@ def test_a_lone_surrogate_makes_no_event_unusable() -> None:
     [
         ("", "not JSON"),
         ('{"a": 1', "not JSON"),
-        ('{"a": NaN}', "not JSON: NaN is no JSON"),
-        ('{"a": -Infinity}', "not JSON: -Infinity is no JSON"),
+        ('{"a": NaN}', "not JSON: NaN is not JSON"),
+        ('{"a": -Infinity}', "not JSON: -Infinity is not JSON"),
         (b"\xff\xfe\xfd", "not JSON"),
         ('{"a": ' + "1" * 5000 + "}", "not JSON"),
         ("[1]", "not a JSON object but a list of 1"),

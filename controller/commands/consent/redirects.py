@@ -94,7 +94,7 @@ def parse_redirect(uri: str) -> Redirect:
         host, port = None, None
     if not host or parts.scheme not in ("http", "https") or parts.fragment:
         msg = (
-            f"{uri!r} is no redirect URI: give it as the application registered it, such as"
+            f"{uri!r} is not a redirect URI: give it as the application registered it, such as"
             f" {DEFAULT_REDIRECT_URI}"
         )
         raise OperatorError(msg)
@@ -111,7 +111,7 @@ def read_answer(query: str, state: str) -> Answer:
         query: Of the address that it was sent to.
         state: That of the request: whoever does not know it did not see the consent page.
     """
-    # Bytes that are no text arrive as halves of characters, which nothing can write.
+    # Bytes that are not text arrive as halves of characters, which nothing can write.
     fields = parse_qs(query.encode(errors="replace").decode())
     if any(len(values) > 1 for values in fields.values()):
         return Stray("an answer that says something twice came, and was not taken")

@@ -176,7 +176,7 @@ def _add_channels(parser: argparse.ArgumentParser) -> None:
 def _length(text: str) -> int:
     length = duration(text)
     if not 1 <= length <= _LONGEST or length % 1:
-        msg = f"{text!r} is no length: write whole seconds from 1s to {_LONGEST}s, such as 90s"
+        msg = f"{text!r} is not a length: write whole seconds from 1s to {_LONGEST}s, such as 90s"
         raise argparse.ArgumentTypeError(msg)
     return int(length)
 

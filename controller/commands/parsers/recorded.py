@@ -156,7 +156,7 @@ def _date(text: str) -> date:
             return day
         raise ValueError(text)
     except ValueError:
-        msg = f"{text!r} is no date: write it as 2026-11-23"
+        msg = f"{text!r} is not a date: write it as 2026-11-23"
         raise argparse.ArgumentTypeError(msg) from None
 
 
@@ -164,7 +164,7 @@ def _time(text: str) -> time:
     try:
         return time.fromisoformat(text)
     except ValueError:
-        msg = f"{text!r} is no time of day: write it as 06:00"
+        msg = f"{text!r} is not a time of day: write it as 06:00"
         raise argparse.ArgumentTypeError(msg) from None
 
 
@@ -172,5 +172,5 @@ def _zone(text: str) -> ZoneInfo:
     try:
         return ZoneInfo(text)
     except (ValueError, OSError, LookupError):
-        msg = f"{text!r} is no time zone: write it as America/New_York or UTC"
+        msg = f"{text!r} is not a time zone: write it as America/New_York or UTC"
         raise argparse.ArgumentTypeError(msg) from None

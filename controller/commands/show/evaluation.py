@@ -104,7 +104,7 @@ class Evaluation:
     """What a rule makes of an event.
 
     Attributes:
-        refused: Why it is no event at all; None: it is one.
+        refused: Why it is not an event at all; None: it is one.
         matched: Whether all tests passed.
         cancels: Whether it is an off cue (`cancelOn`).
         tests: In their order.

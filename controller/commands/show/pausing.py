@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from controller.commands.show.conditions import find_condition
 from controller.durations import format_duration
+from controller.plurals import counted
 from controller.resources.twitchchannel import TwitchChannelStatus
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def choice(found: Mapping[Place, str]) -> str:
         found: What the annotation of each says.
     """
     lines = [f"  {place}   {why}".rstrip() for place, why in sorted(found.items())]
-    return "\n".join([f"{_count(list(found))} are paused:", *lines])
+    return "\n".join([f"{counted(len(found), 'channel', 'are')} paused:", *lines])
 
 
 def report(outcome: Outcome, *, resume: bool, wait: float) -> str:
@@ -102,9 +103,11 @@ def report(outcome: Outcome, *, resume: bool, wait: float) -> str:
         wait: Seconds for which the operator's word was waited for; 0: it was not.
     """
     done, before = ("resumed", "not paused before") if resume else ("paused", "paused before")
-    lines = [f"{done}: {_count(outcome.changed)}{_names(outcome.changed)}"]
+    lines = [f"{done}: {counted(len(outcome.changed), 'channel')}{_names(outcome.changed)}"]
     if outcome.already:
-        lines.append(f"{before}: {_count(outcome.already)}{_names(outcome.already)}")
+        lines.append(
+            f"{before}: {counted(len(outcome.already), 'channel')}{_names(outcome.already)}"
+        )
     if not outcome.set and not outcome.failed:
         lines = ["there are no TwitchChannels"]
     lines += _grouped("failed", outcome.failed)
@@ -122,7 +125,7 @@ def report(outcome: Outcome, *, resume: bool, wait: float) -> str:
 
 
 def _count(places: list[Place]) -> str:
-    return f"{len(places)} channel" + ("" if len(places) == 1 else "s")
+    return counted(len(places), "channel")
 
 
 def _names(places: list[Place]) -> str:
@@ -140,5 +143,8 @@ def _grouped(what: str, told: Mapping[Place, str]) -> list[str]:
     return [
         line
         for why, places in groups.items()
-        for line in (f"{what}: {_count(places)}: {why}", *(f"  {each}" for each in sorted(places)))
+        for line in (
+            f"{what}: {counted(len(places), 'channel')}: {why}",
+            *(f"  {each}" for each in sorted(places)),
+        )
     ]

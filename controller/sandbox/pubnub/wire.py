@@ -52,7 +52,7 @@ def encode(body: Any) -> str:  # noqa: ANN401 - any JSON value, `Raw` included
 
     def place(value: object) -> str:
         if not isinstance(value, Raw):
-            msg = f"{type(value).__name__} is no JSON value"
+            msg = f"{type(value).__name__} is not a JSON value"
             raise TypeError(msg)
         name = f"raw-{len(raws)}-{id(raws)}"
         raws[f'"{name}"'] = value.text
@@ -82,7 +82,7 @@ def read_json(text: bytes) -> Any:  # noqa: ANN401 - any JSON value
 
 
 def _no_constant(name: str) -> None:
-    msg = f"{name} is no JSON value"
+    msg = f"{name} is not a JSON value"
     raise ValueError(msg)
 
 

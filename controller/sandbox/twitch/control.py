@@ -95,7 +95,7 @@ class Endpoint:
             lines = [f"{'.'.join(map(str, f['loc'])) or 'body'}: {f['msg']}" for f in faults]
             raise Refusal(400, "; ".join(lines)) from None
         except (ValueError, RecursionError):
-            raise Refusal(400, "the body is no JSON") from None
+            raise Refusal(400, "the body is not JSON") from None
 
     def describe(self) -> dict[str, Any]:
         """What it takes and does, for the list."""

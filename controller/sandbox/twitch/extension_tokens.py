@@ -30,7 +30,7 @@ def sign(claims: Mapping[str, Any], key: bytes) -> str:
 
 
 def signers(extensions: Iterable[Extension], token: str, now: float) -> list[Extension]:
-    """The extensions with whose secret a JWT is signed; none, where it is no JWT either."""
+    """The extensions with whose secret a JWT is signed; none, where it is not a JWT either."""
     try:
         text, signature = _parts(token)
     except ValueError:
@@ -81,7 +81,7 @@ def _parts(token: str) -> tuple[str, bytes]:
     """What is signed, and the signature.
 
     Raises:
-        ValueError: It is no JWT.
+        ValueError: It is not a JWT.
     """
     text, _, signature = token.rpartition(".")
     if text.count(".") != 1:

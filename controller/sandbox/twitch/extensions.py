@@ -158,7 +158,7 @@ class Extensions:
         """Add an extension whose first secret is active.
 
         Raises:
-            Refusal: 409, there is one already; 400, the secret is no base64 text.
+            Refusal: 409, there is one already; 400, the secret is not base64 text.
         """
         if client_id in self._by_id:
             raise Refusal(409, f"extension {client_id!r} exists already")
