@@ -74,6 +74,7 @@ class _Stand:
 
     resource: Resource
     airtime: Airtime
+    policy: CommercialPolicy
 
 
 class _Table:
@@ -99,6 +100,7 @@ class _Table:
         """What the feed does with an event."""
         found = self._index.candidates(event.topic, event.payload)
         await self._dispatcher.event([key for key, _ in found], (), event)
+        await self._dispatcher.drained()
 
     def _targets(self, rule: Rule, _event: Event) -> Sequence[Channel]:
         return [cast("Channel", self._channels[rule.resource.key])]
@@ -179,7 +181,8 @@ def _stand(number: int, helix: Helix) -> _Stand:
         last_ad=None,
     )
     airtime.settle(CommercialPolicy(), None)
-    return _Stand(Resource(key, f"uid-{number}", 1, 0.0, None, {}, {}), airtime)
+    resource = Resource(key, f"uid-{number}", 1, 0.0, None, {}, {})
+    return _Stand(resource, airtime, CommercialPolicy())
 
 
 def _event(number: int, serial: int) -> Event:

@@ -116,7 +116,7 @@ class Engine:
             extensions=extensions,
             started=self._started,
         )
-        dispatcher = Dispatcher(
+        self._dispatcher = Dispatcher(
             self._rules.get,
             self._targets.for_event,
             self._decided,
@@ -136,7 +136,7 @@ class Engine:
         self._feeds = FeedPool(
             settings,
             metrics,
-            dispatcher.event,
+            self._dispatcher.event,
             on_health=self._rule_rounds.refresh,
             on_gap=lambda gap: metrics.feed_gaps.labels(
                 "Recovered" if gap.problem is None else "Lost"
@@ -251,6 +251,7 @@ class Engine:
     async def drain(self) -> None:
         """Take no new cues, and wait for the answers to the calls under way."""
         await self._feeds.close()
+        await self._dispatcher.close()
         within = 2 * self._settings.call_timeout
         busy = [channel.airtime for channel in self._channels.values() if channel.airtime.busy]
         await asyncio.gather(

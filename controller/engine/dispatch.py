@@ -1,6 +1,7 @@
 """The way of an event: the rules that it may match, their decisions, the channels' arbiters.
 
 Nothing here waits for anything, but to give others a turn: no API server, no disk, no lock.
+Rules that are over their share of CPU wait in a backlog behind all others.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from controller.engine.backlog import Backlog, Late
 from controller.engine.meter import MOST, Lap, Meter
 from controller.engine.rules import result_of
 from controller.events import Decision, Event, Verdict
+from controller.policies.shares import Shares
 from controller.rules.deciding import latency_of, off_cue_time
 from controller.rules.expressions import lazy_cel_view
 from controller.rules.messages import Message
@@ -36,6 +39,10 @@ if TYPE_CHECKING:
 __all__ = ["Dispatcher"]
 
 _TURN = 0.005  # seconds after which the cues of others get a turn
+# Seconds of CPU that a namespace, and a rule, may take each second, and at once beyond that, before
+# its events wait behind those of others.
+_SHARE, _BURST = 0.1, 0.5
+_LITTLE = 20e-6  # seconds that are not worth to be noted for a rule
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +82,14 @@ class Dispatcher:
         self._parked = parked
         self._meter = meter or Meter()
         self._changed = changed
+        self._spent: dict[str, float] = {}
+        self._by_namespace: Shares[str] = Shares(_SHARE, _BURST)
+        self._by_rule: Shares[Key] = Shares(_SHARE, _BURST)
+        self._backlog = Backlog(
+            self._meet,
+            lambda name: self._by_namespace.debt(name, self._meter.wall()),
+            self._meter,
+        )
 
     async def event(self, keys: Iterable[Key], cancels: Iterable[Key], event: Event) -> None:
         """Meet an event with the rules that it may match.
@@ -85,24 +100,78 @@ class Dispatcher:
             event: The event.
         """
         self._meter.begin()
-        off = set()
-        for key in cancels:
+        on, off = list(keys), list(cancels)
+        late = self._late(on + off)
+        cancelled = set()
+        for key in off:
+            if key in late:
+                continue
             await self._take_turns()
             if self._cancelled(key, event):
-                off.add(key)
+                cancelled.add(key)
         view, now = lazy_cel_view(event.payload), time.time()
         matching: list[Rule] = []
-        for key in keys:
+        for key in on:
+            if key in late or key in cancelled:
+                continue
             await self._take_turns()
             rule = self._rule(key)
-            if rule is not None and key not in off and self._matches(rule, event, view):
+            if rule is not None and self._matches(rule, event, view):
                 matching.append(rule)
         for rule in sorted(matching, key=lambda rule: -rule.priority):
             await self._take_turns()
-            try:
-                self._match(rule, event, now, view)
-            except Exception:
-                logger.exception("%s: event %s was not handled", rule.resource.key, event.id)
+            self._decide(rule, event, now, view)
+        self._charge()
+        for key in late:
+            await self._backlog.add(Late(key, event, key in off, key in on, view))
+
+    async def drained(self) -> None:
+        """Wait until no rule waits any more."""
+        await self._backlog.drained()
+
+    async def close(self) -> None:
+        """End: what waits is dropped."""
+        await self._backlog.close()
+
+    def _late(self, keys: Iterable[Key]) -> dict[Key, None]:
+        """Return the rules that have to wait, because they are over their share of CPU."""
+        now = self._meter.wall()
+        namespaces, rules = self._by_namespace.over(now), self._by_rule.over(now)
+        if not namespaces and not rules and not self._backlog:
+            return {}
+        return {
+            key: None
+            for key in keys
+            if key in self._backlog or key.namespace in namespaces or key in rules
+        }
+
+    def _meet(self, late: Late) -> None:
+        """Meet a rule that waited with its event."""
+        key, event, view = late.key, late.event, late.view
+        cancelled = late.off and self._cancelled(key, event)
+        rule = self._rule(key)
+        if rule is not None and late.on and not cancelled and self._matches(rule, event, view):
+            self._decide(rule, event, time.time(), view)
+        self._charge()
+
+    def _decide(
+        self, rule: Rule, event: Event, now: float, view: Callable[[], CelView | Refusal]
+    ) -> None:
+        try:
+            self._match(rule, event, now, view)
+        except Exception:
+            logger.exception("%s: event %s was not handled", rule.resource.key, event.id)
+
+    def _took(self, key: Key, seconds: float) -> None:
+        self._spent[key.namespace] = self._spent.get(key.namespace, 0.0) + seconds
+        if seconds > _LITTLE:
+            self._by_rule.charge(key, seconds, self._meter.wall())
+
+    def _charge(self) -> None:
+        now = self._meter.wall()
+        for namespace, seconds in self._spent.items():
+            self._by_namespace.charge(namespace, seconds, now)
+        self._spent.clear()
 
     def _matches(self, rule: Rule, event: Event, view: Callable[[], CelView | Refusal]) -> bool:
         if rule.compiled is None:
@@ -112,6 +181,7 @@ class Dispatcher:
             lap = Lap(self._meter, view)
             result = rule.compiled.match(event.payload, lap.view)
             took, by_when = lap.end()
+            self._took(key, took)
             if took > MOST:
                 self._park(rule, event, "spec.when" if by_when else "spec.match", took)
                 return False
@@ -157,6 +227,7 @@ class Dispatcher:
             lap = Lap(self._meter, lazy_cel_view(event.payload))
             at = off_cue_time(rule.compiled, event, time.time())
             took, _ = lap.end()
+            self._took(key, took)
             if took > MOST:
                 self._park(rule, event, "spec.cancelOn", took)
             if at is None:
@@ -179,6 +250,7 @@ class Dispatcher:
         lap = Lap(self._meter, view)
         matched = rule.decide(event, now, lap.view)
         took, _ = lap.end()
+        self._took(rule.resource.key, took)
         if took > MOST:
             self._park(rule, event, "spec.action", took)
         if matched is None:

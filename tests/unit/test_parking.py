@@ -1,7 +1,8 @@
-"""A rule that takes too long is taken out of service, and the others go on."""
+"""A rule that takes too long is taken out of service or waits, and the others go on."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import replace
 from typing import Any
@@ -48,7 +49,7 @@ class SlowEvent(dict[str, Any]):
         return super().get(key, default)
 
 
-def _rule(name: str, generation: int = 1, **spec: object) -> Rule:
+def _rule(name: str, generation: int = 1, namespace: str = "default", **spec: object) -> Rule:
     whole: dict[str, Any] = {
         "channelRef": {"name": "mst3k"},
         "feed": {"pubnub": {"secretRef": {"name": "playout"}, "topics": ["mst3k"]}},
@@ -56,7 +57,7 @@ def _rule(name: str, generation: int = 1, **spec: object) -> Rule:
         "action": {"commercial": {"lengthField": "duration"}},
         "idField": "",
     }
-    key, began = Key(RULE, "default", name), time.time() - 3600
+    key, began = Key(RULE, namespace, name), time.time() - 3600
     resource = Resource(key, "uid", generation, began, None, whole | spec, {})
     rule = Rule(resource, began, lambda _: Surroundings((), None, None))
     rule.keys, rule.concluded = PubNubKeys(Sensitive("sub-c-anything")), True
@@ -162,3 +163,72 @@ def test_a_lap_tells_what_took_long_without_the_conversion_of_the_event(
     took, told = lap.end()
     assert took == pytest.approx(0.06)
     assert told is by_when
+
+
+async def test_a_namespace_that_is_over_its_share_waits_behind_the_others() -> None:
+    clock = Clock()
+    rules = [_rule("slow", namespace="busy"), _rule("quick", namespace="calm")]
+    table = {rule.resource.key: rule for rule in rules}
+    decided: list[tuple[str, str]] = []
+    dispatcher = Dispatcher(
+        table.get,
+        lambda _rule, _event: (),
+        lambda rule, _channel, decision, _called: decided.append(
+            (rule.resource.key.namespace, decision.event_id)
+        ),
+        Metrics(),
+        meter=clock.meter(),
+    )
+    now = time.time()
+    for number in range(40):
+        told = Event("mst3k", f"{number}", now, time.monotonic(), SlowEvent(clock, 0.04))
+        await dispatcher.event(list(table), (), told)
+    calm = [place for place, (name, _) in enumerate(decided) if name == "calm"]
+    assert len(calm) == 40
+    busy_before_the_last_calm = calm[-1] - 39
+    assert 10 <= busy_before_the_last_calm < 20  # what it may take at once, and then no more
+    await dispatcher.drained()
+    for name in ("busy", "calm"):
+        assert [event for who, event in decided if who == name] == [f"{n}" for n in range(40)]
+    await dispatcher.close()
+
+
+async def test_an_off_cue_waits_with_the_cues_before_it() -> None:
+    clock = Clock()
+    rule = _rule("slow", cancelOn=[{"field": "off", "equals": "y"}])
+    key = rule.resource.key
+    seen: list[str] = []
+
+    def targets(_rule: Rule, event: Event) -> tuple[()]:
+        seen.append(event.id)
+        return ()
+
+    dispatcher = Dispatcher(
+        {key: rule}.get,
+        targets,
+        lambda *_: None,
+        Metrics(),
+        meter=clock.meter(),
+    )
+    now = time.time()
+    for number in range(30):
+        payload = SlowEvent(clock, 0.04)
+        payload["off"] = "y" if number % 2 else "n"
+        told = Event("mst3k", f"{number}", now, time.monotonic(), payload)
+        await dispatcher.event([key], [key], told)
+    await dispatcher.drained()
+    assert seen == [f"{n}" for n in range(30)]
+    await dispatcher.close()
+
+
+async def test_what_waits_is_dropped_when_the_process_ends() -> None:
+    clock, rule = Clock(), _rule("slow")
+    key = rule.resource.key
+    dispatcher = Dispatcher(
+        {key: rule}.get, lambda *_: (), lambda *_: None, Metrics(), meter=clock.meter()
+    )
+    for number in range(30):
+        told = Event("mst3k", f"{number}", time.time(), 0.0, SlowEvent(clock, 0.04))
+        await dispatcher.event([key], (), told)
+    await dispatcher.close()
+    assert all(task is asyncio.current_task() for task in asyncio.all_tasks())
