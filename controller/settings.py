@@ -20,6 +20,7 @@ __all__ = ["PREFIX", "Settings", "SettingsError"]
 PREFIX = "TWITCH_OPERATOR_"
 
 _OF_A_SERVICE = re.compile(PREFIX + r"(SERVICE_|PORT($|_)|SANDBOX_)")
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 class SettingsError(Exception):
@@ -43,9 +44,29 @@ def _names(value: Any) -> Any:  # noqa: ANN401 - raw text of the environment, or
     return value
 
 
+def _namespaces(names: tuple[str, ...]) -> tuple[str, ...]:
+    wrong = [name for name in names if not _LABEL.fullmatch(name)]
+    if wrong:
+        msg = (
+            f"{', '.join(map(repr, wrong))}: not the name of a namespace (small letters, digits and"
+            " -, at most 63), and patterns are not possible: list the names, by comma, or leave the"
+            " variable out to watch all namespaces"
+        )
+        raise ValueError(msg)
+    return tuple(dict.fromkeys(names))
+
+
+def _some(value: Any) -> Any:  # noqa: ANN401 - raw text of the environment, or a tuple already
+    if isinstance(value, str) and value.strip() and not _names(value):
+        msg = "has no name in it: leave the variable out to watch all namespaces"
+        raise ValueError(msg)
+    return value
+
+
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+Namespaces = Annotated[Names, BeforeValidator(_some), AfterValidator(_namespaces)]
 
 
 class Settings(BaseModel):
@@ -57,7 +78,7 @@ class Settings(BaseModel):
     identity_url: BaseUrl = Field("https://id.twitch.tv/oauth2", description="Twitch's OAuth.")
     pubnub_origin: str = Field("ps.pndsn.com", description="Host (and port) of PubNub.")
     pubnub_tls: bool = Field(True, description="Speak TLS to PubNub.")
-    watch_namespaces: Names = Field((), description="Literal names, by comma; empty: all.")
+    watch_namespaces: Namespaces = Field((), description="Literal names, by comma; empty: all.")
     validate_interval: Seconds = Field(3600, description="Between two validations of a token.")
     secret_check_interval: Seconds = Field(60, description="Between two reads of a Secret.")
     missing_secret_check_interval: Seconds = Field(

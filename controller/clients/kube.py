@@ -54,6 +54,7 @@ _JSON_PATCH = "application/json-patch"
 _DRY_RUN = [("dryRun", "All")]
 _IDENTITY = "authentication.k8s.io/v1"
 _KINDS = {kind.plural: kind.name for kind in (TWITCH_CHANNEL, TRIGGER_RULE, EXTENSION_APP)}
+_FORBIDDEN = 403
 _RESTARTS = 5  # of one list
 
 
@@ -147,6 +148,21 @@ class Kube:
             raise KubeUnavailable(msg) from error
         if not served >= _KINDS.keys():
             raise KubeNotFound(gone, 404, "get")
+
+    async def lacks_namespace(self, name: str) -> bool:
+        """Whether a namespace is known not to exist; who may not read namespaces does not know.
+
+        Raises:
+            KubeUnavailable: The API server is away.
+        """
+        try:
+            await self._call("GET", f"/api/v1/namespaces/{name}", "Namespace")
+        except KubeNotFound:
+            return True
+        except KubeError as error:
+            if error.status != _FORBIDDEN:
+                raise
+        return False
 
     async def list_all(self, plural: str, namespace: str | None) -> AsyncIterator[dict[str, Any]]:
         """Yield all resources of a kind, page by page; namespace None: of the whole cluster.

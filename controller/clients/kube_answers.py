@@ -129,9 +129,9 @@ def _is_expected(answer: Mapping[str, Any], kind: str) -> bool:
 
 def _is_object(item: object) -> bool:
     meta = item.get("metadata") if isinstance(item, dict) else None
-    return isinstance(meta, dict) and all(
-        isinstance(meta.get(name), str) for name in ("name", "namespace", "uid")
-    )
+    cluster_wide = isinstance(item, dict) and item.get("kind") == "Namespace"
+    names = ("name", "uid") if cluster_wide else ("name", "namespace", "uid")
+    return isinstance(meta, dict) and all(isinstance(meta.get(name), str) for name in names)
 
 
 def _harmless(told: str, hidden: Iterable[str]) -> str:

@@ -103,12 +103,29 @@ class Sync:
             except (KubeUnavailable, KubeError) as error:
                 problem = str(error)
             else:
+                await self._tell_what_is_watched()
                 return
             if problem != told:
                 logger.error("waiting for the API server: %s", problem)
                 told = problem
             await asyncio.sleep(pause)
             pause = min(2 * pause, 10.0)
+
+    async def _tell_what_is_watched(self) -> None:
+        names = self._settings.watch_namespaces
+        kinds = ", ".join(PLURALS[kind] for kind in self._kinds)
+        logger.info("watching %s in %s", kinds, ", ".join(names) or "all namespaces")
+        for name in names:
+            try:
+                lacking = await self._kube.lacks_namespace(name)
+            except (KubeUnavailable, KubeError) as error:
+                logger.debug("namespace %s: %s", name, error)  # it is listed all the same
+                continue
+            if lacking:
+                logger.warning(
+                    "namespace %s (TWITCH_OPERATOR_WATCH_NAMESPACES) does not exist: it is watched"
+                    " as soon as it is there; correct the name if it is another", name,
+                )  # fmt: skip
 
     async def run(self) -> None:
         """List every interval, and when asked, until cancelled."""

@@ -173,6 +173,22 @@ def page(name: str, token: str = "") -> tuple[int, bytes]:
     return 200, as_json(listed)
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "lacking"),
+    [
+        (200, {"kind": "Namespace", "metadata": {"name": "tv", "uid": "u"}}, False),
+        (404, {"kind": "Status", "message": "not found"}, True),
+        (403, {"kind": "Status", "message": "forbidden"}, False),
+    ],
+)
+async def test_a_namespace_is_lacking_only_where_that_is_known(
+    status: int, body: dict[str, Any], lacking: bool
+) -> None:
+    async with served((status, as_json(body))) as (kube, server):
+        assert await kube.lacks_namespace("tv") is lacking
+    assert server.asked == ["/api/v1/namespaces/tv"]
+
+
 GONE = 410, as_json({"kind": "Status", "message": "The provided continue parameter is too old"})
 
 

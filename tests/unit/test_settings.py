@@ -57,6 +57,23 @@ def test_each_variable_is_read_and_differs_from_the_default(name: str) -> None:
     assert getattr(Settings(), name) != value
 
 
+@pytest.mark.parametrize(
+    "given", ["play*,foo", "!kube-system", "a b", "Play", "-a", "a.b", "x" * 64]
+)
+def test_a_pattern_is_no_namespace(given: str) -> None:
+    with pytest.raises(SettingsError, match="WATCH_NAMESPACES") as refused:
+        read(watch_namespaces=given)
+    assert repr(given.split(",", maxsplit=1)[0]) in str(refused.value)
+    assert "patterns are not possible" in str(refused.value)
+    assert "foo" not in str(refused.value)
+
+
+def test_namespaces_are_named_once_and_not_by_commas_alone() -> None:
+    assert read(watch_namespaces="a,b,a").watch_namespaces == ("a", "b")
+    with pytest.raises(SettingsError, match="has no name in it"):
+        read(watch_namespaces=" , ")
+
+
 def test_all_together_are_read() -> None:
     settings = read(**{name: text for name, (text, _) in EXAMPLES.items()})
     assert settings.model_dump() == {name: value for name, (_, value) in EXAMPLES.items()}
