@@ -180,8 +180,9 @@ async def test_a_stop_ends_what_is_under_way_at_once() -> None:
 async def test_the_index_names_every_endpoint(http: httpx.AsyncClient) -> None:
     index = (await http.get("/_sandbox")).json()
     for endpoint in index["endpoints"]:
-        method, path = endpoint.split(" ")
-        assert (await http.request(method, path)).status_code not in (404, 405)
+        assert set(endpoint) == {"method", "path", "does", "body"}  # as at the other simulators
+        answer = await http.request(endpoint["method"], endpoint["path"])
+        assert answer.status_code not in (404, 405)
 
 
 async def test_faults_can_be_set_read_and_cleared_over_http(
@@ -210,7 +211,19 @@ async def test_a_control_request_that_makes_no_sense_is_explained(
 ) -> None:
     response = await http.request(method, path, content=body)
     assert response.status_code == 400
-    assert response.json()[0]["msg"]
+    assert response.json()["error"]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+async def test_an_unknown_field_is_refused_with_those_there_are(
+    http: httpx.AsyncClient, method: str
+) -> None:
+    body = {"subscribe_key": "sub-c-mine", "auth": "x"}
+    refused = await http.request(method, "/_sandbox/keys", json=body)
+    assert refused.status_code == 400
+    assert refused.json()["error"].startswith("auth: unknown; there are subscribe_key, publish_key")
+    taken = await http.request(method, "/_sandbox/keys", json={"subscribe_key": "sub-c-mine"})
+    assert taken.status_code == 200
 
 
 async def test_keys_polls_and_silence_are_controlled_over_http(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from controller.sandbox.faults import CONTROL_PATH, Fault
 from controller.sandbox.oauth.tokens import Client, TokenOrder
+from controller.sandbox.orders import complaint, described
 
 if TYPE_CHECKING:
     from controller.sandbox.oauth.server import OAuthSimulator
@@ -19,18 +21,6 @@ __all__ = ["Control"]
 BodyT = TypeVar("BodyT", bound=BaseModel)
 
 _FAULTS = TypeAdapter(list[Fault])
-
-_ENDPOINTS = {
-    "GET /_sandbox": "this index",
-    "GET /_sandbox/clients": "who may introspect; POST adds or replaces one: client_id, "
-    "client_secret",
-    "GET /_sandbox/tokens": "what was issued, by fingerprint; POST issues one: account, channels, "
-    "lifetime, form (opaque, jwt), audience, claims",
-    "POST /_sandbox/revoke": "take back a token, or all of an account: token or account",
-    "POST /_sandbox/keys": "sign JWTs with a new key; keep: false withdraws the former ones",
-    "GET /_sandbox/requests": "the last requests, oldest first; DELETE forgets them",
-    "GET /_sandbox/faults": "the faults still to come; POST adds one or a list; DELETE clears them",
-}
 
 
 class _Revocation(BaseModel):
@@ -51,6 +41,22 @@ class _Rotation(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     keep: bool = True
+
+
+_ENDPOINTS: tuple[tuple[str, str, str, type[BaseModel] | None], ...] = (
+    ("GET", "", "This list.", None),
+    ("GET", "/clients", "Who may introspect.", None),
+    ("POST", "/clients", "Add or replace one.", Client),
+    ("GET", "/tokens", "What was issued, by fingerprint.", None),
+    ("POST", "/tokens", "Issue one; form is opaque or jwt.", TokenOrder),
+    ("POST", "/revoke", "Take back a token, or all of an account.", _Revocation),
+    ("POST", "/keys", "Sign JWTs with a new key; keep: false withdraws the others.", _Rotation),
+    ("GET", "/requests", "The last requests, oldest first.", None),
+    ("DELETE", "/requests", "Forget them.", None),
+    ("GET", "/faults", "The faults still to come.", None),
+    ("POST", "/faults", "Let requests go wrong: one fault, or a list.", Fault),
+    ("DELETE", "/faults", "Take back all faults.", None),
+)
 
 
 class Control:
@@ -84,8 +90,9 @@ class Control:
 
     async def _index(self, _request: web.Request) -> web.Response:
         told = {"issuer": self._provider.issuer, "introspection": self._provider.introspection_url}
+        endpoints = [described(m, CONTROL_PATH + p, does, body) for m, p, does, body in _ENDPOINTS]
         return web.json_response(
-            {"service": "simulated OAuth2 provider", **told, "endpoints": _ENDPOINTS}
+            {"service": "simulated OAuth2 provider", **told, "endpoints": endpoints}
         )
 
     async def _clients(self, _request: web.Request) -> web.Response:
@@ -131,7 +138,7 @@ class Control:
             text = (await request.read()).strip()
             faults = _FAULTS.validate_json(text if text.startswith(b"[") else b"[%b]" % text)
         except ValidationError as error:
-            raise _bad_request(error) from None
+            raise _bad_request(error, Fault) from None
         self._provider.faults.add(*faults)
         return await self._faults(request)
 
@@ -144,9 +151,9 @@ async def _read(model: type[BodyT], request: web.Request) -> BodyT:
     try:
         return model.model_validate_json(await request.read() or b"{}")
     except ValidationError as error:
-        raise _bad_request(error) from None
+        raise _bad_request(error, model) from None
 
 
-def _bad_request(error: ValidationError) -> web.HTTPBadRequest:
-    text = error.json(include_url=False, include_input=False, include_context=False)
+def _bad_request(error: ValidationError, body: type[BaseModel]) -> web.HTTPBadRequest:
+    text = json.dumps({"error": complaint(error, body)})
     return web.HTTPBadRequest(text=text, content_type="application/json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from controller.sandbox.faults import CONTROL_PATH, Fault
+from controller.sandbox.orders import complaint, described
 from controller.sandbox.pubnub.access import KeySet
 
 if TYPE_CHECKING:
@@ -19,25 +21,29 @@ __all__ = ["Control"]
 
 _FAULTS = TypeAdapter(list[Fault])
 
-_ENDPOINTS = {
-    "GET /_sandbox": "this index",
-    "GET /_sandbox/counters": "open polls, subscribes and messages by subscribe key",
-    "GET /_sandbox/requests": "the last requests, oldest first; DELETE forgets them",
-    "GET /_sandbox/faults": "the faults still to come; POST adds one or a list; DELETE clears them",
-    "PUT /_sandbox/keys": "add or replace a key set: subscribe_key, publish_key, auth_key, denied, "
-    "history",
-    "DELETE /_sandbox/history": "switch message persistence off: history is refused; POST switches "
-    "it on again; ?key= names the subscribe key",
-    "POST /_sandbox/drop-polls": "close the connections of all open long polls",
-    "POST /_sandbox/silence": "accept requests and never answer; DELETE answers again",
-    "POST /_sandbox/refuse": 'refuse connections for a while: {"seconds": 5}',
-}
-
 
 class _Refusal(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     seconds: float = Field(gt=0, le=3600)
+
+
+_ENDPOINTS: tuple[tuple[str, str, str, type[BaseModel] | None], ...] = (
+    ("GET", "", "This list.", None),
+    ("GET", "/counters", "Open polls, subscribes and messages by subscribe key.", None),
+    ("GET", "/requests", "The last requests, oldest first.", None),
+    ("DELETE", "/requests", "Forget them.", None),
+    ("GET", "/faults", "The faults still to come.", None),
+    ("POST", "/faults", "Let requests go wrong: one fault, or a list.", Fault),
+    ("DELETE", "/faults", "Take back all faults.", None),
+    ("POST", "/keys", "Add or replace a key set; PUT does the same.", KeySet),
+    ("POST", "/history", "Switch message persistence on; ?key= names a subscribe key.", None),
+    ("DELETE", "/history", "Switch it off: history is refused.", None),
+    ("POST", "/drop-polls", "Close the connections of all open long polls.", None),
+    ("POST", "/silence", "Accept requests and never answer.", None),
+    ("DELETE", "/silence", "Answer again.", None),
+    ("POST", "/refuse", "Refuse connections for a while.", _Refusal),
+)
 
 
 class Control:
@@ -62,6 +68,7 @@ class Control:
                 web.get(CONTROL_PATH + "/faults", self._faults),
                 web.post(CONTROL_PATH + "/faults", self._add_faults),
                 web.delete(CONTROL_PATH + "/faults", self._clear_faults),
+                web.post(CONTROL_PATH + "/keys", self._put_keys),
                 web.put(CONTROL_PATH + "/keys", self._put_keys),
                 web.post(CONTROL_PATH + "/history", self._history),
                 web.delete(CONTROL_PATH + "/history", self._history),
@@ -79,8 +86,9 @@ class Control:
 
     async def _index(self, _request: web.Request) -> web.Response:
         origin = self._simulator.origin
+        endpoints = [described(m, CONTROL_PATH + p, does, body) for m, p, does, body in _ENDPOINTS]
         return web.json_response(
-            {"service": "simulated PubNub", "origin": origin, "endpoints": _ENDPOINTS}
+            {"service": "simulated PubNub", "origin": origin, "endpoints": endpoints}
         )
 
     async def _counters(self, _request: web.Request) -> web.Response:
@@ -102,7 +110,7 @@ class Control:
             text = (await request.read()).strip()
             faults = _FAULTS.validate_json(text if text.startswith(b"[") else b"[%b]" % text)
         except ValidationError as error:
-            raise _bad_request(error) from None
+            raise _bad_request(error, Fault) from None
         self._simulator.faults.add(*faults)
         return await self._faults(request)
 
@@ -114,7 +122,7 @@ class Control:
         try:
             keys = KeySet.model_validate_json(await request.read())
         except ValidationError as error:
-            raise _bad_request(error) from None
+            raise _bad_request(error, KeySet) from None
         self._simulator.access.put(keys)
         return web.json_response(keys.model_dump())
 
@@ -141,7 +149,7 @@ class Control:
         try:
             asked = _Refusal.model_validate_json(await request.read())
         except ValidationError as error:
-            raise _bad_request(error) from None
+            raise _bad_request(error, _Refusal) from None
         if self._pause is not None:
             self._pause.cancel()
         response = web.Response(status=202)
@@ -156,6 +164,6 @@ class Control:
         await self._simulator.accept()
 
 
-def _bad_request(error: ValidationError) -> web.HTTPBadRequest:
-    text = error.json(include_url=False, include_input=False)
+def _bad_request(error: ValidationError, body: type[BaseModel]) -> web.HTTPBadRequest:
+    text = json.dumps({"error": complaint(error, body)})
     return web.HTTPBadRequest(text=text, content_type="application/json")

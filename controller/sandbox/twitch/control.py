@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from controller.sandbox.orders import complaint, described
 from controller.sandbox.twitch.wire import Answer, Refusal, json_answer
 
 if TYPE_CHECKING:
@@ -91,16 +92,13 @@ class Endpoint:
         try:
             return self.body.model_validate(json.loads(raw or b"{}"))
         except ValidationError as error:
-            faults = error.errors(include_url=False, include_input=False)
-            lines = [f"{'.'.join(map(str, f['loc'])) or 'body'}: {f['msg']}" for f in faults]
-            raise Refusal(400, "; ".join(lines)) from None
+            raise Refusal(400, complaint(error, self.body)) from None
         except (ValueError, RecursionError):
             raise Refusal(400, "the body is not JSON") from None
 
     def describe(self) -> dict[str, Any]:
         """What it takes and does, for the list."""
-        fields = self.body.model_json_schema()["properties"] if self.body else None
-        return {"method": self.method, "path": self.path, "does": self.does, "body": fields}
+        return described(self.method, self.path, self.does, self.body)
 
 
 def handle(endpoints: Iterable[Endpoint], twitch: Twitch, call: Call) -> Answer:

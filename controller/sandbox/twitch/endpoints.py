@@ -43,6 +43,7 @@ T = TypeVar("T")
 
 def _index(ask: Ask[None]) -> Json:
     return {
+        "service": "simulated Twitch",
         "options": ask.twitch.options.model_dump(),
         "endpoints": [endpoint.describe() for endpoint in ENDPOINTS],
     }
