@@ -233,6 +233,11 @@ def _totals_for_people(simulation: Simulation, recording: Recording) -> list[str
     ]
     if messages:
         lines.append(f"Messages: {messages}")
+    lines += [
+        f"TriggerRule {rule} could not be evaluated for {counted(count, 'event')};"
+        f" at last: {reason}"
+        for rule, (count, reason) in sorted(simulation.failures.items())
+    ]
     if recording.malformed:
         lines.append(f"Not events: {len(recording.malformed)}")
         lines += [f"  {told}" for told in listed(recording.malformed)]
@@ -251,6 +256,10 @@ def _for_programs(simulation: Simulation, recording: Recording) -> str:
                 "messages": _messages(simulation.outcomes),
                 "verdicts": _counts(simulation.outcomes),
             },
+            "failures": [
+                {"rule": rule, "events": count, "reason": reason}
+                for rule, (count, reason) in sorted(simulation.failures.items())
+            ],
             "malformed": [
                 {"file": each.file or None, "line": each.line or None, "reason": each.reason}
                 for each in recording.malformed

@@ -114,6 +114,7 @@ class Simulation:
         outcomes: What the events led to, in their order.
         events: How many there were.
         matched: How many matched a rule.
+        failures: By rule: for how many events it could not be evaluated, and why at the last.
     """
 
     def __init__(
@@ -138,6 +139,7 @@ class Simulation:
         self.outcomes: list[Outcome] = []
         self.events = 0
         self.matched = 0
+        self.failures: dict[str, tuple[int, str]] = {}
 
     def take(self, event: Event) -> None:
         """Let an event happen, and what was due before it."""
@@ -148,9 +150,18 @@ class Simulation:
         view = lazy_cel_view(event.payload)
         for rule in self._rules:
             heard = not event.topic or event.topic in rule.spec.feed.pubnub.topics
-            if heard and rule.name not in off and rule.compiled.match(event.payload, view).matched:
+            if not heard or rule.name in off:
+                continue
+            result = rule.compiled.match(event.payload, view)
+            if result.matched:
                 self._match(rule, event)
+            elif result.error is not None:
+                self._note_failure(rule, result.error)
         self.matched += len(self.outcomes) > known
+
+    def _note_failure(self, rule: SimulatedRule, reason: str) -> None:
+        count, _ = self.failures.get(rule.name, (0, ""))
+        self.failures[rule.name] = count + 1, reason
 
     def finish(self) -> None:
         """Let all happen that is due after the last event."""
@@ -164,6 +175,8 @@ class Simulation:
 
     def _cancels(self, rule: SimulatedRule, event: Event) -> bool:
         at = off_cue_time(rule.compiled, event, self._now)
+        if isinstance(at, Refusal):
+            self._note_failure(rule, at.reason)
         if at is None or isinstance(at, Refusal):
             return False
         for stage in self._targets(rule, event):

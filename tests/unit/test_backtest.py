@@ -316,3 +316,24 @@ def test_a_file_that_cannot_be_used_is_told_with_the_field(
     files = [str(tmp_path / name) for name in ("rules.yaml", "events.jsonl")]
     assert main(["backtest", "-f", *files]) == 1
     assert told in capsys.readouterr().err
+
+
+def test_a_rule_that_is_too_costly_for_an_event_is_told(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    when = "(event.s + event.s).contains(event.s + 'b')"
+    lines: list[object] = [
+        a_message(SCTE35, at, f"cue-{at}") | {"s": "a" * size}
+        for at, size in ((0, 20_000), (60, 29_000), (120, 10))
+    ]
+    found = bench.run([a_rule(when=when)], lines)
+    assert found["decisions"] == []
+    (failure,) = found["failures"]
+    assert (failure["rule"], failure["events"]) == ("splices", 1)
+    assert failure["reason"].startswith("when is too costly for an event of this size: it may take")
+    files = [str(tmp_path / name) for name in ("rules.yaml", "events.jsonl")]
+    assert main(["backtest", "-f", *files]) == 0
+    assert (
+        "TriggerRule splices could not be evaluated for 1 event; at last: when is too costly"
+        in (capsys.readouterr().out)
+    )
