@@ -137,6 +137,7 @@ class Rule:
         self._parked = _parked_before(self.status, resource.generation)
         self._policy = RulePolicy(max_age=0, dry_run=True, suspended=True)
         self._counts = self.status.counts or Counts()
+        self._errors = self._counts.expression_errors or 0
         self._decisions = list(self.status.recent_decisions)
         self._told, self._untold = _settled(self._decisions)
         self._messages = RecentMessages(self.status.recent_messages or ())
@@ -376,8 +377,7 @@ class Rule:
         """
         before = self._expression
         if result.error is not None:
-            errors = (self._counts.expression_errors or 0) + 1
-            self._counts = self._counts.with_changes(expression_errors=errors)
+            self._errors += 1
             if result.lasting and not self._worked:
                 self._expression = (
                     f"no event matches, because spec.when cannot be right: {result.error}; correct"
@@ -444,7 +444,7 @@ class Rule:
             last_fired_time=self._last_fired,
             retry_after_seconds=_whole(nearest.retry_after) if nearest else None,
             next_eligible_time=nearest.next_eligible if nearest else None,
-            counts=self._counts,
+            counts=self._counts.with_changes(expression_errors=self._errors or None),
             recent_decisions=tuple(self._decisions),
             recent_messages=self._messages.told(),
             nearest_miss=self._nearest_miss,
