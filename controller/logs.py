@@ -18,7 +18,7 @@ from controller.displayable import displayable, displayable_lines
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["redact", "set_up_logging"]
+__all__ = ["fields", "redact", "set_up_logging"]
 
 _NAMES = (
     "(?:access|refresh)[_-]token|client[_-]secret|(?:auth|cipher|stream|subscribe)[_-]key|device_code"
@@ -46,6 +46,26 @@ def redact(text: str) -> str:
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
     return text
+
+
+def fields(**told: str | None) -> dict[str, dict[str, str]]:
+    """What a log call hands over as `extra`, so that JSON lines have it as fields.
+
+    Args:
+        told: Such as rule, channel, cue, verdict, reason; None: it has none. Namespace, kind and
+            name of a resource need not be told: they are found in the arguments of the message.
+    """
+    return {"fields": {name: value for name, value in told.items() if value is not None}}
+
+
+def _fields_of(record: logging.LogRecord) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for argument in record.args if isinstance(record.args, tuple) else ():
+        names = getattr(argument, "_fields", ())
+        if {"namespace", "kind", "name"} <= set(names):
+            found = {name: str(getattr(argument, name)) for name in ("namespace", "kind", "name")}
+            break
+    return found | getattr(record, "fields", {})
 
 
 class _Displayable(logging.Formatter):
@@ -78,6 +98,7 @@ class _Json(_Displayable):
             "level": record.levelname,
             "logger": record.name,
             "message": displayable(redact(record.getMessage())),
+            **{name: redact(value) for name, value in _fields_of(record).items()},
         }
         if record.exc_info:
             line["exception"] = redact(self.formatException(record.exc_info))

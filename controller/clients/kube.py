@@ -130,6 +130,11 @@ class Kube:
         if self._client is not None:
             await self._client.close()
 
+    @property
+    def host(self) -> str:
+        """URL of the API server."""
+        return str(self._client.configuration.host) if self._client is not None else "(none)"
+
     async def discover(self) -> None:
         """Find out whether the API server answers, and serves the kinds.
 
@@ -388,8 +393,7 @@ class Kube:
             )
             content = await response.read()
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            host = self._client.configuration.host
-            msg = f"the API server did not answer: {in_words(error)} ({host})"
+            msg = f"the API server did not answer: {in_words(error)} ({self.host})"
             raise KubeUnavailable(msg) from error
         if response.status == 401:
             await self._log_in_again()

@@ -16,6 +16,7 @@ from controller.clients.fetch import Fetcher
 from controller.clients.http import new_http_client
 from controller.clients.kube import Kube
 from controller.clients.kubeconfig import load_configuration
+from controller.commands.start import say_start
 from controller.engine.garbage import Garbage
 from controller.engine.probes import serve_probes
 from controller.engine.resource import EXTENSION, Kind
@@ -77,6 +78,11 @@ async def _run(settings: Settings, context: str | None) -> int:
         new_http_client(calls) as http,
         Fetcher(settings.allowed_fetch_hosts, settings.gateway_timeout) as fetcher,
     ):
+        limits = (
+            f"a call ends after {settings.gateway_timeout:.0f} s, draining takes"
+            f" {settings.gateway_drain:.0f} s"
+        )
+        say_start("gateway", kube.host, settings, limits)
         apps = Apps(settings, kube, catalog, metrics.forget)
         app = make_app(catalog, Authorizer(fetcher), Extensions(http, calls), metrics)
 

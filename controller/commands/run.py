@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from controller.clients.http import new_http_client
 from controller.clients.kube import Kube
 from controller.clients.kubeconfig import load_configuration
+from controller.commands.start import say_start
 from controller.engine.as_run import set_up_as_run_logging
 from controller.engine.core import Engine
 from controller.engine.metrics import Metrics
@@ -65,6 +66,12 @@ async def _run(settings: Settings, context: str | None) -> int:
         return load_configuration(context)
 
     async with Kube(load) as kube, new_http_client(settings) as http:
+        limits = (
+            f"a feed is stale after {settings.feed_stale_after:.0f} s, a call to Twitch ends after"
+            f" {settings.call_timeout:.0f} s, a status is written every"
+            f" {settings.status_interval:.0f} s at most"
+        )
+        say_start("operator", kube.host, settings, limits)
         engine = Engine(settings, kube, http, metrics)
 
         def notify(

@@ -37,6 +37,7 @@ from controller.engine.targets import Targets
 from controller.engine.traffic import Traffic
 from controller.engine.workqueue import WorkQueue
 from controller.events import Verdict
+from controller.logs import fields
 from controller.rules.as_run import Station, break_entry, foreign_entry
 from controller.rules.steps import Ruling
 
@@ -462,14 +463,23 @@ class Engine:
     def _confirmed(self, channel: Channel, record: CueRecord) -> None:
         key = channel.resource.key
         self._metrics.decisions.labels(record.result.value).inc()
-        logger.info("%s: cue %s: %s", key, record.cue_id, record.result)
+        logger.info(
+            "%s: cue %s: %s", key, record.cue_id, record.result,
+            extra=fields(
+                rule=record.rule, channel=key.name, cue=record.cue_id, verdict=record.result.value
+            ),
+        )  # fmt: skip
         rule = self._rules.get(Key(RULE, key.namespace, record.rule))
         if rule is not None and rule.confirm(record.cue_id, key.name, record.result):
             self._statuses.mark(rule.resource.key, urgent=True)
 
     def _answered(self, channel: Channel, ruling: Ruling, called: bool) -> None:
         """A request by hand was answered."""
-        logger.info("%s: by hand: %s: %s", channel.resource.key, ruling.verdict, ruling.detail)
+        key = channel.resource.key
+        logger.info(
+            "%s: by hand: %s: %s", key, ruling.verdict, ruling.detail,
+            extra=fields(channel=key.name, verdict=ruling.verdict.value),
+        )  # fmt: skip
         self._statuses.mark(channel.resource.key, urgent=True)
         if called:
             self._was_called(channel, ruling.verdict)

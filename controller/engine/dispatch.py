@@ -16,6 +16,7 @@ from controller.engine.backlog import Backlog, Late
 from controller.engine.meter import MOST, Lap, Meter
 from controller.engine.rules import result_of
 from controller.events import Decision, Event, Verdict
+from controller.logs import fields
 from controller.policies.shares import Shares
 from controller.rules.deciding import latency_of, off_cue_time
 from controller.rules.expressions import lazy_cel_view
@@ -239,7 +240,12 @@ class Dispatcher:
                 return False
             for channel in self._targets(rule, event):
                 if channel.airtime.cancel(at, dry_run=rule.rehearses):
-                    logger.info("%s: off cue %s on %s", key, event.id, channel.resource.key)
+                    logger.info(
+                        "%s: off cue %s on %s", key, event.id, channel.resource.key,
+                        extra=fields(
+                            rule=key.name, channel=channel.resource.key.name, cue=event.id
+                        ),
+                    )  # fmt: skip
         except Exception:
             logger.exception("%s: off cue %s was not handled", key, event.id)
         return True
@@ -317,7 +323,10 @@ class Dispatcher:
         )
         rule.record(decision, event, matched.time)
         key, verdict = rule.resource.key, ruling.verdict
-        logger.info("%s: cue %s: %s: %s", key, matched.cue_id, verdict, ruling.detail)
+        logger.info(
+            "%s: cue %s: %s: %s", key, matched.cue_id, verdict, ruling.detail,
+            extra=fields(rule=key.name, channel=name, cue=matched.cue_id, verdict=verdict.value),
+        )  # fmt: skip
         asked = called_at is not None and not isinstance(matched.outcome, Message)
         self._on_decided(rule, channel, decision, asked)
         return latency

@@ -12,11 +12,12 @@ from controller.engine.metrics import FeedState
 from controller.engine.topic_memory import TopicMemory
 from controller.feeds.health import FeedHealth
 from controller.feeds.pubnub import PubNubFeed
+from controller.logs import fields
 from controller.plurals import counted
 from controller.rules.index import RuleIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 
     from controller.engine.metrics import Metrics
     from controller.engine.resource import Key
@@ -32,6 +33,7 @@ __all__ = ["FeedPool"]
 logger = logging.getLogger(__name__)
 
 _SETTLE = 0.02  # rules that come together change the topics once
+_NAMED = 3  # Secrets and rules that a log line names
 _TURN = 0.005  # seconds after which other tasks get a turn
 _TELL_EVERY = 10.0  # seconds between two log lines about malformed messages
 
@@ -41,6 +43,7 @@ class _Listening:
     """What a rule listens to, and since when."""
 
     topics: tuple[str, ...]
+    secret: str
     window: float
     compiled: CompiledRule
     since: float
@@ -156,7 +159,8 @@ class FeedPool:
         since = time.time()
         if before_this is not None and before_this.topics == topics:
             since = before_this.since
-        listening = _Listening(topics, rule.window, rule.compiled, since)
+        secret = rule.spec.feed.pubnub.secret_ref.name if rule.spec is not None else ""
+        listening = _Listening(topics, secret, rule.window, rule.compiled, since)
         if listening != before_this:
             feed.add(key, listening)
             self._settle(keys, key)
@@ -263,12 +267,13 @@ class FeedPool:
         self._on_gap(gap)
 
     def _tell(self, feed: _Feed, topics: Collection[str]) -> None:
-        health = feed.listener.health_of(topics)
+        health, rules = feed.listener.health_of(topics), feed.rules_of(topics)
         logger.log(
             logging.INFO if health.reason in {"Succeeded", "Connecting"} else logging.WARNING,
-            "feed: %s (%s)", health.message, health.reason,
+            "feed of %s: %s (%s)", _named(rules, feed.listening), health.message, health.reason,
+            extra=fields(reason=health.reason),
         )  # fmt: skip
-        self._tell_rules(feed.rules_of(topics))
+        self._tell_rules(rules)
 
     def _tell_rules(self, keys: Iterable[Key]) -> None:
         if not self._untold:
@@ -327,3 +332,18 @@ class FeedPool:
             feed.consumer.cancel()
             await asyncio.gather(feed.consumer, return_exceptions=True)
         await feed.listener.close()
+
+
+def _named(rules: Iterable[Key], listening: Mapping[Key, _Listening]) -> str:
+    """Name a feed for people: by its Secrets and its rules, of which a few stand for all."""
+    rules = list(rules)
+    secrets = dict.fromkeys(
+        f"{key.namespace}/{listening[key].secret}" for key in rules if key in listening
+    )
+    return f"Secret {_some(secrets)}, for TriggerRule {_some(key.path for key in rules)}"
+
+
+def _some(names: Iterable[str]) -> str:
+    names = list(names)
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return (", ".join(names[:_NAMED]) or "(none)") + more

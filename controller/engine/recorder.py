@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from controller.backoff import backoff
 from controller.clients.kube import KubeConflict, KubeError, KubeNotFound, KubeUnavailable
 from controller.displayable import displayable
-from controller.logs import redact
+from controller.logs import fields, redact
 from controller.policies.announcements import announcements, revocation, rotation
 from controller.resources.common import ObjectStatus
 from controller.resources.kind import GROUP, VERSION
@@ -121,6 +121,11 @@ class Recorder:
             if len(self._waiting) == self._waiting.maxlen:
                 self._count("overflow")  # the one that waits longest goes
             self._waiting.append(_notice(resource, news, time.time()))
+            logger.log(
+                logging.WARNING if news.type == "Warning" else logging.INFO,
+                "%s: %s: %s", resource.key, news.reason, news.note,
+                extra=fields(reason=news.reason),
+            )  # fmt: skip
         self._wake.set()
 
     async def run(self) -> None:

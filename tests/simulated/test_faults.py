@@ -46,7 +46,10 @@ CLIENTS = pytest.mark.parametrize("ask", [_by_httpx, _by_aiohttp])
 async def _peer(answer: bytes | None, tls: bool = False) -> AsyncIterator[str]:
     """A server that writes this and closes; None: that says nothing."""
 
+    serving: list[asyncio.Task[None] | None] = []
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.append(asyncio.current_task())
         with contextlib.suppress(ConnectionError, ssl.SSLError):
             await reader.read(100)
             if answer is None:
@@ -54,6 +57,8 @@ async def _peer(answer: bytes | None, tls: bool = False) -> AsyncIterator[str]:
             else:
                 writer.write(answer)
         writer.close()
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            await writer.wait_closed()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     scheme = "https" if tls else "http"
@@ -61,6 +66,7 @@ async def _peer(answer: bytes | None, tls: bool = False) -> AsyncIterator[str]:
         yield f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
     finally:
         server.close()
+        await asyncio.gather(*(each for each in serving if each is not None))
 
 
 @CLIENTS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import json
 import logging
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,8 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.logs import redact, set_up_logging
+from controller.commands.start import say_start
+from controller.engine.resource import Key
+from controller.logs import fields, redact, set_up_logging
 from controller.sensitive import Sensitive
+from controller.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,6 +159,45 @@ def test_json_lines_are_json_with_time_level_logger_and_message(
     assert (told["level"], told["logger"]) == ("WARNING", "controller.test")
     assert told["message"] == r"Ad «ü»\nnext line"
     assert told["time"].endswith("+00:00")
+
+
+def test_json_lines_have_the_resource_and_what_was_decided_as_fields(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    set_up_logging("INFO", "json")
+    key = Key("TriggerRule", "tv", "splices")
+    told = fields(rule="splices", channel=None, cue="7", verdict="Fired")
+    logging.getLogger("controller.test").info("%s: cue %s", key, "7", extra=told)
+    [line] = lines(capsys)
+    found = json.loads(line)
+    assert found["message"] == "TriggerRule tv/splices: cue 7"
+    wanted = {"namespace": "tv", "kind": "TriggerRule", "name": "splices"}
+    wanted |= {"rule": "splices", "cue": "7", "verdict": "Fired"}
+    assert {name: found.get(name) for name in wanted} == wanted
+    assert "channel" not in found
+
+
+def test_fields_hold_no_credential(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logging("INFO", "json")
+    told = fields(cue=f"access_token={SECRET}", reason="\x1b[31m")
+    logging.getLogger("controller.test").info("a cue", extra=told)
+    [line] = lines(capsys)
+    assert SECRET not in line
+    assert "\x1b" not in json.loads(line)["reason"]
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "told"), [((), "all namespaces"), (("tv", "radio"), "namespaces tv, radio")]
+)
+def test_the_start_says_version_cluster_and_namespaces(
+    namespaces: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_up_logging("INFO", "text")
+    settings = Settings(watch_namespaces=namespaces)
+    say_start("operator", "https://10.0.0.1:6443", settings, "limits")
+    [line] = lines(capsys)
+    version = importlib.metadata.version("twitch-operator")
+    assert f"twitch-operator {version}: operator, API server https://10.0.0.1:6443, {told};" in line
 
 
 def test_setting_up_twice_writes_each_line_once(capsys: pytest.CaptureFixture[str]) -> None:
