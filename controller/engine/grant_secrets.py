@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from controller.clients.identity import Application
-from controller.clients.kube import KubeConflict, KubeNotFound
+from controller.clients.kube import KubeConflict, KubeError, KubeNotFound
 from controller.engine import tokens
 from controller.engine.owned_secrets import store_secret
 from controller.engine.secrets import text_of_key
@@ -48,6 +48,10 @@ class Permits:
     def note(self, namespace: str) -> None:
         """It was found out now."""
         self._until[namespace] = time.monotonic() + _PERMIT_LIFETIME
+
+    def withdraw(self, namespace: str) -> None:
+        """A Secret was refused there: each is to be rehearsed by itself again."""
+        self._until.pop(namespace, None)
 
 
 class GrantSecrets:
@@ -191,6 +195,9 @@ class GrantSecrets:
         except (KubeConflict, KubeNotFound):
             await self._get(name, fresh=True)
             return False
+        except KubeError:
+            self._permits.withdraw(namespace)
+            raise
         self._refused_owners = (self._uid,) if owner is not None else ()
         field = "spec.token.deletionPolicy"
         self.owner_problem = problems.owner_refused(field, name, refusal) if refusal else None
