@@ -132,8 +132,18 @@ class ChannelRounds:
             self._tell_expiration(channel)
             if channel.live is None and channel.credential() is not None:
                 self._look_live(channel)
-            if channel.concluded or channel.credential() is None or channel.keeper.user is None:
+            if self._has_news(channel):
                 self._tell(channel)
+
+    @staticmethod
+    def _has_news(channel: Channel) -> bool:
+        """Whether a round that ended is told now; else a look at the stream follows and tells."""
+        if channel.concluded:
+            return True
+        if channel.keeper.failure is not None and not channel.stumbled:
+            channel.stumbled = True  # the next try is a second away: one status tells how it ends
+            return False
+        return channel.credential() is None or channel.keeper.user is None
 
     async def _keep_stream_key(self, channel: Channel, spec: TwitchChannelSpec) -> float | None:
         if spec.suspend or not channel.authorized:

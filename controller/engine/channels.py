@@ -53,6 +53,7 @@ class Channel:
         rival: The older channel of the same broadcaster.
         tried: The grant was looked at for the first time.
         concluded: A first round has ended, so that there is something to tell.
+        stumbled: The first try failed by something that may pass, and was not told.
         stopped: It runs no more.
         handled: The last request to reconcile that a round has answered.
         fired_for: The last request for a commercial by hand that was answered.
@@ -77,6 +78,7 @@ class Channel:
         self.rival: str | None = None
         self.broadcaster_id: str | None = None
         self.concluded = False
+        self.stumbled = False
         self.stopped = False
         self.status = TwitchChannelStatus.from_status(resource.status)
         self.handled = self.status.last_handled_reconcile_at

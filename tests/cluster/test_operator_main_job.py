@@ -319,7 +319,8 @@ def _visitor(rule: dict[str, Any], number: int) -> dict[str, Any]:
     return rule
 
 
-async def test_a_new_channel_and_its_rule_are_written_once(site: Site) -> None:
+@pytest.mark.parametrize("stumbles", [False, True], ids=["at-once", "at-the-second-try"])
+async def test_a_new_channel_and_its_rule_are_written_once(site: Site, stumbles: bool) -> None:
     told: dict[str, list[dict[str, Any]]] = {"TwitchChannel": [], "TriggerRule": []}
 
     def take(body: dict[str, Any]) -> None:
@@ -327,7 +328,9 @@ async def test_a_new_channel_and_its_rule_are_written_once(site: Site) -> None:
         if body.get("status") and versions[-1:] != [body["status"]]:
             versions.append(body["status"])
 
-    station = await site.prepare("told-once")
+    station = await site.prepare(f"told_once_{stumbles}".lower())
+    if stumbles:
+        site.twitch.order_fault(Fault(path="/helix/users", login=station.login, status=503))
     of = f"/apis/twitch-operator.dev/v1alpha1/namespaces/{site.namespace}"
     only = {"fieldSelector": f"metadata.name={station.name}"}
     config = site.plane.kubeconfig
