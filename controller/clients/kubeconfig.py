@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from urllib.request import getproxies
 
+import yaml
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.config import ConfigException, kube_config, load_incluster_config
 from kubernetes.aio.config.kube_config import (
@@ -22,6 +23,8 @@ __all__ = ["find_namespace", "load_configuration"]
 # Its own writes keys to files that stay behind; it has no option to do without.
 kube_config._create_temp_file_with_content = path_of_content  # noqa: SLF001
 
+# What a file that is no kubeconfig leads to in the client.
+_BROKEN = (yaml.YAMLError, UnicodeDecodeError, TypeError, AttributeError, KeyError)
 _IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
@@ -49,8 +52,8 @@ async def load_configuration(context: str | None = None) -> Configuration:
             )
         else:
             load_incluster_config(client_configuration=configuration)
-    except (ConfigException, OSError) as error:
-        raise _no_cluster(error) from error
+    except (ConfigException, OSError, *_BROKEN) as error:
+        raise _no_cluster(error, context) from error
     return configuration
 
 
@@ -68,9 +71,13 @@ def find_namespace(context: str | None = None) -> str:
         return _NAMESPACE_FILE.read_text().strip() if _NAMESPACE_FILE.exists() else "default"
     try:
         contexts, current = list_kube_config_contexts(file)
-    except (ConfigException, OSError) as error:
-        raise _no_cluster(error) from error
-    chosen = next((each for each in contexts if each["name"] == context), current)
+    except (ConfigException, OSError, *_BROKEN) as error:
+        raise _no_cluster(error, context) from error
+    chosen = next(
+        (each for each in contexts if each["name"] == context), None if context else current
+    )
+    if chosen is None:
+        raise _no_cluster(ConfigException("no such context"), context)
     return str(chosen["context"].get("namespace") or "default")
 
 
@@ -83,9 +90,27 @@ def _kubeconfig() -> str | None:
     return str(default)
 
 
-def _no_cluster(error: Exception) -> OperatorError:
+def _no_cluster(error: Exception, context: str | None) -> OperatorError:
+    file = _kubeconfig()
     given = os.environ.get("KUBECONFIG") or KUBE_CONFIG_DEFAULT_LOCATION
+    if file is not None and isinstance(error, _BROKEN):
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
+        return OperatorError(f"{given} cannot be read as a kubeconfig: it is no valid YAML{where}")
+    known = _contexts(file) if file is not None and context is not None else None
+    if known is not None and context not in known:
+        names = ", ".join(sorted(known)) or "(none)"
+        return OperatorError(f"--context {context}: {given} has no such context; it has {names}")
     return OperatorError(
         f"no Kubernetes cluster found: {error}. Set KUBECONFIG to a kubeconfig file"
         f" (looked at {given} and at the Pod's service account)"
     )
+
+
+def _contexts(file: str) -> list[str] | None:
+    """Names of the contexts of a kubeconfig; None: it cannot be read."""
+    try:
+        contexts, _ = list_kube_config_contexts(file)
+    except (ConfigException, OSError, *_BROKEN):
+        return None
+    return [str(each["name"]) for each in contexts]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from controller.errors import OperatorError
 from controller.resources.schema import crd_manifests
 
 if TYPE_CHECKING:
@@ -19,8 +20,12 @@ def write_crds(folder: Path | None) -> int:
     if folder is None:
         sys.stdout.write("---\n".join(manifests.values()))
         return 0
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in manifests.items():
-        (folder / name).write_text(text)
-        sys.stderr.write(f"wrote {folder / name}\n")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in manifests.items():
+            (folder / name).write_text(text)
+            sys.stderr.write(f"wrote {folder / name}\n")
+    except OSError as error:
+        msg = f"--output-dir {folder}: cannot be written to: {error.strerror}"
+        raise OperatorError(msg) from error
     return 0

@@ -1,0 +1,66 @@
+"""What people are told about a kubeconfig, a context or a folder that is of no use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from controller.__main__ import main
+from controller.clients.kubeconfig import find_namespace, load_configuration
+from controller.errors import OperatorError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_GOOD = """
+apiVersion: v1
+kind: Config
+current-context: here
+clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}]
+users: [{name: u, user: {token: x}}]
+contexts:
+  - {name: here, context: {cluster: c, user: u, namespace: tv}}
+  - {name: there, context: {cluster: c, user: u}}
+"""
+
+
+@pytest.mark.parametrize("text", ["kind: [\n", "a: b: c", "\t", "[]", "5", "kind: Config\n"])
+async def test_a_broken_kubeconfig_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    file = tmp_path / "config"
+    file.write_text(text)
+    monkeypatch.setenv("KUBECONFIG", str(file))
+    with pytest.raises(OperatorError, match="config") as refusal:
+        await load_configuration()
+    assert "\n" not in str(refusal.value)
+    with pytest.raises(OperatorError, match="config"):
+        find_namespace()
+
+
+async def test_an_unknown_context_is_named_with_those_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "config"
+    file.write_text(_GOOD)
+    monkeypatch.setenv("KUBECONFIG", str(file))
+    told = f"--context nope: {file} has no such context; it has here, there"
+    with pytest.raises(OperatorError) as refusal:
+        await load_configuration("nope")
+    assert str(refusal.value) == told
+    with pytest.raises(OperatorError) as refusal:
+        find_namespace("nope")
+    assert str(refusal.value) == told
+    assert find_namespace() == "tv"
+    assert find_namespace("there") == "default"
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    assert main(["crds", "--output-dir", str(file / "inside")]) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert f"--output-dir {file / 'inside'}: cannot be written to" in line
