@@ -38,7 +38,7 @@ _OWNER_ID = "27419011"
 _PROVIDER_CLIENT = {"client_id": "deck-tracker", "client_secret": "whisper"}
 _ROTATION = {"interval": "10s", "activationDelay": "2s"}
 _KEYS = ("current", "next", "previous")
-_SENT_TIMEOUT = 10.0  # seconds for the gateway to start, and to know the extension; two are enough
+_SENT_TIMEOUT = 60.0  # seconds for the gateway to start, and to know the extension; two are enough
 _ROTATED_TIMEOUT = 60.0
 _TICK = 0.3
 
