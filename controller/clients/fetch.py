@@ -10,7 +10,6 @@ become part of an error. What one host is slow with keeps no call to another wai
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from httpcore import AnyIOBackend, AsyncNetworkBackend
 
 from controller.clients.faults import in_words
 from controller.errors import PermanentError, TransientError
+from controller.policies.addresses import is_public
 from controller.policies.gateway_checks import allows
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ class _Guard(AsyncNetworkBackend):
         """Resolve, look, and connect to an address that was looked at."""
         addresses = await self._resolver.resolve(host, port)
         if not allows(self._allowed, _url_of(host, port)):
-            closed = [address for address in addresses if not _is_public(address)]
+            closed = [address for address in addresses if not is_public(address)]
             if closed:
                 msg = (
                     f"{host} is at {closed[0]}, which is not a public address; the setting"
@@ -278,33 +278,3 @@ class _Resolver:
         del self._asking[name]
         if not asked.cancelled():
             asked.exception()  # whoever waits gets it; where nobody does, it is no news
-
-
-def _is_public(address: str) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    inner = _inner(parsed)
-    if parsed in _NAT64 and inner is not None:
-        return _is_global(inner)  # the way of IPv6-only clusters to the rest of the Internet
-    return _is_global(parsed) and (inner is None or _is_global(inner))
-
-
-def _is_global(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    site = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
-    return address.is_global and not (address.is_multicast or address.is_reserved or site)
-
-
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-
-
-def _inner(
-    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
-) -> ipaddress.IPv4Address | None:
-    """The IPv4 address that an IPv6 address stands for."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return None
-    if address in _NAT64:
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour
