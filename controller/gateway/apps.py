@@ -11,25 +11,22 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from controller.clients.kube import KubeUnavailable
 from controller.engine.resource import EXTENSION, Key, Kind, Resource
-from controller.engine.secrets import SecretStore, text_of_key
+from controller.engine.secrets import SecretStore
 from controller.engine.sync import Sync
 from controller.engine.workqueue import WorkQueue
-from controller.errors import InvalidSecret, OperatorError
+from controller.errors import OperatorError
 from controller.gateway.candidates import Candidate, winners
-from controller.gateway.providers import Provider
-from controller.policies.gateway_checks import CLIENT_ID, CLIENT_SECRET, provider_problem
+from controller.gateway.providers import Login
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
-    from controller.clients.kube import Kube, Secret
+    from controller.clients.kube import Kube
     from controller.gateway.catalog import Catalog
-    from controller.resources.extensionapp import OAuth
     from controller.settings import Settings
 
 __all__ = ["Apps"]
@@ -125,7 +122,7 @@ class Apps:
             self._remove(key, app.resource.uid)
             app = None
         if app is None:
-            self._apps[key] = app = Candidate(resource)
+            self._apps[key] = app = Candidate(resource, self._settings.allowed_fetch_hosts)
         elif 0 < resource.version <= app.resource.version:
             return  # known; or a list that began before the watch told of a change
         else:
@@ -161,13 +158,13 @@ class Apps:
         try:
             await self._read(key, app, fresh=fresh)
         except OperatorError as error:
-            app.stale = True
+            app.stale, app.trouble = True, str(error)
             # What may not be read keeps the others from nothing; while the API server is away,
             # it is not known what there is.
             app.looked = app.looked or not isinstance(error, KubeUnavailable)
             raise
         else:
-            app.looked = True
+            app.looked, app.trouble = True, ""
         finally:
             if self._apps.get(key) is app:
                 self._publish()
@@ -179,51 +176,28 @@ class Apps:
         if spec is None or spec.gateway is None:
             self._secrets.release(key)
             app.take(None, "")
-            app.provider = None
+            app.login = None
             return
         oauth = spec.gateway.oauth
         target = spec.secret.target_secret_name
-        login = (
-            oauth.secret_ref.name if oauth is not None and oauth.secret_ref is not None else None
-        )
-        names = {(key.namespace, name) for name in (target, login) if name is not None}
-        self._secrets.release(key, but=names)
+        reference = oauth.secret_ref if oauth is not None else None
+        names = {target} | ({reference.name} if reference is not None else set())
+        self._secrets.release(key, but={(key.namespace, name) for name in names})
         handled = app.status.last_handled_revoke_at or ""
         app.take(await self._secrets.get(key.namespace, target, key, fresh=fresh), handled)
-        given = None
-        if login is not None:
-            given = await self._secrets.get(key.namespace, login, key, fresh=fresh)
-        app.provider = self._provider(oauth, given, key.namespace) if oauth is not None else None
-
-    def _provider(self, oauth: OAuth, secret: Secret | None, namespace: str) -> Provider:
-        data = secret.data if secret is not None else None
-        annotations = secret.annotations if secret is not None else {}
-        hosts = self._settings.allowed_fetch_hosts
-        blocked = provider_problem(oauth, data, annotations, hosts, namespace)
-        provider = Provider(
-            introspection_url=oauth.introspection_url,
-            issuer=oauth.issuer,
-            audience=oauth.audience,
-            channels_claim=oauth.channels_claim,
-            problem=blocked.message if blocked is not None else None,
-        )
-        if blocked is not None or oauth.secret_ref is None or secret is None:
-            return provider
-        name = oauth.secret_ref.name
-        try:
-            return replace(
-                provider,
-                client_id=text_of_key(secret, name, CLIENT_ID).reveal(),
-                client_secret=text_of_key(secret, name, CLIENT_SECRET),
-            )
-        except InvalidSecret as error:
-            return replace(provider, problem=str(error))
+        if oauth is None or reference is None:
+            app.login = None
+            return
+        given = await self._secrets.get(key.namespace, reference.name, key, fresh=fresh)
+        app.login = Login(oauth.introspection_url, reference.name, given)
 
     def _publish(self) -> None:
         """Let requests see what is known."""
         if not self._catalog.ready and not self._all_looked_at():
             return
-        self._catalog.replace(winners(self._apps.values()))
+        served = winners(self._apps.values())
+        self._catalog.replace(served)
+        self._catalog.unserved = len(self._apps) - len(served)
         self._catalog.ready = True
 
     def _all_looked_at(self) -> bool:

@@ -8,29 +8,34 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from controller.gateway.catalog import Served
-from controller.gateway.providers import Provider
+from controller.gateway.providers import provider_of
 from controller.policies.extension_secrets import REVOKED_FOR, decode
 from controller.policies.target_secret import is_target
 from controller.resources.common import InvalidSpec
 from controller.resources.extensionapp import ExtensionAppSpec, ExtensionAppStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from controller.clients.kube import Secret
     from controller.engine.resource import Resource
+    from controller.gateway.providers import Login, Provider
     from controller.policies.extension_secrets import SharedSecret
+    from controller.resources.extensionapp import OAuth
 
 __all__ = ["Candidate", "winners"]
 
 logger = logging.getLogger(__name__)
 
 _IMPLIED = {"https": ":443", "http": ":80"}
-_NOT_READ = Provider(problem="its Secret was not read yet")
 
 
 class Candidate:
     """An ExtensionApp that may be served, as far as it is known.
+
+    Args:
+        resource: As the API server holds it.
+        allowed_hosts: The setting ALLOWED_FETCH_HOSTS.
 
     Attributes:
         resource: As the API server holds it.
@@ -40,18 +45,21 @@ class Candidate:
         revoked_for: The request to revoke whose marks the target Secret has.
         handled: The request to revoke that the status told as done before that Secret was read.
         revoked: Fingerprints of what verifies nothing, whatever its marks say.
-        provider: Who vouches for bearer tokens.
+        login: With which the provider is asked, as it was read last.
+        trouble: Why its Secrets could not be read when they were last tried; "": they could.
         stale: Its Secrets are to be read anew.
         looked: A first look has ended.
         looked_at: When the last one began, by `time.monotonic`.
     """
 
-    def __init__(self, resource: Resource) -> None:
+    def __init__(self, resource: Resource, allowed_hosts: Collection[str]) -> None:
+        self._allowed_hosts = allowed_hosts
         self.secrets: tuple[SharedSecret, ...] = ()
         self.revoked_for = ""
         self.handled = ""
         self.revoked: set[str] = set()
-        self.provider: Provider | None = None
+        self.login: Login | None = None
+        self.trouble = ""
         self.stale = True
         self.looked = False
         self.looked_at = -math.inf
@@ -127,7 +135,6 @@ class Candidate:
         if spec is None or spec.gateway is None:
             return None
         required = spec.required_configuration
-        declared = spec.gateway.oauth is not None
         return Served(
             key=self.resource.key,
             client_id=spec.client_id,
@@ -138,9 +145,16 @@ class Candidate:
                 for s in self.secrets
             ),
             required_configuration=required.value if required is not None else None,
-            oauth=(self.provider or _NOT_READ) if declared else None,
+            oauth=self._provider(spec.gateway.oauth),
             allowed_origins=frozenset(map(_as_browsers_send_it, spec.gateway.allowed_origins)),
         )
+
+    def _provider(self, oauth: OAuth | None) -> Provider | None:
+        """Who vouches for bearer tokens, as the spec says now."""
+        if oauth is None:
+            return None
+        namespace = self.resource.key.namespace
+        return provider_of(oauth, self.login, self.trouble, self._allowed_hosts, namespace)
 
 
 def _as_browsers_send_it(origin: str) -> str:

@@ -57,27 +57,31 @@ class Catalog:
 
     Attributes:
         ready: Whether all extensions that there were at the start are known.
+        unserved: How many ExtensionApps are known beside those that are served.
     """
 
     def __init__(self, served: Iterable[Served] = ()) -> None:
         self._served: dict[str, Served] = {}
-        self._providers: frozenset[Provider] = frozenset()
+        self._providers: frozenset[Provider | None] = frozenset()
         self._origins: frozenset[str] = frozenset()
         self.ready = False
+        self.unserved = 0
         self.replace(served)
 
     def find(self, client_id: str) -> Served | None:
         """The extension with a client id; None: it is not served."""
         return self._served.get(client_id)
 
-    def only_provider(self) -> Provider | None:
-        """The one provider that all extensions share; None: there are several, or none."""
-        return next(iter(self._providers)) if len(self._providers) == 1 else None
+    def lone_provider(self) -> Provider | None:
+        """The provider that may see a token of a request that names no extension.
 
-    @property
-    def several_providers(self) -> bool:
-        """Whether the extensions have different providers."""
-        return len(self._providers) > 1
+        None, unless it vouches for every ExtensionApp there is, served or not: the token might be
+        one of another's.
+        """
+        if self.unserved or len(self._providers) != 1:
+            return None
+        (provider,) = self._providers
+        return provider
 
     def allows_origin(self, origin: str) -> bool:
         """Whether scripts of an origin may call any of the extensions."""
@@ -88,5 +92,5 @@ class Catalog:
         # Requests run in the same loop: none sees half of it.
         self._served = {each.client_id: each for each in served}
         known = self._served.values()
-        self._providers = frozenset(each.oauth for each in known if each.oauth is not None)
+        self._providers = frozenset(each.oauth for each in known)
         self._origins = frozenset(origin for each in known for origin in each.allowed_origins)

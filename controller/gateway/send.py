@@ -76,6 +76,9 @@ class Sending:
     async def _account(self, exchange: Exchange) -> Account | None:
         """Whose the bearer token is; None: there is nobody to ask who may see it.
 
+        A token is shown to the provider of the extension that the request names. One that names
+        an extension that is not served is refused for that by a later check.
+
         Raises:
             Refusal: Nobody's; or it is not known at present.
         """
@@ -83,13 +86,13 @@ class Sending:
         if token is None:
             raise unauthorized("A bearer token is required.")
         exchange.wait_for_catalog()
-        served = exchange.served
-        provider = served.oauth if served is not None else self._catalog.only_provider()
-        if provider is not None:
-            return await self._authorize(provider, token, exchange)
-        if served is None and self._catalog.several_providers:
-            return None
-        raise unauthorized("No OAuth2 provider is configured for the extension.")
+        if exchange.served is not None:
+            provider = exchange.served.oauth
+            if provider is None:
+                raise unauthorized("No OAuth2 provider is configured for the extension.")
+        else:
+            provider = None if exchange.client_id else self._catalog.lone_provider()
+        return None if provider is None else await self._authorize(provider, token, exchange)
 
     async def _authorize(self, provider: Provider, token: str, exchange: Exchange) -> Account:
         results = self._metrics.authorizations

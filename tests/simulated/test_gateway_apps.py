@@ -46,6 +46,7 @@ class ApiServer:
         self.secrets: dict[str, dict[str, Any]] = {}
         self.asked: list[str] = []
         self.away = False
+        self.refused: set[str] = set()  # names of Secrets that may not be read
         self._version = 0
         app = web.Application()
         app.router.add_get("/apis/{tail:.*}/extensionapps", self._list)
@@ -120,6 +121,8 @@ class ApiServer:
             return web.Response(status=503)
         name = request.match_info["name"]
         self.asked.append(name)
+        if name in self.refused:
+            return web.json_response({"message": "secrets is forbidden"}, status=403)
         if name not in self.secrets:
             refusal = {"kind": "Status", "message": "not found"}
             return web.json_response(refusal, status=404)
@@ -181,6 +184,12 @@ class Learning:
         served = self.catalog.find(client_id)
         assert served is not None
         return served
+
+    def problem(self, client_id: str) -> str | None:
+        """Why the provider of an extension cannot be asked."""
+        provider = self.found(client_id).oauth
+        assert provider is not None
+        return provider.problem
 
     def verifies(self, client_id: str) -> list[Sensitive]:
         served = self.catalog.find(client_id)
@@ -504,7 +513,7 @@ async def test_a_provider_is_known_with_its_login() -> None:
         assert provider.introspection_url == PROVIDER
         assert (provider.client_id, provider.channels_claim) == ("gateway", "channels")
         assert provider.client_secret == Sensitive("s3cret-of-the-gateway")
-        assert known.catalog.only_provider() == provider
+        assert known.catalog.lone_provider() == provider
 
 
 @pytest.mark.parametrize(
@@ -549,18 +558,95 @@ async def test_a_login_that_arrives_later_heals_it() -> None:
         )
 
 
-async def test_extensions_with_one_provider_share_it_and_others_do_not() -> None:
+ELSEWHERE = "https://id.example.com/other"
+
+
+@pytest.mark.parametrize("trouble", ["away", "forbidden"])
+@pytest.mark.parametrize(
+    ("before", "after", "asked"),
+    [
+        (OAUTH, {**OAUTH, "introspectionUrl": ELSEWHERE}, ELSEWHERE),
+        (OAUTH, {**OAUTH, "secretRef": {"name": "other"}}, PROVIDER),
+    ],
+)
+async def test_a_changed_provider_counts_at_once_and_waits_for_its_login(
+    trouble: str, before: dict[str, Any], after: dict[str, Any], asked: str
+) -> None:
+    api = ApiServer()
+    api.put_app("deck", gateway={"oauth": before})
+    for name in ("login", "other"):
+        api.put_secret(name, LOGIN, annotations=ALLOWED)
+    async with learning(api) as known:
+        was = known.found("client-deck").oauth
+        assert was is not None
+        api.away = trouble == "away"
+        api.refused = {"login", "other"}
+        known.tell("deck", gateway={"oauth": after})
+        provider = known.found("client-deck").oauth
+        assert provider is not None
+        assert provider.introspection_url == asked
+        assert provider.client_secret is None
+        assert "was not read yet" in str(provider.problem)
+        await eventually(lambda: "cannot be read" in str(known.problem("client-deck")))
+        known.tell("deck", gateway={"oauth": before})  # back again: its login is still at hand
+        assert known.found("client-deck").oauth == was
+        api.away, api.refused = False, set()
+        known.tell("deck", gateway={"oauth": after})
+        await eventually(lambda: known.problem("client-deck") is None)
+
+
+async def test_another_issuer_audience_or_claim_counts_at_once_without_any_secret() -> None:
+    api = ApiServer()
+    first = {"issuer": "https://one.example.com", "audience": "gateway"}
+    api.put_app("deck", gateway={"oauth": first})
+    async with learning(api) as known:
+        api.away = True
+        for change in (
+            {"audience": "other"},
+            {"issuer": "https://two.example.com"},
+            {"channelsClaim": "channels"},
+        ):
+            known.tell("deck", gateway={"oauth": first | change})
+            provider = known.found("client-deck").oauth
+            assert provider is not None
+            assert provider.problem is None
+            told = {
+                "issuer": provider.issuer,
+                "audience": provider.audience,
+                "channelsClaim": provider.channels_claim,
+            }
+            assert told == {"channelsClaim": "twitch_channels"} | first | change
+
+
+async def test_a_login_that_cannot_be_read_any_more_serves_on() -> None:
+    api = ApiServer()
+    api.put_app("deck", gateway={"oauth": OAUTH})
+    api.put_secret("login", LOGIN, annotations=ALLOWED)
+    async with learning(api) as known:
+        was = known.found("client-deck").oauth
+        api.refused = {"login"}
+        before = len(api.asked)
+        known.tell("deck", status=status("True", "Succeeded"))
+        await eventually(lambda: "login" in api.asked[before:])
+        await asyncio.sleep(0.1)
+        assert known.found("client-deck").oauth == was
+
+
+async def test_a_provider_is_alone_only_where_every_extension_has_it_served_or_not() -> None:
     api = ApiServer()
     api.put_secret("login", LOGIN, annotations=ALLOWED)
     api.put_app("deck", gateway={"oauth": OAUTH})
     api.put_app("dice", gateway={"oauth": OAUTH})
-    api.put_app("none")
     async with learning(api) as known:
-        assert known.catalog.only_provider() == known.found("client-deck").oauth
-        assert not known.catalog.several_providers
-        known.tell("dice", gateway={"oauth": {"issuer": "https://other.example.com"}})
-        await eventually(lambda: known.catalog.several_providers)
-        assert known.catalog.only_provider() is None
-        known.tell("dice", gateway={})
-        assert known.found("client-dice").oauth is None
-        assert known.catalog.only_provider() == known.found("client-deck").oauth
+        assert known.catalog.lone_provider() == known.found("client-deck").oauth
+        for other in (
+            {"oauth": {"issuer": "https://other.example.com"}},
+            {},
+            {"oauth": OAUTH, "enabled": False},
+            None,
+            {"oauth": "broken"},
+        ):
+            known.tell("dice", gateway=other)
+            await eventually(lambda: known.catalog.lone_provider() is None)
+            known.tell("dice", gateway={"oauth": OAUTH})
+            await eventually(known.catalog.lone_provider)

@@ -60,7 +60,6 @@ async def test_the_slash_at_the_end_may_be_missing(world: World) -> None:
         ({"Authorization": "Bearer two words", "X_Twitch_User_Id": None}, 401, None),
         ({"Authorization": "Bearer bad", "X_Twitch_User_Id": None}, 401, None),
         ({"Authorization": "Bearer bad", "X_Twitch_Client_Id": None}, 401, None),
-        ({"Authorization": "Bearer bad", "X_Twitch_Client_Id": "other"}, 401, None),
         (
             {"X_Twitch_User_Id": None, "X_Twitch_Client_Id": None},
             400,
@@ -78,6 +77,11 @@ async def test_the_slash_at_the_end_may_be_missing(world: World) -> None:
         ),
         ({"X_Twitch_Client_Id": None}, 400, {"detail": "Missing X-Twitch-Client-Id header"}),
         ({"X_Twitch_Client_Id": "x"}, 400, {"detail": "Invalid Twitch Client ID: x"}),
+        (
+            {"Authorization": "Bearer bad", "X_Twitch_Client_Id": "x"},
+            400,
+            {"detail": "Invalid Twitch Client ID: x"},
+        ),
     ],
 )
 async def test_the_first_check_that_fails_is_told(
@@ -294,9 +298,30 @@ async def test_the_secret_that_expires_last_signs(world: World) -> None:
     assert (await world.send()).status_code == 200  # the upstream knows no other
 
 
-async def test_the_only_provider_is_asked_where_the_extension_is_unknown(world: World) -> None:
-    response = await world.send(X_Twitch_Client_Id="x", X_Twitch_User_Id="999")
+async def test_a_client_id_that_is_not_served_is_400_and_no_provider_sees_the_token(
+    world: World,
+) -> None:
+    """The one provider that is left is another tenant's."""
+    for headers in ({}, {"X_Twitch_User_Id": "999"}):
+        response = await world.send(X_Twitch_Client_Id="x", **headers)
+        assert response.status_code == 400
+        assert response.json() == {"detail": "Invalid Twitch Client ID: x"}
+    assert (await world.send(X_Twitch_Client_Id="x", Authorization=None)).status_code == 401
+    assert (await world.send(X_Twitch_Client_Id="x", Authorization="Basic x")).status_code == 401
+    world.catalog.replace([])
+    assert (await world.send(X_Twitch_Client_Id="x")).status_code == 400
+    assert world.upstream.asked == []
+
+
+async def test_without_a_client_id_a_provider_is_asked_only_where_there_is_no_other_extension(
+    world: World,
+) -> None:
+    response = await world.send(X_Twitch_Client_Id=None, X_Twitch_User_Id="999")
     assert response.status_code == 403
+    assert world.upstream.asked == ["good"]
+    world.catalog.unserved = 1
+    response = await world.send(X_Twitch_Client_Id=None, Authorization="Bearer another")
+    assert response.json() == {"detail": "Missing X-Twitch-Client-Id header"}
     assert world.upstream.asked == ["good"]
 
 
