@@ -1,8 +1,14 @@
 """One HTTP connection of the gateway: uvicorn's, within bounds.
 
-What is added: heads and requests that never end are not waited for, and connections are taken up
-to a number; a wish for another protocol is ignored; and while the server drains, each answer tells
-the client to come back on another connection.
+What is added to uvicorn:
+
+- Heads have a limit of bytes and headers, requests a limit of time, the server one of connections.
+- What a client sends before it has its answer is not parsed, but for a few small requests: each
+  parsed request takes several KiB. Answers, refusals too, come in the order of the requests.
+- A connection that closes before the whole request was read goes on reading for a while. Else the
+  kernel resets it, and the client loses the answer.
+- An Upgrade to another protocol is ignored.
+- While the server drains, each answer tells the client to come back on another connection.
 """
 
 from __future__ import annotations
@@ -17,10 +23,13 @@ from uvicorn.server import ServerState
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["MAX_CONNECTIONS", "MAX_HEAD", "Connection", "State"]
+__all__ = ["MAX_CONNECTIONS", "MAX_HEAD", "MAX_HEADERS", "Connection", "State"]
 
 MAX_HEAD = 32 * 1024
 """Bytes of the request line and the headers together."""
+
+MAX_HEADERS = 100
+"""Headers of a request."""
 
 MAX_CONNECTIONS = 4000
 """Connections at once; further ones get 503."""
@@ -30,11 +39,18 @@ _STUCK = 120.0  # seconds after which a connection on which nothing happens is b
 _LINGER = 1.0  # seconds in which a connection that was just made may bring its request
 _LAST_BYTES = 3.0  # seconds in which a request that has begun may bring the rest at the end
 
+# Bytes that are parsed at once. No request is shorter than 18 bytes: so few are parsed at once.
+_SLICE = 256
+_SLICE_OF_CHUNKS = 1024
+_READ_ON_WITHIN = 5.0  # seconds in which the rest of a request is read and dropped after its answer
+_READ_ON_BYTES = 16 * 1024 * 1024
+_READ_ON_BYTES_REFUSED = 256 * 1024  # where it was not a request
+
 _REASONS = {
     400: ("Bad Request", "This is not a valid HTTP/1.1 request."),
     431: (
         "Request Header Fields Too Large",
-        f"The request line and the headers have more than {MAX_HEAD} bytes.",
+        f"The limit is {MAX_HEADERS} headers, and {MAX_HEAD} bytes with the request line.",
     ),
     503: ("Service Unavailable", "Too many connections."),
 }
@@ -69,22 +85,28 @@ class Connection(HttpToolsProtocol):
         self._around = 0  # bytes around the body: of a head without an end, of trailers
         self._touched = self.loop.time()
         self._fault = 400
+        self._held = b""  # received, and not parsed up to `_at`
+        self._at = 0
+        self._body_left: int | None = None  # bytes of the body that are to come; None: chunks
+        self._refusal: int | None = None  # to be sent after the answers that are due before it
+        self._to_drop: int | None = None  # bytes that may still come after the last answer
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Refuse a connection too many."""
         super().connection_made(transport)
         if len(self.connections) > MAX_CONNECTIONS:
-            self._refuse(503)
+            self._write_refusal(503)
+            transport.close()
 
     def data_received(self, data: bytes) -> None:
-        """Parse, and refuse a head or trailers without an end."""
-        self._went_on = False
+        """Parse, or keep it until the requests before it have their answers."""
+        if self._to_drop is not None:
+            self._drop(len(data))
+            return
         self._unset_keepalive_if_required()
-        self._parse(data)
-        if self._reading and not self._went_on:
-            self._around += len(data)
-            if self._around > MAX_HEAD:
-                self._refuse(431)
+        self._held = self._held[self._at :] + data
+        self._at = 0
+        self._parse_held()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Whether to stay: a client that sends nothing more may still wait for its answer."""
@@ -103,12 +125,17 @@ class Connection(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; what comes after the body is none (RFC 9110, 6.5.1)."""
         if self._in_head:
+            if len(self.headers) >= MAX_HEADERS:
+                self._fault = 431
+                raise httptools.HttpParserError
             super().on_header(name, value)
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
         self._went_on = True
         self._around = 0
+        if self._body_left is not None:
+            self._body_left -= len(body)
         super().on_body(body)
 
     def on_headers_complete(self) -> None:
@@ -121,7 +148,11 @@ class Connection(HttpToolsProtocol):
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD:
             self._fault = 431
             raise httptools.HttpParserError  # ends the parsing
+        lengths = [value for name, value in self.headers if name == b"content-length"]
+        self._body_left = int(lengths[0]) if lengths else None
         super().on_headers_complete()
+        if self.cycle is not None:
+            self.cycle.transport = _AnswerTransport(self)
         if self.server_state.draining:
             self.close_after_answer()
 
@@ -132,9 +163,15 @@ class Connection(HttpToolsProtocol):
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Have answered."""
+        """Have answered: go on with what came meanwhile."""
         self._touched = self.loop.time()
+        if self._to_drop is not None:
+            self.flow.resume_reading()
+            return
         super().on_response_complete()
+        if self._refusal is not None and not self._unanswered:
+            self._refuse(self._refusal)
+        self._parse_held()
 
     def shutdown(self) -> None:
         """Close, or let the request that is there be answered, or the one that may come."""
@@ -147,9 +184,65 @@ class Connection(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_started:
             self.cycle.keep_alive = False
 
+    def finish(self, *, read_on: int = _READ_ON_BYTES) -> None:
+        """Close after the last answer; read on where the client is still sending."""
+        if not self._reading or self.transport.is_closing():
+            self.transport.close()
+            return
+        self._held, self._to_drop = b"", read_on
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.flow.resume_reading()
+        self.loop.call_later(_READ_ON_WITHIN, self.transport.abort)
+
     def break_off_if_stuck(self, now: float) -> None:
         """Close a connection on which nothing has happened for too long."""
         if now > self._touched + (_READ_WITHIN if self._reading else _STUCK):
+            self.transport.abort()
+
+    @property
+    def _unanswered(self) -> bool:
+        """Whether a request that was read whole, or one that waits in line, has no answer yet."""
+        if self.pipeline:
+            return True
+        cycle = self.cycle
+        return cycle is not None and not cycle.response_complete and not self._in_body
+
+    @property
+    def _in_body(self) -> bool:
+        return self._reading and not self._in_head
+
+    def _parse_held(self) -> None:
+        """Parse what was received, up to the first request that has to wait for an answer."""
+        while self._at < len(self._held) and not self._at_end:
+            if self._unanswered:
+                self.flow.pause_reading()
+                return
+            data = self._held[self._at : self._at + self._slice()]
+            self._at += len(data)
+            self._went_on = False
+            self._parse(data)
+            if self._reading and not self._went_on:
+                self._around += len(data)
+                if self._around > MAX_HEAD:
+                    self._refuse(431)
+        self._held, self._at = b"", 0
+
+    @property
+    def _at_end(self) -> bool:
+        """Whether nothing more is parsed."""
+        over = self._refusal is not None or self._to_drop is not None
+        return over or self.transport.is_closing()
+
+    def _slice(self) -> int:
+        """How many bytes to parse at once."""
+        if not self._in_body:
+            return _SLICE
+        return _SLICE_OF_CHUNKS if self._body_left is None else max(1, self._body_left)
+
+    def _drop(self, size: int) -> None:
+        self._to_drop = (self._to_drop or 0) - size
+        if self._to_drop < 0:
             self.transport.abort()
 
     def _parse(self, data: bytes) -> None:
@@ -187,11 +280,24 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
 
     def _refuse(self, status: int) -> None:
+        """Answer what cannot be read, after the requests before it, and close."""
         if self.transport.is_closing():
             return
-        if not self._in_head and self.cycle is not None and self.cycle.response_started:
+        self._refusal = status
+        if self._unanswered:
+            self.flow.pause_reading()
+            return
+        if self._in_body and self.cycle is not None and self.cycle.response_started:
             self.transport.abort()  # it has its answer, and goes on all the same
             return
+        self._write_refusal(status)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True  # the refusal is the answer
+            self.cycle.message_event.set()
+        self._reading = True  # of what cannot be parsed, more may come
+        self.finish(read_on=_READ_ON_BYTES_REFUSED)
+
+    def _write_refusal(self, status: int) -> None:
         reason, detail = _REASONS[status]
         body = json.dumps({"detail": detail}).encode()
         head = (
@@ -200,4 +306,16 @@ class Connection(HttpToolsProtocol):
             + ("retry-after: 1\r\n\r\n" if status == 503 else "\r\n")
         )
         self.transport.write(head.encode() + body)
-        self.transport.close()
+
+
+class _AnswerTransport:
+    """As much of a transport as an answer needs; its end is the connection's business."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.write = connection.transport.write
+        self.is_closing = connection.transport.is_closing
+
+    def close(self) -> None:
+        """Have given the last answer."""
+        self._connection.finish()

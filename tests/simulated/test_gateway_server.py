@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import statistics
 import time
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from typing import TYPE_CHECKING
 
 import pytest
 import uvloop
 
 from controller.gateway import connection as module
-from controller.gateway.connection import MAX_HEAD
+from controller.gateway.connection import MAX_HEAD, MAX_HEADERS, Connection
 from controller.gateway.server import Server
 from controller.settings import Settings, SettingsError
 
@@ -396,3 +397,90 @@ async def test_an_address_that_is_taken_is_told_by_name() -> None:
 def test_an_address_that_is_none_is_told_by_name(address: str) -> None:
     with pytest.raises(SettingsError, match="TWITCH_OPERATOR_GATEWAY_ADDRESS"):
         Server(App(), Settings(gateway_address=address))
+
+
+async def test_what_a_client_pipelines_is_parsed_a_few_requests_at_a_time() -> None:
+    """11,000 small requests in one packet would be some 25 MiB of parsed requests."""
+    app = App()
+    app.go_on.clear()
+    small = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    async with serving(app) as server, connected(server) as client:
+        await client.send(small * 2000)
+        await until(lambda: app.begun)
+        [connection] = server._uvicorn.state.connections
+        assert isinstance(connection, Connection)
+        await until(lambda: connection._held)
+        assert len(connection.pipeline) < 20
+        app.go_on.set()
+        for _ in range(2000):
+            assert (await client.answer()).startswith(OK)
+        await until(lambda: not connection._held)
+        assert app.begun == 2000
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"a: b\r\n" * (MAX_HEADERS + 1), b"431"),
+        (b"a: b\r\n" * 40_000, b"431"),
+        (b"a: b\r\n" * (MAX_HEADERS - 2), b"200"),
+    ],
+)
+async def test_a_head_has_a_hundred_headers_at_most(head: bytes, status: bytes) -> None:
+    app = App()
+    async with serving(app) as server, connected(server) as client:
+        await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n" + head + b"\r\n")
+        assert (await client.answer()).startswith(b"HTTP/1.1 " + status)
+    assert all(len(names) <= MAX_HEADERS for names in app.headers)
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"\x00\x00", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\nX Y: 1\r\n\r\n"]
+)
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_refusal_comes_after_the_answers_before_it(garbage: bytes, *, begun: bool) -> None:
+    app = App()
+    app.go_on.clear()
+    async with serving(app) as server, connected(server) as client:
+        await client.send(REQUEST + REQUEST + (b"" if begun else garbage))
+        await until(lambda: app.begun)
+        if begun:
+            await client.send(garbage)
+        app.go_on.set()
+        for _ in range(2):
+            assert (await client.answer()).startswith(OK)
+        assert (await client.answer()).startswith(b"HTTP/1.1 400 ")
+        assert await client.closed()
+        assert app.begun == 2
+
+
+@pytest.mark.parametrize("connection", ["close", "keep-alive"])
+async def test_who_writes_all_before_reading_gets_the_early_answer(connection: str) -> None:
+    """As http.client, urllib and requests do; a reset would take the answer from them."""
+    app = App()
+    app.reads = False
+    body = b"x" * 10_000_000
+
+    def post(host: str, port: int) -> int:
+        with closing(http.client.HTTPConnection(host, port, timeout=60)) as client:
+            client.request("POST", "/send/", body=body, headers={"Connection": connection})
+            return client.getresponse().status
+
+    async with serving(app) as server:
+        assert await asyncio.to_thread(post, *server.address) == 200
+
+
+async def test_reading_on_after_the_last_answer_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_READ_ON_WITHIN", 0.3)
+    app = App()
+    app.reads = False
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 100000000\r\n\r\n"
+    async with serving(app) as server, connected(server) as much, connected(server) as slow:
+        for client in (much, slow):
+            await client.send(head)
+            assert (await client.answer()).startswith(OK)
+        with suppress(ConnectionError):
+            for _ in range(90):
+                await much.send(b"x" * 1_000_000)
+        await until(lambda: not server._uvicorn.state.connections)
+        assert await slow.closed()
