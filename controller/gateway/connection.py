@@ -152,7 +152,7 @@ class Connection(HttpToolsProtocol):
         self._body_left = int(lengths[0]) if lengths else None
         super().on_headers_complete()
         if self.cycle is not None:
-            self.cycle.transport = _AnswerTransport(self)
+            self.cycle.transport = _AnswerTransport(self)  # type: ignore[assignment]  # as much as it uses
         if self.server_state.draining:
             self.close_after_answer()
 
