@@ -161,6 +161,8 @@ def _claims(token: str, key: SigningKey, algorithm: str, provider: Provider) -> 
         "require": ["exp", "iss"] + (["aud"] if provider.audience is not None else []),
         "verify_aud": provider.audience is not None,
         "verify_exp": False,  # done without leeway
+        "verify_sub": False,  # nothing is made of them: issuers that use numbers are let be
+        "verify_jti": False,
     }
     try:
         claims: dict[str, Any] = jwt.decode(

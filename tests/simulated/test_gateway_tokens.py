@@ -131,6 +131,7 @@ async def test_good_tokens_let_in_and_the_keys_are_fetched_once(
     assert await status(stand, issuer.token(aud=["other", AUDIENCE])) == 200
     assert await status(stand, issuer.token(twitch_channels="2222 1111")) == 200
     assert await status(stand, issuer.token(twitch_channels=None)) == 403
+    assert await status(stand, issuer.token(sub=7, jti=9)) == 200
     assert len(issuer.asked) == 2
 
 
