@@ -7,6 +7,7 @@ import json
 import math
 import time
 from collections import OrderedDict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jwt
@@ -15,6 +16,7 @@ from controller.clients.fetch import FetchFailed, FetchForbidden
 from controller.gateway.claims import account_of, expiry_of
 from controller.gateway.keys import ALGORITHMS, find_key, read_keys
 from controller.gateway.providers import InvalidToken, ProviderUnavailable
+from controller.gateway.verifications import Verifications
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +58,7 @@ class Issuers:
         self._fetcher = fetcher
         self._clock = clock
         self._keys: OrderedDict[str, _Keys] = OrderedDict()
+        self._verifications = Verifications()
 
     async def verify(self, provider: Provider, token: str, now: float) -> Account:
         """Find out whose a token is.
@@ -67,7 +70,7 @@ class Issuers:
 
         Raises:
             InvalidToken: The issuer did not make it, or not for this, or its time is over.
-            ProviderUnavailable: The issuer's keys cannot be read.
+            ProviderUnavailable: The issuer's keys cannot be read, or too many tokens wait.
         """
         try:
             header = jwt.get_unverified_header(token)
@@ -77,7 +80,9 @@ class Issuers:
         if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
             raise InvalidToken
         key = await self._key(provider.issuer or "", name, algorithm)
-        claims = _claims(token, key, algorithm, provider)
+        claims = await self._verifications.run(
+            provider, partial(_claims, token, key, algorithm, provider)
+        )
         expires = expiry_of(claims)
         if expires is None or expires <= now:
             raise InvalidToken

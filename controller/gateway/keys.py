@@ -25,6 +25,7 @@ ALGORITHMS = frozenset((*_RSA, "ES256", "ES384", "ES512", "EdDSA"))
 _MOST_KEYS = 100
 _LONGEST_FIELD = 2048  # characters: an RSA modulus of 8192 bits has 1366
 _RSA_BITS = range(2048, 8192 + 1)
+_RSA_EXPONENTS = range(3, 2**32, 2)  # a check costs in proportion to the bits of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def _read(entry: object) -> SigningKey | None:
         return None
     if read.algorithm_name not in ALGORITHMS:
         return None
-    if isinstance(read.key, RSAPublicKey) and read.key.key_size not in _RSA_BITS:
+    if isinstance(read.key, RSAPublicKey) and not _is_cheap(read.key):
         return None
     # An RSA key that does not say is good for all that RSA can do.
     several = entry.get("kty") == "RSA" and not entry.get("alg")
@@ -71,6 +72,11 @@ def _is_harmless(entry: dict[str, object]) -> bool:
     sizes = (len(value) for value in entry.values() if isinstance(value, str))
     # Certificates lie in lists, which are not looked at.
     return "d" not in entry and max(sizes, default=0) <= _LONGEST_FIELD
+
+
+def _is_cheap(key: RSAPublicKey) -> bool:
+    """Whether a signature is checked with it in well under a millisecond."""
+    return key.key_size in _RSA_BITS and key.public_numbers().e in _RSA_EXPONENTS
 
 
 def find_key(keys: Iterable[SigningKey], name: str, algorithm: str) -> SigningKey | None:

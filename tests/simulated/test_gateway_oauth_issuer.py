@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import secrets
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,9 @@ from jwt.algorithms import RSAAlgorithm
 from controller.clients.fetch import Fetcher
 from controller.gateway.authorizer import Authorizer
 from controller.gateway.issuer import Issuers
+from controller.gateway.keys import read_keys
 from controller.gateway.providers import Account, InvalidToken, Provider, ProviderUnavailable
+from controller.gateway.verifications import MOST_TOKENS
 from tests.oauth_provider import (
     EC_KEY,
     ED_KEY,
@@ -252,6 +255,66 @@ async def test_a_token_without_kid_needs_a_set_that_leaves_no_choice(
     async with open_provider() as other:
         other.keys = [jwk(RSA_KEY, "a"), jwk(OTHER_KEY, "b")]
         await refused(authorizer, other.issuer(), other.token(kid=None))
+
+
+def hostile(exponent: int) -> dict[str, Any]:
+    """A key whose numbers somebody chose; nobody can sign with it."""
+    modulus = (1 << 8191) | (secrets.randbits(8190) | 1)
+    return {
+        "kty": "RSA",
+        "kid": "k2",
+        "n": segment(modulus.to_bytes(1024, "big")),
+        "e": segment(exponent.to_bytes((exponent.bit_length() + 7) // 8, "big")),
+    }
+
+
+@pytest.mark.parametrize("exponent", [(1 << 3071) | 1, (1 << 32) | 1])
+async def test_an_rsa_exponent_that_costs_too_much_is_left_out(
+    authorizer: Authorizer, made: HandMade, exponent: int
+) -> None:
+    made.keys = [hostile(exponent)]
+    with pytest.raises(ProviderUnavailable, match="no usable key"):
+        await authorizer.authorize(made.issuer(), made.token(kid="k2"))
+    async with open_provider() as other:
+        other.keys = [hostile(exponent), jwk(RSA_KEY)]
+        await authorizer.authorize(other.issuer(), other.token())
+
+
+def test_usual_rsa_exponents_are_usable() -> None:
+    assert len(read_keys([hostile(3), hostile(65537), hostile((1 << 32) - 1)])) == 3
+
+
+async def test_the_loop_goes_on_while_a_token_is_verified(fetcher: Fetcher, made: HandMade) -> None:
+    issuers, token = Issuers(fetcher), made.token()
+    await issuers.verify(made.issuer(), token, time.time())  # now it has the keys
+    verifying = asyncio.create_task(issuers.verify(made.issuer(), token, time.time()))
+    await asyncio.sleep(0)  # it took its first step, with all that it needs
+    assert not verifying.done()
+    await verifying
+
+
+async def test_forged_tokens_for_one_provider_do_not_delay_another(
+    authorizer: Authorizer, made: HandMade
+) -> None:
+    made.keys = [jwk(RSA_KEY), hostile((1 << 32) - 1)]
+    await authorizer.authorize(made.issuer(), made.token())
+    async with open_provider() as other:
+        await authorizer.authorize(other.issuer(), other.token())
+        signed = made.token(kid="k2", jti="0").rpartition(".")[0]
+        forged = [f"{signed}.{segment(secrets.token_bytes(1023))}" for _ in range(MOST_TOKENS)]
+        flood = [
+            asyncio.create_task(authorizer.authorize(made.issuer(), token)) for token in forged
+        ]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # each has its place
+        with pytest.raises(ProviderUnavailable, match="already wait") as full:
+            await authorizer.authorize(made.issuer(), made.token(jti="one more"))
+        assert full.value.retry_after == 1
+        await authorizer.authorize(other.issuer(), other.token(jti="honest"))
+        assert not all(task.done() for task in flood)
+        found = await asyncio.gather(*flood, return_exceptions=True)
+    assert {type(each) for each in found} == {InvalidToken}
+    await authorizer.authorize(made.issuer(), made.token(jti="later"))
 
 
 def weak() -> dict[str, Any]:
