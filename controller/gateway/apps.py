@@ -137,7 +137,7 @@ class Apps:
         del self._apps[key]
         self._queue.forget(key)
         self._secrets.release(key)
-        self._publish()
+        self._publish()  # first: whoever still answers for it sees that it is gone
         self._forget(key.path)
 
     def _secret_changed(self, key: Hashable) -> None:

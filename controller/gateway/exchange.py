@@ -14,11 +14,14 @@ if TYPE_CHECKING:
 
     from controller.gateway.catalog import Catalog, Served
 
-__all__ = ["CHANNEL", "CLIENT_ID", "VERSION", "Exchange", "exchange_of"]
+__all__ = ["CHANNEL", "CLIENT_ID", "UNKNOWN", "VERSION", "Exchange", "exchange_of"]
 
 CHANNEL = "X-Twitch-User-Id"
 CLIENT_ID = "X-Twitch-Client-Id"
 VERSION = "X-Twitch-Extension-Version"
+
+UNKNOWN = "unknown"
+"""What metrics and logs call an extension that is not served."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _ROUTES = {"/send": "/send/", "/setup": "/setup/"}
@@ -100,7 +103,13 @@ class Exchange:
     @property
     def label(self) -> str:
         """What metrics and logs call the extension: those that are not served have one name."""
-        return self.served.label if self.served is not None else "unknown"
+        return self.served.label if self.served is not None else UNKNOWN
+
+    @property
+    def still_served(self) -> bool:
+        """Whether the catalog has the same ExtensionApp as when the request came in."""
+        found = self._catalog.find(self.client_id)
+        return found is not None and self.served is not None and found.key == self.served.key
 
 
 def exchange_of(request: Request) -> Exchange:

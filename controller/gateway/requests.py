@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from controller.gateway.answers import answer
 from controller.gateway.cors import Preflights, cors_headers
-from controller.gateway.exchange import Exchange
+from controller.gateway.exchange import UNKNOWN, Exchange
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -70,7 +70,9 @@ class Requests:
 
     def _tell(self, method: str, exchange: Exchange, seconds: float) -> None:
         status = exchange.status or CLIENT_GONE
-        self._metrics.requests.labels(exchange.route, str(status), exchange.label).inc()
+        # It may have been deleted meanwhile, and its series dropped: they must not come back.
+        extension = exchange.label if exchange.still_served else UNKNOWN
+        self._metrics.requests.labels(exchange.route, str(status), extension).inc()
         logger.info(
             "%s %s %d in %.1f ms, extension %s, request %s",
             method,

@@ -8,6 +8,7 @@ import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self
 
+import httpx
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -15,9 +16,11 @@ from kubernetes.aio.client.configuration import Configuration
 
 from controller.clients.kube import Kube
 from controller.engine.resource import EXTENSION
+from controller.gateway.answers import answer
 from controller.gateway.apps import Apps
 from controller.gateway.catalog import Catalog
 from controller.gateway.metrics import GatewayMetrics
+from controller.gateway.requests import Requests
 from controller.policies.extension_secrets import SharedSecret, encode, verifying_secrets
 from controller.resources.common import rfc3339
 from controller.sensitive import Sensitive
@@ -25,7 +28,9 @@ from controller.settings import Settings
 from tests.simulated.harness import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
+
+    from starlette.types import Receive, Scope, Send
 
     from controller.gateway.catalog import Served
 
@@ -197,13 +202,15 @@ class Learning:
 
 
 @asynccontextmanager
-async def learning(api: ApiServer, *, ready: bool = True) -> AsyncIterator[Learning]:
+async def learning(
+    api: ApiServer, *, ready: bool = True, forget: Callable[[str], None] | None = None
+) -> AsyncIterator[Learning]:
     settings = Settings.model_validate(
         {"secret_check_interval": 0.2, "missing_secret_check_interval": 0.2, "resync_interval": 0.5}
     )
     async with api, Kube(api.load) as kube:
         catalog = Catalog()
-        apps = Apps(settings, kube, catalog, GatewayMetrics().forget)
+        apps = Apps(settings, kube, catalog, forget or GatewayMetrics().forget)
         work = asyncio.get_running_loop().create_task(apps.run())
         try:
             if ready:
@@ -213,6 +220,44 @@ async def learning(api: ApiServer, *, ready: bool = True) -> AsyncIterator[Learn
         finally:
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
+
+
+async def test_extensions_deleted_during_a_request_leave_no_series() -> None:
+    api, gate, inside = ApiServer(), asyncio.Event(), 0
+    names = [f"deck-{number}" for number in range(50)]
+    for name in names:
+        api.put_app(name)
+        api.put_target(name, shared(name))
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal inside
+        inside += 1
+        await gate.wait()
+        await answer(200, {})(scope, receive, send)
+
+    metrics = GatewayMetrics()
+    async with learning(api, forget=metrics.forget) as known:
+        app = Requests(slow, known.catalog, metrics)
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+            calls = [
+                asyncio.create_task(
+                    client.post("/send/", headers={"X-Twitch-Client-Id": f"client-{name}"})
+                )
+                for name in names
+            ]
+            await eventually(lambda: inside == len(names))
+            for name in names:
+                known.apps.notify(EXTENSION, "DELETED", api.apps.pop(name))
+            gate.set()
+            assert {each.status_code for each in await asyncio.gather(*calls)} == {200}
+    counted = [
+        (sample.labels["extension"], sample.value)
+        for metric in metrics.requests.collect()
+        for sample in metric.samples
+        if sample.name.endswith("_total")
+    ]
+    assert counted == [("unknown", len(names))]
 
 
 @pytest.mark.parametrize(
