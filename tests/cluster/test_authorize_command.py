@@ -204,7 +204,7 @@ async def test_what_twitch_writes_steers_neither_page_nor_terminal(
         page = await scene.browse(f"{scene.redirect_uri}?{query}")
         told = await command.end(1)
     assert "&lt;b&gt;bold&lt;/b&gt;" in page.text
-    assert "<b>bold</b>:  [2J" in told
+    assert "<b>bold</b>: \\u001b[2J" in told
     assert "\x1b" not in told
 
 

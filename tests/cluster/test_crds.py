@@ -976,17 +976,18 @@ RULE_SHOWN = {
     "NAME": "ad-assets",
     "READY": "True",
     "FEED": "True",
+    "CHANNEL": "mst3k",
     "LAST-CUE": AN_AGE,
     "VERDICT": "Fired",
     "FIRED": "17",
     "SKIPPED": "23",
+    "FAILED": "0",
+    "REASON": "Succeeded",
 }
 RULE_SHOWN_WIDE = {
-    "CHANNEL": "mst3k",
     "MODE": "Enforce",
     "NEXT-OK": AHEAD,
     "DETAIL": "commercial of 125 s",
-    "REASON": "Succeeded",
     "AGE": AN_AGE,
 }
 

@@ -41,7 +41,8 @@ SEED = int(os.environ.get("TWITCH_OPERATOR_TEST_SEED") or random.SystemRandom().
 APPS = 6
 INTERVAL, DELAY = 10, 3
 RETIRE = 90.0  # seconds; less the delay, it is what a restart and its first writes may take
-STORED = 2.5  # seconds that an unhindered operator may take from Twitch's answer to the Secret
+# Seconds from Twitch's answer to the Secret, of an operator that nothing hinders, on a busy machine.
+STORED = 8.0
 
 
 async def test_no_secret_is_lost_and_none_is_made_that_is_not_due(

@@ -47,6 +47,20 @@ async def send(client: httpx.AsyncClient, gateway: Gateway, scene: Scene) -> htt
     return await client.post(f"{gateway.url}/send/", headers=scene.send_headers(), json=MESSAGE)
 
 
+_NO_BODY, _NOT_SERVED = "JSON parse error", "Invalid Twitch Client ID"
+
+
+async def until_told(
+    client: httpx.AsyncClient, url: str, headers: dict[str, str], detail: str
+) -> None:
+    """Ask without a body until the 400 has this detail."""
+    deadline = time.monotonic() + PATIENCE
+    while detail not in (answer := await client.post(url, headers=headers)).text:
+        assert time.monotonic() < deadline, f"{answer.status_code}: {answer.text}"
+        await asyncio.sleep(0.05)
+    assert answer.status_code == 400
+
+
 async def until_status(
     client: httpx.AsyncClient, url: str, headers: dict[str, str], status: int
 ) -> httpx.Response:
@@ -85,18 +99,18 @@ async def test_extensions_come_change_and_go_while_it_runs(
     scene: Scene, client: httpx.AsyncClient
 ) -> None:
     gateway = await scene.start()
-    assert (await send(client, gateway, scene)).status_code == 401  # nobody to ask
+    assert (await send(client, gateway, scene)).status_code == 400  # nobody to ask
     await scene.kubectl.apply(scene.app(), scene.login(), scene.target(new_secret()))
     url, headers = f"{gateway.url}/send/", scene.send_headers()
-    await until_status(client, url, headers, 400)  # there is no body
+    await until_told(client, url, headers, _NO_BODY)
     await scene.kubectl.apply(scene.app(enabled=False))
-    await until_status(client, url, headers, 401)
+    await until_told(client, url, headers, _NOT_SERVED)
     await scene.kubectl.apply(scene.app(enabled=True))
-    await until_status(client, url, headers, 400)
+    await until_told(client, url, headers, _NO_BODY)
     counted = f'extension="{scene.site.namespace}/{scene.name}"'
     assert counted in (await gateway.get("/metrics")).text
     await scene.kubectl("delete", "extapp", scene.name)
-    await until_status(client, url, headers, 401)
+    await until_told(client, url, headers, _NOT_SERVED)
     assert counted not in (await gateway.get("/metrics")).text
 
 
@@ -122,7 +136,7 @@ async def test_it_serves_what_it_knows_while_the_api_server_is_away(
         await late.serving()
         headers = scene.send_headers()
         for each in (gateway, late):
-            await until_status(client, f"{each.url}/send/", headers, 401)
+            await until_told(client, f"{each.url}/send/", headers, _NOT_SERVED)
 
 
 async def test_a_revocation_takes_effect_at_once_whatever_the_operator_does(

@@ -46,7 +46,7 @@ async def test_the_order_of_apply_does_not_matter(site: Site) -> None:
         ready = conditions(status)["Ready"]
         assert summary(conditions(status)) == WAITING
         assert ready["reason"] == "SecretNotFound"
-        assert ready["message"].startswith(f"{field}: Secret {name} does not exist; ")
+        assert ready["message"].startswith(f"{field}: Secret {name} does not exist in namespace ")
         assert "create it with the key" in ready["message"]
 
     await kubectl.apply(station.rule(feed=feed(station, "late-playout")))

@@ -20,8 +20,8 @@ _GOOD, _BAD = ("True", "Fired", "Confirmed"), ("False", "Failed")
 _STYLES = dict.fromkeys(_GOOD, "green") | dict.fromkeys(_BAD, "red") | {"Unknown": "yellow"}
 _CHANNEL = ("CHANNEL", "READY", "LIVE", "LAST-RUN", "LENGTH", "CONFIRMED", "NEXT-OK", "REASON")
 _RULE = (
-    *("RULE", "READY", "FEED", "CHANNEL", "LAST-CUE"),
-    *("VERDICT", "FIRED", "SKIPPED", "FAILED", "REASON"),
+    # The most that 80 columns hold; kubectl shows CHANNEL and FAILED, too.
+    *("RULE", "READY", "FEED", "LAST-CUE", "VERDICT", "FIRED", "SKIPPED", "REASON"),
 )
 _EXTENSION = ("EXTENSION", "READY", "SECRETS", "CONFIG", "ROTATED", "NEXT-ROTATION", "REASON")
 
@@ -77,12 +77,10 @@ def _rule(rule: Resource, now: float | None) -> list[Text]:
         Text(rule["metadata"]["name"]),
         _status(rule, "Ready"),
         _status(rule, "FeedConnected"),
-        Text(status.get("channels", "")),
         _when(status.get("lastEventTime"), now),
         Text(verdict, _STYLES.get(verdict, "yellow")),
         Text(str(counts.get("fired", ""))),
         Text(str(counts.get("skipped", ""))),
-        Text(str(counts.get("failed", ""))),
         Text(condition(rule, "Ready").get("reason", "")),
     ]
 
