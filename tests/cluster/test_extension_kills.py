@@ -41,7 +41,7 @@ SEED = int(os.environ.get("TWITCH_OPERATOR_TEST_SEED") or random.SystemRandom().
 APPS = 6
 INTERVAL, DELAY = 10, 3
 RETIRE = 90.0  # seconds; less the delay, it is what a restart and its first writes may take
-# Seconds from Twitch's answer to the Secret, of an operator that nothing hinders, on a busy machine.
+# Seconds from Twitch's answer to the Secret, where nothing hinders the operator: a busy machine's.
 STORED = 8.0
 
 
