@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import time
 from typing import TYPE_CHECKING
 
@@ -71,7 +72,15 @@ async def test_the_largest_answer_with_one_unreadable_message_holds_nobody_up(
         assert (events[0].payload, len(events)) == ({"first": True}, 100)
         assert len(hearing.malformed) == 1
         assert "nested too deeply" in hearing.malformed[0]
-        assert longest[0] < 0.4
+        # Collecting garbage counts in both; in a process with many objects it is most of it.
+        assert longest[0] < max(0.4, 4 * parsing(wire_of(*[dense] * 99)))
+
+
+def parsing(text: str) -> float:
+    """Seconds of CPU that a parser in C takes for all of it at once."""
+    before = time.thread_time()
+    json.loads(text)
+    return time.thread_time() - before
 
 
 async def test_a_message_that_is_nested_too_deeply_is_published_and_refused_by_itself(

@@ -166,7 +166,10 @@ def test_the_token_secret_is_named_after_the_channel_unless_it_has_a_name() -> N
         ({"scopes": "chat:read"}, "spec.scopes: Input should be a valid tuple"),
         ({"streamKeySecretName": "A"}, "spec.streamKeySecretName: must be the name of"),
         ({"token": {"deletionPolicy": "Keep"}}, "spec.token.deletionPolicy: Input should be"),
-        ({"token": {"secret_name": "x"}}, "spec.token.secret_name: this version"),
+        (
+            {"token": {"secret_name": "x"}},
+            "spec.token.secret_name: there is no such field; did you mean secretName",
+        ),
     ],
 )
 def test_a_spec_that_does_not_parse_names_the_field(changes: dict[str, Any], message: str) -> None:
