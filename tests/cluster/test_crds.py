@@ -897,6 +897,7 @@ RULE_STATUS = TriggerRuleStatus(
     observed_generation=1,
     last_handled_reconcile_at=MANY,
     conditions=CONDITIONS,
+    channels="mst3k",
     last_event_time=LONG_AGO,
     last_fired_time=LONG_AGO,
     retry_after_seconds=480,
