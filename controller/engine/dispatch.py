@@ -123,7 +123,7 @@ class Dispatcher:
             await self._take_turns()
             self._decide(rule, event, now, view)
         self._charge()
-        for key in late:
+        for key in sorted(late, key=self._rank):
             await self._backlog.add(Late(key, event, key in off, key in on, view))
 
     async def drained(self) -> None:
@@ -145,6 +145,11 @@ class Dispatcher:
             for key in keys
             if key in self._backlog or key.namespace in namespaces or key in rules
         }
+
+    def _rank(self, key: Key) -> int:
+        """The highest priority comes first, also among those that wait."""
+        rule = self._rule(key)
+        return -rule.priority if rule is not None else 0
 
     def _meet(self, late: Late) -> None:
         """Meet a rule that waited with its event."""

@@ -14,7 +14,7 @@ from controller.engine.meter import Lap, Meter
 from controller.engine.metrics import Metrics
 from controller.engine.resource import RULE, Key, Resource
 from controller.engine.rules import Rule, Surroundings
-from controller.events import Event
+from controller.events import Decision, Event
 from controller.feeds.pubnub import PubNubKeys
 from controller.rules.payloads import Refusal
 from controller.sensitive import Sensitive
@@ -190,6 +190,26 @@ async def test_a_namespace_that_is_over_its_share_waits_behind_the_others() -> N
     await dispatcher.drained()
     for name in ("busy", "calm"):
         assert [event for who, event in decided if who == name] == [f"{n}" for n in range(40)]
+    await dispatcher.close()
+
+
+async def test_the_highest_priority_decides_first_also_among_those_that_wait() -> None:
+    clock = Clock()
+    rules = [_rule("slow"), _rule("quick", priority=10)]
+    table = {rule.resource.key: rule for rule in rules}
+    decided: dict[str, list[str]] = {}
+
+    def note(rule: Rule, _channel: object, decision: Decision, _called: object) -> None:
+        decided.setdefault(decision.event_id, []).append(rule.resource.key.name)
+
+    dispatcher = Dispatcher(
+        table.get, lambda _rule, _event: (), note, Metrics(), meter=clock.meter()
+    )
+    for number in range(30):
+        told = Event("mst3k", f"{number}", time.time(), time.monotonic(), SlowEvent(clock, 0.04))
+        await dispatcher.event(list(table), (), told)
+    await dispatcher.drained()
+    assert decided == {f"{n}": ["quick", "slow"] for n in range(30)}
     await dispatcher.close()
 
 
