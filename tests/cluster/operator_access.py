@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import socket
@@ -44,8 +45,9 @@ class Line:
         self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._site: web.TCPSite | None = None
         self._watches: set[web.StreamResponse] = set()
-        self.cut_at: str | None = None
-        """Path of a request at which the line is cut, once."""
+        self.silent_at: str | None = None
+        """Path of requests that are not answered before the line is mended."""
+        self._mended = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -70,7 +72,9 @@ class Line:
         return int(self._reserved.getsockname()[1])
 
     async def mend(self) -> None:
-        """Take connections."""
+        """Take connections, and answer."""
+        self.silent_at = None
+        self._mended.set()
         self._site = web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True)
         await self._site.start()
 
@@ -91,9 +95,9 @@ class Line:
             await watch.write(json.dumps({"type": "ERROR", "object": status}).encode() + b"\n")
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        if request.path == self.cut_at:
-            self.cut_at = None
-            await self.cut()
+        if request.path == self.silent_at:
+            self._mended.clear()
+            await self._mended.wait()
         try:
             return await self._forward(request)
         except (aiohttp.ClientError, OSError):  # cut in the middle, on either side

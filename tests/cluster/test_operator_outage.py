@@ -122,15 +122,15 @@ async def test_an_api_server_that_leaves_before_the_first_watch_ends_nothing(
     station = await site.prepare("early")
     await site.kubectl.apply(station.channel(), station.rule())
     async with Line(tmp_path / "kubeconfig", site.plane.kubeconfig) as api:
-        api.cut_at = "/apis"  # what kopf asks before it has a watcher
+        api.silent_at = "/apis"  # what kopf asks before it has a watcher
         operator = await site.start_operator(kubeconfig=api.kubeconfig)
-        await eventually(lambda: api.cut_at is None)
-        await asyncio.sleep(1)  # how far it had come by then is up to the machine
+        await site.kubectl.ready("tch/early", "trule/early")
+        await api.cut()
+        await eventually(lambda: "watching anew" in operator.log)
+        station.publish(message())
+        await eventually(lambda: station.commercials, within=2)
         assert not operator.ended
         await api.mend()
-        await site.kubectl.ready("tch/early", "trule/early")
-        station.publish(message())
-        await eventually(lambda: station.commercials)
         assert await station.verdicts() == ["Fired"]
         await site.add_station("after_the_outage")
         assert not operator.ended
