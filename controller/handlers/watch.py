@@ -64,6 +64,7 @@ class Watch:
         namespaces: Literal names; empty: all.
         kinds: What is watched; by default all.
         grace: Seconds for which watchers may be missing before kopf is started anew.
+        most_pause: Seconds between two starts of kopf, at most.
 
     Attributes:
         problem: Why it ended for good; None: it did not.
@@ -78,11 +79,12 @@ class Watch:
         namespaces: tuple[str, ...],
         kinds: tuple[Kind, ...] = tuple(PLURALS),
         grace: float = _WATCHER_GRACE,
+        most_pause: float = _MOST_PAUSE,
     ) -> None:
         self._notify = notify
         self._configuration = configuration
         self._discover = discover
-        self._grace = grace
+        self._grace, self._most_pause = grace, most_pause
         self._namespaces = namespaces
         self._kinds: dict[str, Kind] = {PLURALS[kind]: kind for kind in kinds}
         self._ending = threading.Event()
@@ -124,7 +126,8 @@ class Watch:
                 failures = starts = 0
             failures += 1
             logger.warning("%s; watching anew", problem)
-            pause = backoff(failures, random.random(), first=2.0, most=_MOST_PAUSE)  # noqa: S311
+            most = self._most_pause
+            pause = backoff(failures, random.random(), first=min(2.0, most), most=most)  # noqa: S311
             if self._ending.wait(pause):
                 return
             starts = starts + 1 if self._answers() else 0

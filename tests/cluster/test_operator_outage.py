@@ -158,6 +158,7 @@ async def watching(
         discover,
         namespaces=(site.namespace,),
         grace=0.5,
+        most_pause=0.5,
     )
     watch.start()
     try:
