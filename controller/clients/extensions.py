@@ -114,7 +114,8 @@ class Extensions:
         """All shared secrets that Twitch knows.
 
         Raises:
-            Unauthorized: Twitch does not take the secret that signs.
+            Unauthorized: Twitch does not take the secret that signs, or does not let it make this
+                call: which of the two, only another call tells.
             TransientError: Anything that may pass.
             ExtensionRefused: Anything else.
         """
@@ -133,7 +134,7 @@ class Extensions:
 
         Raises:
             NoAnswer: Whether it was made is open: look before the next try.
-            Unauthorized: Twitch does not take the secret that signs.
+            Unauthorized: As `secrets`.
             TransientError: Anything that may pass; nothing was made where it is `NotSent`.
             ExtensionRefused: Anything else.
         """

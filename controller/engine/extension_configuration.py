@@ -64,6 +64,8 @@ class ConfigurationKeeper:
     Attributes:
         finding: The condition ConfigurationSynced; None: no segment is declared, or `reconcile` was
             not called yet.
+        doubted: In the last round Twitch refused a call as one of somebody who may not make it: the
+            secret that signed may be lost, which only a look at the secrets can tell.
     """
 
     def __init__(
@@ -88,7 +90,9 @@ class ConfigurationKeeper:
         self._marked: dict[str, str] = {}
         for status in self._statuses:
             self._remember(status)
+        self._signer: Extension | None = None
         self.finding: Finding | None = None
+        self.doubted = False
 
     def segments(self) -> tuple[SegmentStatus, ...]:
         """What there is to tell of the segments, and of the required configuration of channels."""
@@ -118,12 +122,11 @@ class ConfigurationKeeper:
             None: when the spec or a channel changes.
 
         Raises:
-            Unauthorized: Twitch does not take the secret that signs, or lets nobody write to one of
-                the channels.
             InvalidExtensionSecret: The secret is not base64 text.
             TransientError: To be tried again with growing pauses; another channel comes first then.
         """
         self._declare(spec, broadcaster_of)
+        self._sign_with(extension)
         end = time.monotonic() + _LONGEST_ROUND
         try:
             while time.monotonic() < end:
@@ -143,6 +146,13 @@ class ConfigurationKeeper:
         self._failures = {key: failure for key, failure in self._failures.items() if key in keys}
         places = {want.broadcaster_id for want in self._wants if want.reachable}
         self._seen = {place: seen for place, seen in self._seen.items() if place in places}
+
+    def _sign_with(self, extension: Extension) -> None:
+        """What was refused with another secret is tried again with this one."""
+        if extension != self._signer:
+            failures = self._failures.items()
+            self._failures = {key: failure for key, failure in failures if failure.passing}
+        self._signer, self.doubted = extension, False
 
     def _facts(self) -> Facts:
         return Facts(
@@ -172,12 +182,13 @@ class ConfigurationKeeper:
                 self._gets = self._gets.refused(now, error.retry_after)
             else:
                 self._puts = self._puts.refused(now, error.retry_after)
+        except (Unauthorized, ExtensionRefused) as error:
+            logger.warning("%s: %s", self._key, error)
+            self._note(step, error, passing=False)
+            self.doubted = self.doubted or isinstance(error, Unauthorized)
         except TransientError as error:
             self._note(step, error, passing=True)
             raise
-        except ExtensionRefused as error:
-            logger.warning("%s: %s", self._key, error)
-            self._note(step, error, passing=False)
         finally:
             # Twitch counted the call at some time before now, whatever it answered.
             if isinstance(step, policy.Look):

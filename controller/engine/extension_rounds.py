@@ -220,9 +220,13 @@ class ExtensionRounds:
         if isinstance(signer, str):
             return None
         namespace = app.resource.key.namespace
-        return await app.configuration.reconcile(
+        again = await app.configuration.reconcile(
             spec, signer, lambda name: self._broadcaster_of(namespace, name)
         )
+        if app.configuration.doubted:
+            app.keeper.look()
+            return time.time()
+        return again
 
     def _settle(self, app: ExtensionApp) -> None:
         """A client id belongs to the oldest of those that Twitch accepted.

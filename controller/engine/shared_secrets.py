@@ -119,6 +119,10 @@ class SecretKeeper:
         """Ask Twitch in the next round, also with secrets that it did not take."""
         self._read_at, self._refused = None, {}
 
+    def look(self) -> None:
+        """Ask Twitch in the next round: a call that a secret signed was refused."""
+        self._read_at = None
+
     @property
     def secrets(self) -> tuple[SharedSecret, ...]:
         """All that Twitch told of, or, until it did, what the target Secret holds."""

@@ -11,7 +11,6 @@ from aiohttp import web
 
 from controller.clients.extension_jwt import Extension, InvalidExtensionSecret
 from controller.clients.extensions import Extensions, NoAnswer, NotSent
-from controller.clients.helix import Unauthorized
 from controller.clients.http import new_http_client
 from controller.engine.extension_configuration import ConfigurationKeeper
 from controller.engine.resource import EXTENSION, Key
@@ -363,15 +362,48 @@ async def test_trouble_with_one_channel_does_not_keep_the_others_waiting(desk: D
     assert desk.reason() == SYNCED
 
 
-@pytest.mark.parametrize(("status", "error"), [(401, Unauthorized), (500, TransientError)])
-async def test_failures_of_required_configuration_are_raised_and_tried_again(
-    desk: Desk, status: int, error: type[Exception]
-) -> None:
-    desk.twitch.trouble.append(Trouble("PUT", status, place="required 11"))
-    with pytest.raises(error):
+async def test_a_failure_of_required_configuration_is_raised_and_tried_again(desk: Desk) -> None:
+    desk.twitch.trouble.append(Trouble("PUT", 500, place="required 11"))
+    with pytest.raises(TransientError):
         await desk.round(spec(entry(), required="COMPLETE"))
     assert desk.states() == ["Synced", "Pending"]
     await desk.round(spec(entry(), required="COMPLETE"))
+    assert desk.reason() == SYNCED
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize(
+    ("method", "place", "states", "told"),
+    [
+        ("GET", "11", ["Failed", "Pending"], "GET /extensions/configurations"),
+        ("PUT", "11", ["Failed", "Pending"], "PUT /extensions/configurations (developer)"),
+        ("PUT", "required 11", ["Synced", "Failed"], "PUT /extensions/required_configuration"),
+    ],
+)
+async def test_a_call_that_is_not_allowed_is_tried_again_after_the_interval(  # noqa: PLR0917 - a table
+    desk: Desk, status: int, method: str, place: str, states: list[str], told: str
+) -> None:
+    desk.twitch.trouble += [Trouble(method, status, place=place) for _ in range(2)]
+    declared = spec(entry(), required="COMPLETE")
+    again = await desk.round(declared)
+    assert 0.8 * INTERVAL < soon(again) <= INTERVAL
+    assert desk.states() == states
+    assert desk.reason() == ("False", "ConfigurationRefused", True)
+    assert desk.keeper.finding is not None
+    words = f"Twitch answered {told} with {status}: that is wrong"
+    assert words in desk.keeper.finding.message
+    assert desk.keeper.doubted, "only a look at the secrets tells whether the secret is lost"
+    calls = desk.twitch.calls.copy()
+    await desk.round(declared)
+    assert desk.twitch.calls == calls, "what is refused is not asked again at once"
+    assert not desk.keeper.doubted
+    # Another secret signs, and is refused as well; then somebody asks.
+    other = Extension("d72h", "1", Sensitive("b3RoZXJz" * 6))
+    await desk.round(declared, other)
+    assert desk.reason() == ("False", "ConfigurationRefused", True)
+    assert desk.twitch.calls.count(calls[-1]) == 2
+    desk.keeper.recheck()
+    await desk.round(declared, other)
     assert desk.reason() == SYNCED
 
 
