@@ -157,6 +157,7 @@ class ExtensionApp:
             spec_problem=self.problem,
             rival=self.rival,
             blocked=keeper.problem,
+            warning=keeper.warning,
             owner_problem=keeper.owner_problem,
             failure=keeper.failure,
             signs=signing_secret(keeper.secrets, now) is not None,

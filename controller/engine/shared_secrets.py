@@ -70,6 +70,7 @@ class SecretKeeper:
     Attributes:
         holding: What is kept of the secrets.
         problem: What is in the way; None: nothing.
+        warning: What a human must change though the secrets serve on; None: nothing.
         owner_problem: Why the target Secret's owner is not as the spec has it; None: it is.
         failure: What went wrong last, if it may pass.
         stored: The target Secret holds what is kept.
@@ -103,11 +104,13 @@ class SecretKeeper:
         self._intent = False
         self._refused: dict[Sensitive, float] = {}
         self._refusal = ""
+        self._declined: rotation.Declined | None = None
         self._wish = ""
-        self._owner_id = ""
+        self._spec: ExtensionAppSpec | None = None
         self.holding = Holding()
         self._refused_owners: tuple[str, ...] = ()
         self.problem: Blocked | None = None
+        self.warning: Blocked | None = None
         self.owner_problem: Blocked | None = None
         self.failure: str | None = None
         self.stored = False
@@ -116,8 +119,8 @@ class SecretKeeper:
         self.rotated_at: float | None = None
 
     def recheck(self) -> None:
-        """Ask Twitch in the next round, also with secrets that it did not take."""
-        self._read_at, self._refused = None, {}
+        """Ask Twitch in the next round, also for what it refused before."""
+        self._read_at, self._refused, self._declined = None, {}, None
 
     def look(self) -> None:
         """Ask Twitch in the next round: a call that a secret signed was refused."""
@@ -166,10 +169,10 @@ class SecretKeeper:
         return until
 
     async def _work(self, spec: ExtensionAppSpec, wish: str) -> float | None:
-        if spec.owner_id != self._owner_id:
-            # What Twitch said to calls in another's name, yes or no, says nothing of this one's.
+        if spec != self._spec:
+            # What Twitch said to other calls, or to those in another's name, says nothing of these.
             self.recheck()
-            self._owner_id = spec.owner_id
+            self._spec = spec
         for _ in range(_MOST_STEPS):
             secret = await self._look(spec)
             bootstrap = await self._bootstrap(spec)
@@ -177,7 +180,7 @@ class SecretKeeper:
             self.stored = secret is not None and self._is_stored(spec, secret, now)
             step = rotation.plan(self._facts(spec, secret, bootstrap, wish, now), now)
             if isinstance(step, rotation.Rest):
-                self.problem = step.blocked
+                self.problem, self.warning = step.blocked, step.warning
                 return step.until
             await self._do(step, spec, secret)
         msg = f"Secret {spec.secret.target_secret_name} changes whenever it is written"
@@ -189,8 +192,7 @@ class SecretKeeper:
         elif isinstance(step, rotation.Read):
             await self._read(spec, step.signer)
         elif isinstance(step, rotation.Revoke):
-            logger.warning("%s: all shared secrets are taken out of service", self._key)
-            self.holding = rotation.revoked(self.holding, self._wish)
+            self._revoke()
         elif isinstance(step, rotation.Begin):
             self.holding = rotation.begun(self.holding, time.time())
             self._intent = True
@@ -269,6 +271,7 @@ class SecretKeeper:
             jitter=self._jitter,
             check_interval=self._settings.extension_check_interval,
             settle=min(_MOST_SETTLE, max(2 * timeout, delay)),
+            declined=self._declined,
         )
 
     async def _read(self, spec: ExtensionAppSpec, signer: Sensitive) -> None:
@@ -276,14 +279,13 @@ class SecretKeeper:
         try:
             told = await self._extensions.secrets(_extension(spec, signer))
         except Unauthorized as error:
-            self._note_refusal(signer, error)
+            self._refused[signer], self._refusal = time.time(), str(error)
             return
         except TransientError:
             if self._wish in ("", self.holding.revoke_request) or not self.holding.secrets:
                 raise
             # Twitch is away: what is known goes out of service all the same.
-            logger.warning("%s: all known shared secrets are taken out of service", self._key)
-            self.holding = rotation.revoked(self.holding, self._wish)
+            self._revoke()
             return
         known = {secret.content for secret in self.holding.secrets}
         begun = self.holding.begun
@@ -295,17 +297,25 @@ class SecretKeeper:
         if begun is not None and self.holding.begun is None:
             self._note_new(known, "found after its answer was lost")
 
+    def _revoke(self) -> None:
+        logger.warning("%s: all known shared secrets are taken out of service", self._key)
+        self.holding = rotation.revoked(self.holding, self._wish)
+        self._declined = None  # whoever asks for a new one does not wait for the next try
+
     async def _create(self, spec: ExtensionAppSpec, signer: Sensitive) -> None:
         self._intent = False
         known = {secret.content for secret in self.holding.secrets}
         delay = spec.secret.rotation.activation_delay
         try:
             told = await self._extensions.create_secret(_extension(spec, signer), delay)
-        except Unauthorized as error:
-            self._note_refusal(signer, error)
+        except (Unauthorized, ExtensionRefused) as error:
+            logger.warning("%s: %s", self._key, error)
+            # Whether Twitch does not take the secret, or only not this call, a look tells.
+            self._declined = rotation.Declined(signer, time.time(), str(error))
+            self._read_at = None
             self.holding = rotation.not_made(self.holding)
             return
-        except (NotSent, RateLimited, ExtensionRefused):
+        except (NotSent, RateLimited):
             self.holding = rotation.not_made(self.holding)
             raise
         if not {secret.content for secret in told} - known:
@@ -317,16 +327,12 @@ class SecretKeeper:
         self._note_new(known, "made")
 
     def _note_new(self, known: set[Sensitive], how: str) -> None:
-        self.rotated_at = time.time()
+        self.rotated_at, self._declined = time.time(), None
         for secret in self.holding.secrets:
             if secret.content not in known:
                 active = rfc3339(round(secret.active))
                 told = "%s: shared secret %s was %s; it is active from %s"
                 logger.info(told, self._key, secret.fingerprint, how, active)
-
-    def _note_refusal(self, signer: Sensitive, error: Unauthorized) -> None:
-        self._refused[signer] = time.time()
-        self._refusal = str(error)
 
     async def _write(self, spec: ExtensionAppSpec, secret: Secret | None) -> None:
         """Make or replace the Secret; one that is not as it was read is read anew."""

@@ -116,8 +116,8 @@ def _reason_of_secrets(status: Mapping[str, Any]) -> str | None:
 
 
 def _of_secrets(is_: Condition) -> Announcement | None:
-    """Only a revocation: what else is the matter with the secrets is told by Ready."""
-    if is_.reason != REVOKED:
+    """What is the matter though the secrets serve on: all else is told by Ready."""
+    if is_.status != "True" or is_.reason == "Succeeded":
         return None
     return Announcement("Warning", is_.reason, is_.message, _ROTATE)
 
@@ -155,6 +155,8 @@ def _of_ready(
     if holds:
         recovered = was is not None and was.status != "True"
         return Announcement("Normal", "Ready", is_.message, _RECONCILE) if recovered else None
+    if is_.reason == REVOKED:
+        return None  # told by SecretsCurrent
     if is_.reason in ("Suspended", _PAUSED):
         return Announcement("Normal", is_.reason, is_.message, _RECONCILE)
     stalls = stalled is not None and (stalled.status, stalled.reason) == ("True", is_.reason)

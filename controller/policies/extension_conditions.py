@@ -45,6 +45,7 @@ class ExtensionFacts:
         configuration: Whether Twitch has the configuration as declared; None: none is declared.
         gateway: Whether the gateway can serve it; None: it is not asked to.
         owner_problem: Why the target Secret's owner is not as the spec has it; None: it is.
+        warning: What a human must change though the secrets serve on; None: nothing.
     """
 
     spec_problem: Blocked | None
@@ -60,6 +61,7 @@ class ExtensionFacts:
     configuration: Finding | None
     gateway: Finding | None
     owner_problem: Blocked | None = None
+    warning: Blocked | None = None
 
 
 def extension_findings(facts: ExtensionFacts) -> tuple[Finding, ...]:
@@ -95,8 +97,15 @@ def _secrets(facts: ExtensionFacts) -> Finding:
             return Finding(kind, "False", "TransientError", message)
         message = "Twitch is being asked for the extension's secrets"
         return Finding(kind, "Unknown", "Pending", message)
+    return _serving(facts, kind)
+
+
+def _serving(facts: ExtensionFacts, kind: str) -> Finding:
+    """What there is to tell of secrets that are stored and sign."""
     if facts.revoking:
-        return Finding(kind, "True", REVOKED, _revoking(facts))
+        return Finding(kind, "True", REVOKED, _revoking(facts), human=facts.warning is not None)
+    if facts.warning is not None:
+        return Finding(kind, "True", facts.warning.reason, facts.warning.message, human=True)
     told = f"Secret {facts.target} holds them"
     if facts.next_rotation is not None:
         told += f"; the next is made at {rfc3339(math.ceil(facts.next_rotation))}"
@@ -110,8 +119,8 @@ def _secrets(facts: ExtensionFacts) -> Finding:
 
 def _revoking(facts: ExtensionFacts) -> str:
     if facts.revoked_until is None:
-        failing = f" ({facts.failure})" if facts.failure is not None else ""
-        when = f"the new one is being made{failing}"
+        why = facts.warning.message if facts.warning is not None else facts.failure
+        when = f"the new one is being made{f' ({why})' if why else ''}"
     else:
         when = f"the new one is active at {rfc3339(math.ceil(facts.revoked_until))}"
     return f"all former secrets are revoked: {_PRICE}; {when}. {_STILL_GOOD}"

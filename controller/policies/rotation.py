@@ -32,6 +32,7 @@ __all__ = [
     "REFUSED_FOR",
     "Begin",
     "Create",
+    "Declined",
     "Facts",
     "Forget",
     "Holding",
@@ -80,6 +81,21 @@ class Holding:
 
 
 @dataclass(frozen=True, slots=True)
+class Declined:
+    """Twitch refused to make a secret; that says nothing of the secret that signed the call.
+
+    Attributes:
+        signer: What signed it.
+        at: When.
+        told: What Twitch said.
+    """
+
+    signer: Sensitive
+    at: float
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What is known.
 
@@ -98,6 +114,7 @@ class Facts:
         jitter: 0..1, steady for the resource.
         check_interval: Seconds between two looks at what Twitch has.
         settle: Seconds in which a call of unknown outcome may still come through.
+        declined: The last refusal to make a secret; None: there was none.
     """
 
     holding: Holding
@@ -114,6 +131,7 @@ class Facts:
     jitter: float
     check_interval: float
     settle: float = field(default=_SETTLE)
+    declined: Declined | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +175,12 @@ class Rest:
     Attributes:
         until: Look again at this instant; None: when something changes.
         blocked: What is in the way; None: nothing.
+        warning: What a human must change though the secrets serve on; None: nothing.
     """
 
     until: float | None
     blocked: Blocked | None = None
+    warning: Blocked | None = None
 
 
 Plan = Write | Read | Begin | Forget | Create | Revoke | Rest
@@ -180,11 +200,15 @@ def plan(facts: Facts, now: float) -> Plan:
         return Revoke() if fresh or signer is None else Read(signer)
     if facts.read_at is None or is_ahead(facts.read_at, now) or not holding.secrets:
         return Read(signer) if signer is not None else _stuck(facts, now)
-    if holding.begun is not None or _wanted(facts, now):
+    declined = _declined(facts, signer, now) if _wanted(facts, now) else None
+    if holding.begun is not None or (declined is None and _wanted(facts, now)):
         return _make(facts, signer, now)
     if _look_due(facts, facts.read_at, now):
         return Read(signer) if signer is not None else _stuck(facts, now)
-    return Rest(_next_look(facts, facts.read_at, now))
+    until = _next_look(facts, facts.read_at, now)
+    if declined is None:
+        return Rest(until)
+    return Rest(min(until, declined.at + facts.check_interval), warning=_refused(declined))
 
 
 def _wanted(facts: Facts, now: float) -> bool:
@@ -192,6 +216,24 @@ def _wanted(facts: Facts, now: float) -> bool:
     holding = facts.holding
     due = next_rotation(holding, facts.created, facts.interval, facts.jitter)
     return now >= due or not holding.replaced
+
+
+def _declined(facts: Facts, signer: Sensitive | None, now: float) -> Declined | None:
+    """The refusal for whose sake another call must wait; None: there may be one."""
+    last = facts.declined
+    if last is None or last.signer != signer or is_ahead(last.at, now):
+        return None
+    return last if now < last.at + facts.check_interval else None
+
+
+def _refused(declined: Declined) -> Blocked:
+    message = (
+        f"Twitch refuses to make a new shared secret ({declined.told}), and takes what the present"
+        " one signs: that one serves on, and it is tried again. If it stays so, make a secret in"
+        " the extension's console (dev.twitch.tv/console, Extensions, Settings, Secret Keys): it"
+        " is taken up"
+    )
+    return Blocked("RotationRefused", message, human=True)
 
 
 def _make(facts: Facts, signer: Sensitive | None, now: float) -> Plan:

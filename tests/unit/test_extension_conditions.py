@@ -98,6 +98,37 @@ def test_the_price_of_a_revocation_is_told() -> None:
     assert "the new one is being made (Twitch did not answer)" in message
 
 
+REFUSED = Blocked("RotationRefused", "Twitch answered 401", human=True)
+
+
+def test_secrets_that_serve_on_though_none_can_be_made_leave_it_ready() -> None:
+    facts = replace(GOOD, warning=REFUSED)
+    found = told(facts)
+    assert found["SecretsCurrent"] == ("True", "RotationRefused")
+    assert found["Ready"] == ("True", "Succeeded")
+    assert found["Stalled"] == ("True", "RotationRefused")
+    assert all(
+        f.message == "Twitch answered 401"
+        for f in extension_findings(facts)
+        if f.type in ("SecretsCurrent", "Stalled")
+    )
+    news = announcements(conditions(GOOD), conditions(facts))
+    assert [(event.type, event.reason, event.note) for event in news] == [
+        ("Warning", "RotationRefused", "Twitch answered 401")
+    ]
+
+
+def test_a_revocation_whose_new_secret_is_refused_needs_somebody() -> None:
+    facts = replace(GOOD, revoking=True, warning=REFUSED)
+    found = told(facts)
+    assert found["SecretsCurrent"] == ("True", "SecretsRevoked")
+    assert found["Ready"] == ("False", "SecretsRevoked")
+    assert found["Stalled"] == ("True", "SecretsRevoked")
+    assert "the new one is being made (Twitch answered 401)" in extension_findings(facts)[1].message
+    news = announcements(conditions(GOOD), conditions(facts))
+    assert [(event.type, event.reason) for event in news] == [("Warning", "SecretsRevoked")]
+
+
 def conditions(facts: ExtensionFacts) -> list[Condition]:
     return [
         Condition(

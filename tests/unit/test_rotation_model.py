@@ -23,11 +23,12 @@ from controller.policies.extension_secrets import (
     verifying_secrets,
 )
 from controller.policies.problems import Blocked
-from controller.policies.rotation import Facts, Holding
+from controller.policies.rotation import Declined, Facts, Holding
 from controller.sensitive import Sensitive
 
 START = 1_900_000_000.0
 DELAY, INTERVAL, RETIREMENT = 600.0, 7200.0, 3600.0
+CHECK = 600.0
 FAR = START + 10**9
 
 
@@ -97,6 +98,8 @@ class World:
         self.read_at: float | None = None
         self.intent = False
         self.refused: dict[Sensitive, float] = {}
+        self.declined: Declined | None = None
+        self.rest = rotation.Rest(None)
 
     def run(self) -> float:
         """Do what is due; returns when to come back."""
@@ -107,6 +110,7 @@ class World:
                     assert step.blocked is None, step.blocked
                     assert step.until is not None
                     assert step.until > self.now
+                    self.rest = step
                     return step.until
                 self.now += 0.001
                 self.do(step)
@@ -131,7 +135,8 @@ class World:
             created=START,
             interval=self.interval,
             jitter=0.5,
-            check_interval=600,
+            check_interval=CHECK,
+            declined=self.declined,
         )
 
     def wanted(self) -> Stored:
@@ -144,6 +149,7 @@ class World:
     def do(self, step: rotation.Plan) -> None:
         if isinstance(step, rotation.Revoke):
             self.holding = rotation.revoked(self.holding, self.wish)
+            self.declined = None
         elif isinstance(step, rotation.Forget):
             self.holding = rotation.not_made(self.holding)
         elif isinstance(step, rotation.Begin):
@@ -163,7 +169,7 @@ class World:
             raise Lost
         if isinstance(step, rotation.Write):
             self.secret = self.wanted()
-            if trouble:
+            if trouble not in ("", "declined"):
                 raise Died
         elif isinstance(step, rotation.Read):
             self.read(step.signer, trouble)
@@ -181,11 +187,17 @@ class World:
 
     def create(self, signer: Sensitive, trouble: str) -> None:
         self.intent = False
+        if self.declined is not None and self.declined.signer == signer:
+            assert self.now >= self.declined.at + CHECK, "it is asked again at once"
+        if trouble == "declined":
+            self.declined = Declined(signer, self.now, "401")
+            self.holding, self.read_at = rotation.not_made(self.holding), None
+            return
         told = self.twitch.create(signer, self.now)
         self.fail(trouble)
         assert told is not None, "what could not sign was found out by the look before"
         self.holding = rotation.made(self.holding, told, self.now)
-        self.read_at = self.now
+        self.read_at, self.declined = self.now, None
 
     def fail(self, trouble: str) -> None:
         if trouble == "dies after":
@@ -207,7 +219,9 @@ class World:
         assert {s.content for s in self.twitch.secrets if self.now < s.expires} <= known
 
 
-TROUBLE = st.sampled_from(["", "", "", "dies before", "dies after", "answer lost", "not reached"])
+TROUBLE = st.sampled_from(
+    ["", "", "", "dies before", "dies after", "answer lost", "not reached", "declined"]
+)
 MOVES = st.one_of(
     st.tuples(st.just("wait"), st.floats(1, 2000)),
     st.tuples(st.just("trouble"), st.lists(TROUBLE, min_size=1, max_size=6)),
@@ -250,7 +264,7 @@ def test_no_consumer_is_refused_and_no_secret_is_made_in_vain(
         world.signs_with_current()
     # In quiet, everything comes to its end.
     world.trouble = []
-    end = world.now + 300
+    end = world.now + CHECK + 300
     while world.now < end:
         again = world.run()
         world.signs_with_current()
@@ -295,6 +309,76 @@ def test_a_lost_answer_makes_no_second_secret() -> None:
     world.run()
     assert len(world.twitch.made) == 1
     world.holds_all()
+
+
+def declining() -> World:
+    """Twitch refused to make the secret that is due, and takes what the present one signs."""
+    world = World()
+    world.run()
+    world.now = START + INTERVAL
+    world.trouble = ["", "", "declined"]
+    world.run()
+    assert world.trouble == []
+    return world
+
+
+def test_a_refusal_to_make_a_secret_is_told_and_tried_again_after_the_interval() -> None:
+    world = declining()
+    warning, declined = world.rest.warning, world.declined
+    assert warning is not None
+    assert (warning.reason, warning.human) == ("RotationRefused", True)
+    assert "(401)" in warning.message
+    assert declined is not None
+    assert world.rest.until == declined.at + CHECK
+    assert world.secret is not None
+    assert world.secret.begun is None
+    world.signs_with_current()
+    # Whatever brings it back before makes no call; the time does, once.
+    world.now = declined.at + CHECK - 1
+    world.run()
+    assert world.declined is declined
+    world.now = declined.at + CHECK
+    world.trouble = ["", "", "declined"]
+    world.run()
+    assert world.declined is not None
+    assert world.declined.at > declined.at
+    assert world.twitch.made == []
+    world.now = world.declined.at + CHECK
+    world.run()
+    assert len(world.twitch.made) == 1
+    assert world.rest.warning is None
+    world.holds_all()
+
+
+def test_a_refusal_says_nothing_of_another_secret_or_of_a_rotation_that_is_not_due() -> None:
+    world = declining()
+    facts = world.facts()
+    # It signed with what Twitch has no more: a look found that out.
+    other = replace(facts, declined=Declined(content(9), world.now, "401"))
+    assert rotation.plan(other, world.now) == rotation.Begin()
+    later = rotation.plan(replace(facts, interval=10 * INTERVAL), world.now)
+    assert isinstance(later, rotation.Rest)
+    assert later.warning is None
+    back = replace(facts, declined=Declined(content(0), world.now + 3600, "401"))
+    assert rotation.plan(back, world.now) == rotation.Begin(), "the clock was set back since"
+
+
+def test_a_refusal_is_of_the_secret_where_a_look_is_refused_too() -> None:
+    world = declining()
+    facts = replace(world.facts(), read_at=None)
+    assert rotation.plan(facts, world.now) == rotation.Read(content(0))
+    lost = rotation.plan(replace(facts, refused={content(0)}, refusal="no"), world.now)
+    assert isinstance(lost, rotation.Rest)
+    assert lost.blocked is not None
+    assert lost.blocked.reason == "SecretLost"
+    assert lost.warning is None
+
+
+def test_whoever_revokes_does_not_wait_for_the_next_try() -> None:
+    world = declining()
+    world.wish = "leaked"
+    world.run()
+    assert len(world.twitch.made) == 1
 
 
 def test_a_process_that_dies_before_its_call_waits_for_it_to_come_through() -> None:
