@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from controller.backoff import MOST_PAUSE, backoff
+from controller.clients.kube import KubeError
 from controller.engine.extension_configuration import ConfigurationKeeper
 from controller.engine.extensions import ExtensionApp
 from controller.engine.resource import EXTENSION, Key
@@ -17,6 +18,7 @@ from controller.errors import OperatorError, TransientError
 from controller.policies.conditions import Finding
 from controller.policies.extension_secrets import next_change
 from controller.policies.gateway_checks import provider_problem
+from controller.policies.problems import secret_refused
 from controller.resources.extensionapp import ExtensionAppStatus
 
 if TYPE_CHECKING:
@@ -195,10 +197,16 @@ class ExtensionRounds:
         secret = None
         if oauth.secret_ref is not None:
             key, name = app.resource.key, oauth.secret_ref.name
-            secret = await self._secrets.get(key.namespace, name, key)
+            field = "spec.gateway.oauth.secretRef"
+            try:
+                secret = await self._secrets.get(key.namespace, name, key)
+            except KubeError as error:
+                refused = secret_refused(f"{field}: {error}")
+                app.gateway = Finding(kind, "False", refused.reason, refused.message, refused.human)
+                raise
             refusal = marks_of(secret).refusal(name) if secret is not None else None
             if refusal is not None:
-                message = f"spec.gateway.oauth.secretRef: {refusal}"
+                message = f"{field}: {refusal}"
                 app.gateway = Finding(kind, "False", "InvalidSecret", message, human=True)
                 return None
         problem = provider_problem(

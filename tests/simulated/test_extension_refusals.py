@@ -270,3 +270,21 @@ async def test_a_secret_that_is_lost_is_found_out_by_the_call_that_is_refused(de
     desk.secrets.look_again(KEY)
     await desk.rest()
     assert desk.told("Ready") == ("True", "Succeeded", False)
+
+
+async def test_an_oauth_secret_that_may_not_be_read_is_a_condition(desk: Desk) -> None:
+    oauth = {
+        "introspectionUrl": "https://id.example.com/introspect",
+        "secretRef": {"name": "provider"},
+    }
+    desk.api.refused.add("provider")
+    desk.declare(gateway={"enabled": True, "oauth": oauth})
+    await desk.round()
+    assert desk.told("GatewayConfigured") == ("False", "SecretRefused", True)
+    message = desk.finding("GatewayConfigured").message
+    assert message.startswith("spec.gateway.oauth.secretRef: ")
+    assert 'secrets "provider" is forbidden' in message
+    assert desk.finding("Ready").reason == "SecretRefused"
+    desk.api.refused.clear()
+    await desk.round()
+    assert desk.told("GatewayConfigured")[1] == "SecretNotFound"
