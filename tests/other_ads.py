@@ -98,8 +98,8 @@ class OtherAds(OtherIdentity):
         slowness: Seconds that an ordered slow answer takes.
     """
 
-    def __init__(self, *, rotates: bool = True, null_scopes: bool = False) -> None:
-        super().__init__(rotates=rotates, null_scopes=null_scopes)
+    def __init__(self, *, rotates: bool = True) -> None:
+        super().__init__(rotates=rotates)
         self.commercials: list[Commercial] = []
         self.commercial_calls: list[CommercialCall] = []
         self.cooldown, self.cooldown_status = 480.0, 429

@@ -74,11 +74,10 @@ class OtherIdentity:
     Args:
         rotates: A refresh gives a confidential client, too, another refresh token and takes the
             old one; False: it keeps the one it has, and is not told it again.
-        null_scopes: GET /validate tells no scopes though there are some.
     """
 
-    def __init__(self, *, rotates: bool = True, null_scopes: bool = False) -> None:
-        self.rotates, self.null_scopes = rotates, null_scopes
+    def __init__(self, *, rotates: bool = True) -> None:
+        self.rotates = rotates
         self.clock: Callable[[], float] = time.time
         self.token_lifetime, self.code_lifetime, self.device_lifetime = 14_400.0, 300.0, 900.0
         self.signed_in: str | None = None
@@ -246,7 +245,7 @@ class OtherIdentity:
 
     def validate(self, authorization: str) -> dict[str, Any]:
         grant, expires = self.living(authorization, "oauth")
-        scopes = list(grant.scopes) if grant.scopes and not self.null_scopes else None
+        scopes = list(grant.scopes) or None
         who = {"user_id": grant.user.id, "login": grant.user.login, "scopes": scopes}
         return {"expires_in": expires - self.clock(), **who, "client_id": grant.app.client_id}
 

@@ -43,8 +43,8 @@ class TokenCall:
 class OtherTwitch(OtherAds):
     """Identity and Helix on a free port of loopback; an async context manager."""
 
-    def __init__(self, *, rotates: bool = True, null_scopes: bool = False) -> None:
-        super().__init__(rotates=rotates, null_scopes=null_scopes)
+    def __init__(self, *, rotates: bool = True) -> None:
+        super().__init__(rotates=rotates)
         self.token_calls: list[TokenCall] = []
         self._runner: web.AppRunner | None = None
         self._url = ""

@@ -45,6 +45,10 @@ class Signer(Protocol):
         """Replace an access token that was refused or expired; whether there is another now."""
         ...
 
+    def doubt(self) -> None:
+        """Twitch refused a call that the grant should cover: have it validated soon."""
+        ...
+
 
 class CommercialAction:
     """Drives one start.
@@ -151,6 +155,8 @@ class CommercialAction:
         if self.called_at is None:
             self.called_at = time.monotonic()
         answer = await self._helix.start_commercial(credential, self._broadcaster_id(), length)
+        if answer.kind is AnswerKind.SCOPE_MISSING:
+            self._signer.doubt()
         return Reply(time.time(), answer=answer)
 
     async def _read_last_ad(self) -> Reply:
@@ -161,7 +167,8 @@ class CommercialAction:
             return Reply(time.time(), unreadable="there is no access token")
         try:
             schedule = await self._helix.ad_schedule(credential, self._broadcaster_id())
-        except (Unauthorized, TransientError) as error:
+        except TransientError as error:
+            self._doubt_after(error)
             # "Cannot be read" is an answer of its own: the arbiter knows what follows from it.
             return Reply(time.time(), unreadable=str(error))
         return Reply(time.time(), last_ad_known=True, last_ad=schedule.last_ad)
@@ -172,9 +179,14 @@ class CommercialAction:
             return Reply(time.time())
         try:
             live = await self._helix.live_user_ids(credential, [broadcaster_id])
-        except (Unauthorized, TransientError):
+        except TransientError as error:
+            self._doubt_after(error)
             return Reply(time.time())  # not known: the refusal stands as it came
         return Reply(time.time(), live=broadcaster_id in live)
+
+    def _doubt_after(self, error: TransientError) -> None:
+        if isinstance(error, Unauthorized):
+            self._signer.doubt()
 
     async def _refresh(self) -> Reply:
         credential = self._signer.credential()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from controller.clients.faults import in_words
-from controller.clients.helix_answers import answer_of, schedule_of
+from controller.clients.helix_answers import answer_of, lacks_scope, schedule_of
 from controller.clients.http import json_of, text_of
 from controller.clients.pauses import pause_of
 from controller.clients.transport import Sending
@@ -33,7 +33,7 @@ MAX_IDS = 100
 
 
 class Unauthorized(TransientError):
-    """401: a dead token, a missing scope or an id mismatch; a refresh cures only the first."""
+    """A dead token, a missing scope or an id mismatch; a refresh cures only the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,7 @@ class Helix:
             raise TransientError(msg) from error
         text = text_of(response, credential.access)
         told = f"Twitch answered GET {path} with {response.status_code}" + (text and f": {text}")
-        if response.status_code == 401:
+        if response.status_code == 401 or lacks_scope(response, text):
             raise Unauthorized(told)
         if response.status_code == 429:
             raise RateLimited(told, retry_after=pause_of(response))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from controller.sensitive import Sensitive
 
-__all__ = ["answer_of", "schedule_of"]
+__all__ = ["answer_of", "lacks_scope", "schedule_of"]
 
 _LONGEST_AD = 180
 _COOLDOWN_SECONDS = 480.0
@@ -32,6 +32,7 @@ _RAN = r"recently r[au]n|cool(ing)?[ -]?down"
 _COOLDOWN_NAMED = re.compile(_RAN, re.IGNORECASE)
 _COOLDOWN = re.compile(rf"{_RAN}|try( it)? again later|too soon", re.IGNORECASE)
 _SCOPE = re.compile(r"missing scope", re.IGNORECASE)
+_SCOPE_STATUSES = (400, 401, 403)
 _OTHER_USER = re.compile(
     r"(?=.*\bbroadcaster[_ ]id\b)(?=.*\buser[_ ]id\b).*\bmatch", re.IGNORECASE | re.DOTALL
 )
@@ -65,6 +66,11 @@ def answer_of(response: httpx.Response, access: Sensitive) -> Answer:
     return Answer(kind, told, retry_after=pause)
 
 
+def lacks_scope(response: httpx.Response, text: str) -> bool:
+    """Whether a refusal, whose words are `text`, says that the token lacks a scope."""
+    return response.status_code in _SCOPE_STATUSES and bool(_SCOPE.search(text))
+
+
 def _refusal(response: httpx.Response, text: str) -> AnswerKind:
     status = response.status_code
     if status == 429:
@@ -84,7 +90,7 @@ def _refusal(response: httpx.Response, text: str) -> AnswerKind:
 
 # In this order: the first that fits tells. What none fits, the ad schedule decides.
 _REFUSALS = (
-    ((400, 401, 403), _SCOPE, AnswerKind.SCOPE_MISSING),
+    (_SCOPE_STATUSES, _SCOPE, AnswerKind.SCOPE_MISSING),
     ((400, 403), _OTHER_USER, AnswerKind.OTHER_USER),
     ((400, 403), _COOLDOWN, AnswerKind.COOLDOWN),
     ((400, 403), _NOT_LIVE, AnswerKind.NOT_LIVE),

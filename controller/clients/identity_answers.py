@@ -54,7 +54,7 @@ class Tokens:
         access: The access token.
         refresh: The refresh token; None where Twitch sent none: the old one goes on.
         expires_in: Seconds from now.
-        scopes: None where Twitch left them out.
+        scopes: None where Twitch left them out; empty where it says that there are none (null).
     """
 
     access: Sensitive
@@ -71,7 +71,7 @@ class Validation:
         client_id: Application that the token was given to.
         login: Of the user; empty for an app token.
         user_id: Of the user; empty for an app token.
-        scopes: None where Twitch does not tell them.
+        scopes: None where Twitch left them out; null is none.
         expires_in: Seconds from now; 0: not told, or never.
     """
 
@@ -195,12 +195,12 @@ def parse_tokens(response: httpx.Response) -> Tokens:
     """
     try:
         body = json_of(response)
-        refresh, scope = body.get("refresh_token"), body.get("scope")
+        refresh = body.get("refresh_token")
         return Tokens(
             access=Sensitive(_text(body["access_token"])),
             refresh=Sensitive(_text(refresh)) if refresh else None,
             expires_in=_lifetime(body.get("expires_in")),
-            scopes=_scopes(scope) if scope is not None else None,
+            scopes=_scopes(body["scope"]) if "scope" in body else None,
         )
     except (ValueError, TypeError, KeyError, AttributeError):
         # The body holds tokens: neither it nor the cause may travel in the error.
@@ -227,12 +227,11 @@ def parse_validation(response: httpx.Response) -> Validation:
     """
     try:
         body = json_of(response)
-        scopes = body.get("scopes")
         return Validation(
             client_id=_text(body["client_id"]),
             login=_text(body.get("login") or ""),
             user_id=_text(body.get("user_id") or ""),
-            scopes=_scopes(scopes) if scopes is not None else None,
+            scopes=_scopes(body["scopes"]) if "scopes" in body else None,
             expires_in=_seconds(body.get("expires_in")),
         )
     except (ValueError, TypeError, KeyError, AttributeError):
@@ -248,7 +247,8 @@ def _text(value: object) -> str:
 
 
 def _scopes(value: object) -> tuple[str, ...]:
-    parts = value.split() if isinstance(value, str) else value
+    """What a list, a text or null tells; null is what Twitch says of a consent to nothing."""
+    parts = value.split() if isinstance(value, str) else [] if value is None else value
     if not isinstance(parts, list):
         msg = "not a list"
         raise TypeError(msg)

@@ -40,6 +40,7 @@ class ChannelRounds:
         secrets: The Secrets that channels name.
         rivals: Which channel has which broadcaster.
         look_live: Asks soon whether a channel is live.
+        refused: Called with a channel whose token was refused.
         tell: Called when a channel's status may have changed.
         started: When this process began, in seconds since the epoch.
     """
@@ -55,6 +56,7 @@ class ChannelRounds:
         secrets: SecretStore,
         rivals: Rivals,
         look_live: Callable[[Channel], None],
+        refused: Callable[[Channel], None],
         tell: Callable[[Channel], None],
         started: float,
     ) -> None:
@@ -66,6 +68,7 @@ class ChannelRounds:
         self._secrets = secrets
         self._rivals = rivals
         self._look_live = look_live
+        self._refused = refused
         self._tell = tell
         self._started = started
         self._permits = Permits()
@@ -100,6 +103,7 @@ class ChannelRounds:
             helix=self._helix,
             started=self._started,
             call_timeout=self._settings.call_timeout,
+            on_refused=self._refused,
         )
 
     async def run(self, channel: Channel) -> float | None:

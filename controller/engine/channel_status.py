@@ -107,7 +107,7 @@ def authorization(
         return before
     told = before or AuthorizationStatus()
     return AuthorizationStatus(
-        scopes=grant.scopes if grant is not None else (),
+        scopes=(grant.scopes or ()) if grant is not None else (),
         expiration_time=(grant.expires_at or None) if grant is not None else None,
         last_refresh_time=keeper.last_refresh or told.last_refresh_time,
         last_validation_time=keeper.last_validation or told.last_validation_time,

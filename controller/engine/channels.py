@@ -25,7 +25,7 @@ from controller.rules.memory import COOLDOWN
 from controller.rules.steps import Readiness
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from controller.clients.helix import Credential, Helix
     from controller.engine.grants import GrantKeeper
@@ -71,7 +71,9 @@ class Channel:
         helix: Helix,
         started: float,
         call_timeout: float,
+        on_refused: Callable[[Channel], None],
     ) -> None:
+        self._on_refused = on_refused
         self.keeper = keeper
         self.stream_key = stream_key
         self.live: bool | None = None
@@ -154,6 +156,10 @@ class Channel:
         """Replace a refused access token."""
         return self.spec is not None and await self.keeper.renew(self.spec, refused)
 
+    def doubt(self) -> None:
+        """Twitch refused a call that the grant should cover."""
+        self._on_refused(self)
+
     def findings(self) -> tuple[Finding, ...]:
         """The conditions as they are now."""
         return channel_findings(self._facts())
@@ -222,8 +228,11 @@ class Channel:
         readiness: Readiness | None = None
         if ready.status != "True":
             readiness = Readiness.of(ready.reason, ready.message)
-            # A process that has just begun knows no grant yet: cues wait while they are young.
-            passing = not self.tried and readiness.verdict is Verdict.CHANNEL_NOT_READY
+            # A process that has just begun knows no grant yet, and a new grant may have scopes
+            # that are not known yet: cues wait while they are young.
+            grant = self.keeper.grant
+            unknown = not self.tried or (grant is not None and grant.scopes is None)
+            passing = unknown and readiness.verdict is Verdict.CHANNEL_NOT_READY
             readiness = replace(readiness, passing=passing)
         self.airtime.settle(self.policy, readiness)
 

@@ -169,6 +169,7 @@ class Engine:
             secrets=self._secrets,
             rivals=self._rivals,
             look_live=self._live.ask,
+            refused=self._refused,
             tell=self._told,
             started=self._started,
         )

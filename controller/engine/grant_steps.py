@@ -162,7 +162,7 @@ class GrantSteps:
                 state.refusals[given.key] = problems.strangers(stranger, consent.login or "")
                 return
             used = given.credential if given.redirect_uri is None else None
-            base = replace(state.saved, device=None, input_sha256=given.sha256)
+            base = replace(state.saved, grant=None, device=None, input_sha256=given.sha256)
             await self._take(answer, used, base, spec)
             return
         logger.warning("%s: what the input Secret gives is refused", self._key)
@@ -250,7 +250,7 @@ class GrantSteps:
                 state.pending = without
                 await self._store(spec)
             else:
-                await self._take(answer, None, without, spec)
+                await self._take(answer, None, replace(without, grant=None), spec)
 
     async def _revoke(self, app: Application, spec: TwitchChannelSpec, request: str) -> None:
         """End the tokens at Twitch, then forget them; what was given is not taken again."""
@@ -280,7 +280,8 @@ class GrantSteps:
         Args:
             answer: What Twitch gave.
             used: The refresh token that goes on where the answer has none.
-            base: What the Secret keeps beside them.
+            base: What the Secret keeps beside them; its grant is the one that was refreshed, whose
+                scopes go on where the answer has none. A new consent inherits nothing.
             spec: Of the channel.
         """
         state, now = self._state, time.time()
@@ -288,7 +289,7 @@ class GrantSteps:
         if refresh is None:
             msg = "Twitch gave no refresh token: the grant would end with the access token"
             raise TransientError(msg)
-        old = state.saved.grant.scopes if state.saved.grant is not None else ()
+        old = base.grant.scopes if base.grant is not None else None
         grant = Grant(
             access=answer.access,
             refresh=refresh,
@@ -332,7 +333,7 @@ class GrantSteps:
             state.drop_access()
             return
         expires_at = _sooner(grant.expires_at, told.expires_in)
-        scopes = told.scopes if told.scopes is not None else grant.scopes
+        scopes = told.scopes if told.scopes is not None else grant.scopes or ()
         known = replace(grant, scopes=scopes, expires_at=expires_at)
         state.saved = replace(state.saved, grant=known)
         state.last_validation, state.validate_due = time.time(), False

@@ -124,7 +124,7 @@ class GrantKeeper:
 
     def may(self, scope: str) -> bool:
         """Whether the broadcaster granted this scope."""
-        return self.grant is not None and scope in self.grant.scopes
+        return self.grant is not None and scope in (self.grant.scopes or ())
 
     async def reconcile(self, spec: TwitchChannelSpec) -> float | None:
         """Do what is due.

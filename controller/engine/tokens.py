@@ -46,8 +46,9 @@ def to_data(holding: Holding) -> dict[str, Sensitive]:
             "refresh-token": grant.refresh.reveal(),
             "expires-at": rfc3339(grant.expires_at),
             "lifetime-seconds": f"{grant.lifetime:.0f}",
-            "scopes": " ".join(grant.scopes),
         }
+        if grant.scopes is not None:
+            data["scopes"] = " ".join(grant.scopes)
     if grant is not None or holding.input_sha256:
         data["input-sha256"] = holding.input_sha256
     if holding.device is not None:
@@ -92,7 +93,7 @@ def _grant(secret: Secret) -> Grant | None:
             refresh=Sensitive(refresh),
             expires_at=parse_instant(expires_at),
             lifetime=_within(float(lifetime or 0.0), _LONGEST_LIFETIME),
-            scopes=tuple((scopes or "").split()),
+            scopes=tuple((scopes or "").split()) if "scopes" in secret.data else None,
         )
     except ValueError:
         return None

@@ -61,7 +61,7 @@ class ChannelFacts:
         ending: Why the grant ends with it; None: it will be refreshed.
         refused_input: Why a new input is not used, while the former grant is.
         remedy: What to do where a consent is missing.
-        scopes: Of the grant.
+        scopes: Of the grant; None: not known before it is validated.
         wanted_scopes: What a consent is asked for.
         wanted_login: `spec.login`.
         login: Of the grant's user; None: not known yet.
@@ -82,7 +82,7 @@ class ChannelFacts:
     ending: Blocked | None
     refused_input: Blocked | None
     remedy: str
-    scopes: tuple[str, ...]
+    scopes: tuple[str, ...] | None
     wanted_scopes: tuple[str, ...]
     wanted_login: str | None
     login: str | None
@@ -159,13 +159,13 @@ def _authorized(facts: ChannelFacts) -> Finding:
 
 def _wished_for(facts: ChannelFacts) -> str:
     """What a grant that suffices lacks all the same."""
-    told = []
-    if READ_ADS_SCOPE not in facts.scopes:
+    told, scopes = [], facts.scopes or ()
+    if READ_ADS_SCOPE not in scopes:
         told.append(
             f"without the scope {READ_ADS_SCOPE} it cannot be confirmed that a commercial ran"
         )
     known = {COMMERCIAL_SCOPE, READ_ADS_SCOPE, STREAM_KEY_SCOPE}  # these are told by themselves
-    if others := sorted({*facts.wanted_scopes} - {*facts.scopes} - known):
+    if others := sorted({*facts.wanted_scopes} - {*scopes} - known):
         told.append(f"the grant lacks what spec.scopes asks for: {', '.join(others)}")
     return f"; {'; '.join(told)}: {facts.remedy}" if told else ""
 
@@ -186,7 +186,7 @@ def _unusable(facts: ChannelFacts) -> Finding | None:
         return _authorization("False", reason, message, human=facts.blocked.human)
     if facts.expires_at is None and facts.failure is not None:
         return _authorization("False", "TransientError", f"{facts.failure}; it is tried again")
-    if facts.expires_at is None or facts.login is None:
+    if None in (facts.expires_at, facts.login, facts.scopes):
         told = f"{facts.failure}; it is tried again" if facts.failure else _FETCHED
         return _authorization("Unknown", "AuthorizationPending", told)
     return None
@@ -194,7 +194,7 @@ def _unusable(facts: ChannelFacts) -> Finding | None:
 
 def _unfit(facts: ChannelFacts) -> Finding | None:
     """Why the grant is not the one that is needed."""
-    if COMMERCIAL_SCOPE not in facts.scopes:
+    if COMMERCIAL_SCOPE not in (facts.scopes or ()):
         message = f"the grant lacks the scope {COMMERCIAL_SCOPE}: {facts.remedy}"
         return _authorization("False", "ScopeMissing", message, human=True)
     if facts.wanted_login is not None and facts.wanted_login != facts.login:

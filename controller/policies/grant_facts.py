@@ -36,14 +36,14 @@ class Grant:
         refresh: Refresh token; a public client's works once.
         expires_at: When the access token ends.
         lifetime: Seconds it was given for; 0 where that is not known.
-        scopes: What the broadcaster consented to.
+        scopes: What the broadcaster consented to; None: not known before the first validation.
     """
 
     access: Sensitive
     refresh: Sensitive
     expires_at: float
     lifetime: float
-    scopes: tuple[str, ...]
+    scopes: tuple[str, ...] | None
 
     def expired(self, now: float) -> bool:
         """Whether the access token's time is over."""

@@ -166,8 +166,8 @@ def _wants_login(facts: Facts, *, shown: bool) -> bool:
         return True
     if facts.validated_at is None:
         return False  # its scopes and its user are not known yet
-    wanted = facts.consent.login
-    return not set(facts.consent.scopes) <= set(grant.scopes) or wanted not in (None, facts.login)
+    wanted, lacks = facts.consent.login, set(facts.consent.scopes) - set(grant.scopes or ())
+    return bool(lacks) or wanted not in (None, facts.login)
 
 
 def _grant_step(facts: Facts, now: float, validate_interval: float) -> Plan:

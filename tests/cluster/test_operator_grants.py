@@ -172,6 +172,34 @@ async def test_a_grant_without_the_commercial_scope_is_scope_missing(site: Site)
     await site.kubectl.ready("tch/scopeless")
 
 
+async def test_a_new_consent_without_scopes_inherits_none(site: Site) -> None:
+    station = await site.add_station("disrobed")
+    await station.consent(scopes=[])
+    found = await station.until_reason("ScopeMissing")
+    assert summary(found) == A_HUMAN
+    status = (await site.kubectl.get("tch", "disrobed"))["status"]
+    assert status["authorization"].get("scopes", []) == []
+    await station.consent()
+    await site.kubectl.ready("tch/disrobed")
+
+
+async def test_a_new_consent_is_not_judged_before_it_is_validated(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    station = await site.add_station("unheard")
+    monkeypatch.setattr(site.twitch.options, "scope_in_token", False)
+    path, told = "/oauth2/validate", {"status": 503, "message": "away"}
+    fault = site.twitch.order_fault(
+        Fault(path=path, login="unheard", status=503, body=told, times=None)
+    )
+    await station.consent()
+    found = await station.until_reason("AuthorizationPending")
+    assert summary(found) == WAITING
+    assert "Twitch answered 503: away" in found["Ready"]["message"]
+    site.twitch.clear_faults(fault)
+    await site.kubectl.ready("tch/unheard")
+
+
 async def test_the_commercial_scope_alone_is_ready_and_says_what_cannot_be_confirmed(
     site: Site,
 ) -> None:

@@ -37,6 +37,7 @@ class Channel:
         self._scopes = scopes
         token = twitch.consent("mst3k", "client", scopes).access_token
         self._credential = Credential("client", Sensitive(token))
+        self.doubts = 0
         broadcaster_id = twitch.channels.named("mst3k").id
         self.airtime = Airtime(
             "mst3k",
@@ -60,6 +61,9 @@ class Channel:
 
     async def renew(self, refused: Sensitive | None) -> bool:  # noqa: ARG002 - of the protocol
         return False
+
+    def doubt(self) -> None:
+        self.doubts += 1
 
     async def cue(self, length: float = 120.0, name: str = "break-1") -> Ruling:
         done: asyncio.Future[Ruling] = asyncio.get_running_loop().create_future()
@@ -139,6 +143,19 @@ async def test_a_refusal_says_that_the_scope_to_know_more_is_missing(
     ruling = await blind.cue()
     assert ruling.verdict is Verdict.FAILED
     assert ruling.detail.endswith("not known: the grant lacks the scope channel:read:ads")
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+@pytest.mark.parametrize("path", [COMMERCIAL, "/helix/channels/ads", "/helix/streams"])
+async def test_a_missing_scope_has_the_grant_validated_wherever_it_is_told(
+    twitch: TwitchSimulator, channel: Channel, path: str, status: int
+) -> None:
+    if path != COMMERCIAL:  # what is not understood makes it look at the schedule and the stream
+        twitch.order_fault(Fault(path=COMMERCIAL, status=409))
+    body = {"status": status, "message": "Missing scope: channel:read:ads"}
+    twitch.order_fault(Fault(path=path, status=status, body=body))
+    assert (await channel.cue()).verdict is Verdict.FAILED
+    assert channel.doubts == 1
 
 
 async def test_what_is_accepted_counts_in_the_budget_and_for_the_break(

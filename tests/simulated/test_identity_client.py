@@ -99,7 +99,7 @@ async def test_scopes_that_twitch_leaves_out_are_not_known(
         ({"scope": "b a"}, ("a", "b")),
         ({"scope": ["b", "a", "b"]}, ("a", "b")),
         ({"scope": []}, ()),
-        ({"scope": None}, None),
+        ({"scope": None}, ()),
         ({}, None),
     ],
 )
@@ -248,7 +248,7 @@ async def test_a_token_without_scopes_is_valid(identity: Identity, twitch: Twitc
     access = Sensitive(twitch.consent("mst3k", "client", []).access_token)
     told = await identity.validate(access)
     assert told is not None
-    assert told.scopes is None
+    assert told.scopes == ()
 
 
 async def test_a_dead_token_is_not_valid(identity: Identity, twitch: TwitchSimulator) -> None:
@@ -377,7 +377,7 @@ async def test_a_validation_tells_what_there_is_to_tell(server: Server, caller: 
     assert told.expires_in == pytest.approx(14_400, abs=5)
     bare = await caller.validate(Sensitive(server.consent("mst3k", "client", ()).access_token))
     assert bare is not None
-    assert bare.scopes is None
+    assert bare.scopes == ()
 
 
 @pytest.mark.parametrize(

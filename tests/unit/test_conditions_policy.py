@@ -109,6 +109,7 @@ WARNED = ("True", "False", "True")
          "Twitch answered 503; it is tried again"),
         ({"expires_at": None}, "AuthorizationPending", WAITING, "is being fetched"),
         ({"login": None}, "AuthorizationPending", WAITING, "is being fetched"),
+        ({"scopes": None}, "AuthorizationPending", WAITING, "is being fetched"),
         ({"login": None, "failure": "no answer"}, "AuthorizationPending", WAITING, "no answer"),
         ({"scopes": (READ_ADS_SCOPE,)}, "ScopeMissing", STALLED, REMEDY),
         ({"scopes": ()}, "ScopeMissing", STALLED, COMMERCIAL_SCOPE),

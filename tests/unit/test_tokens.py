@@ -48,7 +48,7 @@ GRANTS = st.builds(
     refresh=CREDENTIALS,
     expires_at=SECONDS,
     lifetime=st.integers(0, 366 * 86_400).map(float),
-    scopes=st.lists(PRINTABLE, max_size=4).map(tuple),
+    scopes=st.none() | st.lists(PRINTABLE, max_size=4).map(tuple),
 )
 DEVICES = st.builds(
     Device,
@@ -94,12 +94,13 @@ def device_json(**changes: Any) -> bytes:  # noqa: ANN401 - any JSON
         HOLDING,
         Holding(),
         Holding(replace(GRANT, scopes=())),
+        Holding(replace(GRANT, scopes=None)),
         Holding(GRANT.without_access()),
         Holding(device=DEVICE),
         Holding(GRANT, DEVICE, "ab" * 32, "2026-01-01T00:00:00Z"),
         Holding(input_sha256="ab" * 32, revoke_request=" as it stood\n"),
     ],
-    ids=["grant", "nothing", "no scopes", "no access", "device", "all", "left"],
+    ids=["grant", "nothing", "no scopes", "scopes not known", "no access", "device", "all", "left"],
 )
 def test_what_was_written_is_read_back(holding: Holding) -> None:
     assert read(holding) == holding
