@@ -16,7 +16,7 @@ from controller.policies.grant_facts import READ_ADS_SCOPE
 from controller.rules.ads import CONFIRM_AT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
     from controller.clients.helix import Helix
     from controller.engine.channels import Channel
@@ -40,6 +40,7 @@ class AdsWatch:
         on_refused: Called with a channel whose token was refused.
         interval: Seconds between two looks at one channel.
         on_first: Called with each channel that was introduced, once its ads are known or cannot be.
+        quiet: Waits for a moment in which a look is in nobody's way.
     """
 
     def __init__(  # noqa: PLR0913 - what it works with
@@ -51,6 +52,7 @@ class AdsWatch:
         interval: float,
         *,
         on_first: Callable[[Channel], None],
+        quiet: Callable[[], Awaitable[None]],
     ) -> None:
         self._helix = helix
         self._channels = channels
@@ -58,6 +60,7 @@ class AdsWatch:
         self._on_refused = on_refused
         self._on_first = on_first
         self._interval = interval
+        self._quiet = quiet
         self._new: deque[Channel] = deque()
         self._looks: list[tuple[float, int, Channel]] = []
         self._order = count()
@@ -131,6 +134,7 @@ class AdsWatch:
     async def _visit(self, channel: Channel) -> None:
         """Look at a channel that is still worth it; the place is taken already."""
         try:
+            await self._quiet()
             if self._tells(channel):
                 await self._look(channel)
         finally:
@@ -164,6 +168,7 @@ class AdsWatch:
 
     async def _appointment(self, channel: Channel) -> None:
         async with self._places:
+            await self._quiet()
             await self._look(channel)
         channel.airtime.arbiter.ads.give_up(time.time())
 

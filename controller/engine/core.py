@@ -99,7 +99,7 @@ class Engine:
         self._deleted: OrderedDict[str, None] = OrderedDict()
         self._rivals = Rivals(self._channels.get, self._told)
         self._sync = Sync(kube, settings, held=self._uids, found=self._found, gone=self._gone)
-        self._secrets = SecretStore(kube, settings, self._ask_again)
+        self._secrets = SecretStore(kube, settings, self._ask_again, self._traffic.quiet)
         self._queue: WorkQueue[Key] = WorkQueue(self._reconcile, _WORKERS)
         extensions = Extensions(http, settings)
         self._extensions = ExtensionRounds(
@@ -152,6 +152,7 @@ class Engine:
             self._refused,
             settings.ads_check_interval,
             on_first=self._told,
+            quiet=self._traffic.quiet,
         )
         self._live = LiveWatch(
             self._helix,

@@ -7,10 +7,12 @@ are named.
 from __future__ import annotations
 
 import asyncio
+import heapq
 import logging
+import math
 import random
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from controller.clients.kube import KubeError, KubeNotFound, KubeUnavailable
 from controller.errors import InvalidSecret
@@ -18,19 +20,21 @@ from controller.policies.made_secrets import Marks
 from controller.sensitive import Sensitive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Hashable
+    from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable
 
     from controller.clients.kube import Kube, Secret
     from controller.settings import Settings
 
-__all__ = ["SecretStore", "marks_of", "text_of_key"]
+__all__ = ["SecretStore", "due_in_tick", "marks_of", "text_of_key"]
 
 logger = logging.getLogger(__name__)
 
-_AT_ONCE = 16
+_AT_ONCE = 8
 _TICK = 1.0
+_HASTE = 1.5  # looks in a tick, as a multiple of what keeps all intervals
 
 Name = tuple[str, str]
+T = TypeVar("T")
 
 
 class _Entry:
@@ -43,6 +47,29 @@ class _Entry:
         self.dependants: set[Hashable] = set()
 
 
+async def _at_once() -> None:
+    """Nobody is in the way."""
+
+
+def due_in_tick(waits: Iterable[tuple[T, float, float]], now: float, tick: float) -> list[T]:
+    """Return what to look at in this tick, the longest overdue first.
+
+    What was read within seconds, after a start, would come due within seconds each time.
+
+    Args:
+        waits: What waits, the time at which it is due, and the seconds between two looks at it.
+        now: On the same clock.
+        tick: Seconds until the next tick.
+    """
+    rate, due = 0.0, []
+    for what, at, interval in waits:
+        rate += 1 / interval
+        if at <= now:
+            due.append((at, what))
+    most = math.ceil(_HASTE * rate * tick)
+    return [what for _, what in heapq.nsmallest(most, due, key=lambda each: each[0])]
+
+
 class SecretStore:
     """What the named Secrets hold.
 
@@ -50,14 +77,20 @@ class SecretStore:
         kube: Reads them.
         settings: How often.
         on_change: Called with each dependant of a Secret that came, went or changed.
+        quiet: Waits for a moment in which a look is in nobody's way.
     """
 
     def __init__(
-        self, kube: Kube, settings: Settings, on_change: Callable[[Hashable], None]
+        self,
+        kube: Kube,
+        settings: Settings,
+        on_change: Callable[[Hashable], None],
+        quiet: Callable[[], Awaitable[None]] = _at_once,
     ) -> None:
         self._kube = kube
         self._settings = settings
         self._on_change = on_change
+        self._quiet = quiet
         self._entries: dict[Name, _Entry] = {}
         self._names: dict[Hashable, tuple[Name, ...]] = {}
 
@@ -118,15 +151,18 @@ class SecretStore:
         """Look at what is due until cancelled."""
         slots = asyncio.Semaphore(_AT_ONCE)
         while True:
-            now = time.monotonic()
-            due = [
-                item for item in self._entries.items() if item[1].known and item[1].next_look <= now
-            ]
+            waits = (
+                ((name, entry), entry.next_look, self._interval(entry.secret))
+                for name, entry in self._entries.items()
+                if entry.known
+            )
+            due = due_in_tick(waits, time.monotonic(), _TICK)
             await asyncio.gather(*(self._look(name, entry, slots) for name, entry in due))
             await asyncio.sleep(_TICK)
 
     async def _look(self, name: Name, entry: _Entry, slots: asyncio.Semaphore) -> None:
         async with slots:
+            await self._quiet()
             before = entry.secret
             try:
                 secret = await self._read(*name)
@@ -148,14 +184,16 @@ class SecretStore:
         except KubeNotFound:
             return None
 
+    def _interval(self, secret: Secret | None) -> float:
+        """Seconds until it is looked at again."""
+        if secret is None:
+            return self._settings.missing_secret_check_interval
+        return self._settings.secret_check_interval
+
     def _keep(self, entry: _Entry, secret: Secret | None) -> None:
-        interval = (
-            self._settings.missing_secret_check_interval
-            if secret is None
-            else self._settings.secret_check_interval
-        )
         entry.secret, entry.known = secret, True
-        entry.next_look = time.monotonic() + interval * random.uniform(0.8, 1.0)  # noqa: S311 - jitter
+        pause = self._interval(secret) * random.uniform(0.8, 1.0)  # noqa: S311 - jitter
+        entry.next_look = time.monotonic() + pause
 
 
 def _version(secret: Secret | None) -> str | None:
