@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from controller.events import Verdict
+from controller.policies.grant_facts import Known
 from controller.resources.twitchchannel import (
     AdScheduleStatus,
     AuthorizationStatus,
@@ -28,6 +29,7 @@ __all__ = [
     "authorization",
     "broadcaster",
     "commercials",
+    "known",
     "remembered",
 ]
 
@@ -80,8 +82,16 @@ def _record(cue: RecentCue) -> CueRecord:
 _RESULTS = {verdict.value: verdict for verdict in Verdict}
 
 
-def broadcaster(user: User | None, before: Broadcaster | None) -> Broadcaster | None:
-    """Who gave the grant; as told before where that is not known at present."""
+def broadcaster(
+    user: User | None, known: Known | None, before: Broadcaster | None
+) -> Broadcaster | None:
+    """Who gave the grant; as told before where that is not known at present.
+
+    Args:
+        user: Whose grant it is.
+        known: Who was found under `spec.login`.
+        before: As told before.
+    """
     if user is None:
         return before
     return Broadcaster(
@@ -89,7 +99,15 @@ def broadcaster(user: User | None, before: Broadcaster | None) -> Broadcaster | 
         login=user.login,
         display_name=user.display_name,
         type=user.broadcaster_type or None,
+        matched_login=known.login if known is not None and known.id == user.id else None,
     )
+
+
+def known(before: Broadcaster | None) -> Known | None:
+    """Who was found under `spec.login` by a former process."""
+    if before is None or before.matched_login is None:
+        return None
+    return Known(before.id, before.matched_login)
 
 
 def authorization(

@@ -86,6 +86,7 @@ class Channel:
         self.handled = self.status.last_handled_reconcile_at
         self.fired_for = self.status.last_handled_fire_at
         self.last_fire: LastFire | None = self.status.last_fire
+        keeper.known = channel_status.known(self.status.broadcaster)
         keeper.revoked_before = self.status.last_handled_revoke_at or ""
         self.resource = resource
         self.pause: str | None = None
@@ -183,6 +184,7 @@ class Channel:
             wanted_scopes=spec.wanted_scopes if spec is not None else (),
             wanted_login=spec.login if spec is not None else None,
             login=user.login if user is not None else None,
+            renamed=keeper.renamed(spec.login) if spec is not None else False,
             broadcaster_type=user.broadcaster_type if user is not None else None,
             rival=self.rival,
             live=self.live,
@@ -263,7 +265,9 @@ class Channel:
             conditions=to_conditions(
                 self.findings(), self.status.conditions, self.resource.generation, now
             ),
-            broadcaster=channel_status.broadcaster(keeper.user, self.status.broadcaster),
+            broadcaster=channel_status.broadcaster(
+                keeper.user, keeper.known, self.status.broadcaster
+            ),
             authorization=channel_status.authorization(
                 keeper, self.status.authorization, tried=self.tried
             ),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from controller.policies import problems
-from controller.policies.grant_facts import Holding
+from controller.policies.grant_facts import Holding, Known
 
 if TYPE_CHECKING:
     from controller.clients.helix import User
@@ -36,6 +36,7 @@ class GrantState:
         polled_at: When the device code was last asked about.
         slower: Seconds that Twitch wants added to its interval.
         user: The broadcaster; None: not known, or the grant is dead.
+        known: That broadcaster, where `spec.login` was theirs once; None: it was not.
         user_looked_at: When that was asked, by `time.monotonic`.
         last_refresh: When a token was last fetched, by this process.
         last_validation: When Twitch last confirmed the token, to this process.
@@ -51,6 +52,7 @@ class GrantState:
     polled_at: float = 0.0
     slower: float = 0.0
     user: User | None = None
+    known: Known | None = None
     user_looked_at: float = -math.inf
     last_refresh: float | None = None
     last_validation: float | None = None
@@ -111,6 +113,21 @@ class GrantState:
         self.saved, self.dead, self.last_validation = stored, None, None
         self.polled_at = time.time()  # when the code was last asked about is not known
         return True
+
+    def meet(self, wanted: str | None) -> None:
+        """Remember the user by the id, if it is the one of `spec.login`; else nobody."""
+        user = self.user
+        if user is not None and user.login == wanted:
+            self.known = Known(user.id, user.login)
+        elif user is not None and self.known is not None and self.known.id != user.id:
+            self.known = None  # a stranger's rename is not to be taken for this one's
+
+    def renamed(self, wanted: str | None) -> bool:
+        """Whether the user is the one of `spec.login`, under another login by now."""
+        user = self.user
+        if user is None or wanted is None or user.login == wanted:
+            return False
+        return self.known == Known(user.id, wanted)
 
     def drop_access(self) -> None:
         """Twitch refused the access token."""

@@ -170,15 +170,16 @@ class GrantSteps:
     async def _stranger(self, answer: Tokens, consent: Consent) -> str:
         """Login of somebody else whose consent would take the place of the right one; else ""."""
         state = self._state
-        grant, user = state.saved.grant, state.user
-        right = user is not None and user.login == consent.login
-        if not right or grant is None or state.dead is not None or grant.expired(time.time()):
+        grant, known = state.saved.grant, state.known
+        if known is None or known.login != consent.login:
+            return ""  # the grant in hand is not known to be the right one's
+        if grant is None or state.dead is not None or grant.expired(time.time()):
             return ""
         try:
             told = await self._identity.validate(answer.access)
         except OperatorError:
             return ""  # to be found out once the tokens are kept
-        return told.login if told is not None and told.login != consent.login else ""
+        return told.login if told is not None and told.user_id != known.id else ""
 
     async def _refresh(self, app: Application, spec: TwitchChannelSpec) -> None:
         saved = self._state.saved

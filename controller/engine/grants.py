@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from controller.engine.grant_secrets import GrantSecrets
     from controller.engine.metrics import Metrics
     from controller.engine.resource import Key
+    from controller.policies.grant_facts import Known
     from controller.resources.twitchchannel import TwitchChannelSpec
     from controller.sensitive import Sensitive
 
@@ -94,6 +95,19 @@ class GrantKeeper:
     def user(self) -> User | None:
         """The broadcaster, as Twitch tells; None: not known, or no grant."""
         return self._state.user
+
+    @property
+    def known(self) -> Known | None:
+        """Who was found under `spec.login`; given what the status tells of a former process."""
+        return self._state.known
+
+    @known.setter
+    def known(self, told: Known | None) -> None:
+        self._state.known = told
+
+    def renamed(self, wanted: str | None) -> bool:
+        """Whether the broadcaster is the one of `spec.login`, under another login by now."""
+        return self._state.renamed(wanted)
 
     @property
     def last_refresh(self) -> float | None:
@@ -244,6 +258,7 @@ class GrantKeeper:
 
     async def _facts(self, spec: TwitchChannelSpec) -> Facts:
         state = self._state
+        state.meet(spec.login)
         no_app = await self._read_app(spec)
         blocked = await self._read_tokens(spec)
         consent = self._consent(spec)
@@ -262,6 +277,7 @@ class GrantKeeper:
             dead=state.dead,
             validated_at=None if state.validate_due else state.last_validation,
             login=state.user.login if state.user is not None else None,
+            renamed=state.renamed(spec.login),
             revoke_request=self.revoke_request if self._leaving else "",
             asked=state.asked,
             polled_at=state.polled_at,

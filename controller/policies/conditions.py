@@ -65,6 +65,7 @@ class ChannelFacts:
         wanted_scopes: What a consent is asked for.
         wanted_login: `spec.login`.
         login: Of the grant's user; None: not known yet.
+        renamed: That user is the wanted one all the same: the login was changed.
         broadcaster_type: partner, affiliate or empty; None: not known yet.
         rival: The channel that holds the same broadcaster and is older.
         live: Whether a stream runs; None: not known.
@@ -94,6 +95,7 @@ class ChannelFacts:
     paused: str | None = None
     next_ad: float | None = None
     owner_problem: Blocked | None = None
+    renamed: bool = False
 
 
 def channel_findings(facts: ChannelFacts) -> tuple[Finding, ...]:
@@ -154,6 +156,12 @@ def _authorized(facts: ChannelFacts) -> Finding:
     if facts.owner_problem is not None:
         message = f"{told}; {facts.owner_problem.message}"
         return _authorization("True", facts.owner_problem.reason, message, human=True)
+    if facts.renamed:
+        message = (
+            f"{told}, the broadcaster of spec.login {facts.wanted_login} under a new login;"
+            f" commercials run: correct spec.login to {facts.login}"
+        )
+        return _authorization("True", "LoginChanged", message, human=True)
     return _authorization("True", "Succeeded", told + _wished_for(facts))
 
 
@@ -197,7 +205,7 @@ def _unfit(facts: ChannelFacts) -> Finding | None:
     if COMMERCIAL_SCOPE not in (facts.scopes or ()):
         message = f"the grant lacks the scope {COMMERCIAL_SCOPE}: {facts.remedy}"
         return _authorization("False", "ScopeMissing", message, human=True)
-    if facts.wanted_login is not None and facts.wanted_login != facts.login:
+    if facts.wanted_login not in (None, facts.login) and not facts.renamed:
         message = (
             f"the grant is of {facts.login}, spec.login is {facts.wanted_login}: correct"
             f" spec.login, or, signed in as {facts.wanted_login}, {facts.remedy}"

@@ -21,6 +21,7 @@ __all__ = [
     "Grant",
     "Holding",
     "Input",
+    "Known",
 ]
 
 COMMERCIAL_SCOPE = "channel:edit:commercial"
@@ -146,6 +147,19 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """The broadcaster who was found under `spec.login`: from then on the id says who it is.
+
+    Attributes:
+        id: Twitch's id of the user.
+        login: The `spec.login` of then.
+    """
+
+    id: str
+    login: str
+
+
+@dataclass(frozen=True, slots=True)
 class Dead:
     """Twitch refused to refresh the grant, for good.
 
@@ -174,6 +188,7 @@ class Facts:
         dead: Twitch will not refresh the grant.
         validated_at: When this process last validated the access token; None: not yet.
         login: Of the grant's user; None: not known.
+        renamed: That user is the wanted one all the same: the login was changed.
         revoke_request: Value of the wish to end the grant; "": none was told.
         asked: A human asked for a new consent.
         polled_at: When Twitch was last asked about the device code, or first could have been.
@@ -193,6 +208,7 @@ class Facts:
     refusals: Mapping[tuple[str, str | None], Blocked] = field(default_factory=dict)
     dead: Dead | None = None
     login: str | None = None
+    renamed: bool = False
     revoke_request: str = ""
     asked: bool = False
     polled_at: float = 0.0

@@ -167,7 +167,7 @@ def _wants_login(facts: Facts, *, shown: bool) -> bool:
     if facts.validated_at is None:
         return False  # its scopes and its user are not known yet
     wanted, lacks = facts.consent.login, set(facts.consent.scopes) - set(grant.scopes or ())
-    return bool(lacks) or wanted not in (None, facts.login)
+    return bool(lacks) or not (facts.renamed or wanted in (None, facts.login))
 
 
 def _grant_step(facts: Facts, now: float, validate_interval: float) -> Plan:

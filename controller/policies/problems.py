@@ -111,6 +111,11 @@ def token_refused(told: str, remedy: str) -> Blocked:
 def strangers(login: str, wanted: str) -> Blocked:
     """The new consent is of another broadcaster than the one who is wanted, and was."""
     message = f"it is of {login}, and spec.login is {wanted}: sign in as {wanted} and consent anew"
+    if login == wanted:
+        message = (
+            f"it is of another user, who has the login {login} by now: correct spec.login to the"
+            " broadcaster's new login, sign in as that one and consent anew"
+        )
     return Blocked("LoginMismatch", message, human=True)
 
 

@@ -152,6 +152,10 @@ class Broadcaster(StatusModel):
     type: Annotated[str, Clip(64)] | None = None
     """partner or affiliate; absent for others, for whom Twitch runs no commercials."""
 
+    matched_login: Annotated[str, Clip(64)] | None = None
+    """The spec.login under which this user was found: while that stands in the spec, the id says
+    who it is, whatever the login is changed to. Absent: it was not found under it."""
+
 
 class AuthorizationStatus(StatusModel):
     """The grant and the access token."""

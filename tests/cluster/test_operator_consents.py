@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -246,6 +247,32 @@ async def test_the_consent_of_somebody_else_takes_no_good_grants_place(site: Sit
     assert await station.verdicts() == ["Fired"]
     await station.consent()
     await site.kubectl.until("tch", "owner", lambda s: summary(conditions(s)) == FINE)
+
+
+async def test_a_renamed_broadcaster_goes_on_and_spec_login_is_to_be_corrected(site: Site) -> None:
+    station = await site.prepare("formerly")
+    await site.kubectl.apply(station.channel(login="formerly"), station.rule())
+    await site.kubectl.ready("tch/formerly", "trule/formerly")
+    await site.operators[-1].kill()
+    site.twitch.rename("formerly", "lately")
+    operator = await site.start_operator()
+    found = await station.until_reason("LoginChanged")
+    assert summary(found) == WARNED
+    assert "correct spec.login to lately" in found["Ready"]["message"]
+    await eventually(lambda: "formerly: LoginChanged: authorized by lately" in operator.log)
+    station.publish(message())
+    assert await station.verdicts() == ["Fired"]
+    theirs = site.new_station("formerly").grant()  # who has the free login now is a stranger
+    await site.kubectl.apply(theirs)
+    found = await station.until_reason("InputRefused")
+    assert "another user, who has the login formerly" in found["Ready"]["message"]
+    await site.kubectl.apply(
+        replace(station, login="lately", other_name="formerly").grant(),
+        station.channel(login="lately"),
+    )
+    await site.kubectl.until("tch", "formerly", lambda s: summary(conditions(s)) == FINE)
+    status = (await site.kubectl.get("tch", "formerly"))["status"]
+    assert status["broadcaster"]["matchedLogin"] == "lately"
 
 
 # Ends

@@ -10,7 +10,7 @@ import pytest
 from controller.clients.helix import User
 from controller.clients.identity import Application
 from controller.engine.grant_state import CLIENT_INTERVAL, GrantState
-from controller.policies.grant_facts import Dead, Device, Grant, Holding
+from controller.policies.grant_facts import Dead, Device, Grant, Holding, Known
 from controller.policies.problems import Blocked
 from controller.sensitive import Sensitive
 
@@ -164,6 +164,34 @@ def test_a_first_look_takes_what_the_secret_holds() -> None:
     assert state.adopt(Holding(device=DEVICE))
     assert state.adopt(SAVED)
     assert state.grant == GRANT
+
+
+def met(state: GrantState, user_id: str, login: str, wanted: str | None) -> bool:
+    """Meet a user, and tell whether it is the wanted one under another login."""
+    state.user = User(user_id, login, login, "partner")
+    state.meet(wanted)
+    return state.renamed(wanted)
+
+
+@pytest.mark.parametrize("known", [None, Known("1", "mst3k")], ids=["running", "restarted"])
+def test_who_had_the_wanted_login_once_is_known_by_the_id(known: Known | None) -> None:
+    state = GrantState(known=known)
+    if known is None:
+        assert not met(state, "1", "mst3k", "mst3k")
+    assert met(state, "1", "rifftrax", "mst3k")
+    assert state.known == Known("1", "mst3k")
+    assert not met(state, "1", "rifftrax", "rifftrax")
+    assert state.known == Known("1", "rifftrax")
+    assert not met(state, "1", "rifftrax", None)
+
+
+def test_who_never_had_the_wanted_login_is_not_renamed() -> None:
+    assert not met(GrantState(), "2", "rifftrax", "mst3k")
+    state = GrantState(known=Known("1", "mst3k"))
+    assert not met(state, "1", "mst3k", "rifftrax")  # the spec names another since
+    assert not met(state, "2", "rifftrax", "mst3k")
+    assert state.known is None
+    assert not met(state, "1", "joel", "mst3k")
 
 
 def test_dropping_the_access_token_keeps_the_rest() -> None:

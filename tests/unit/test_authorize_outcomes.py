@@ -88,6 +88,13 @@ def test_what_a_ready_channel_lacks_is_told_too() -> None:
     assert told == Done(f"twitchchannel/mst3k is Ready: {lacks}\nScopes: a:b")
 
 
+def test_a_changed_login_is_no_failure_of_the_consent() -> None:
+    message = "authorized by mst3k: correct spec.login"
+    found = status(*ready(message, "LoginChanged", human=True))
+    told = judge_authorization(found, REQUEST, NOW)
+    assert told == Done(f"twitchchannel/mst3k is Ready: {message}")
+
+
 @pytest.mark.parametrize("reason", ["InputRefused", "Expiring"])
 def test_a_consent_that_is_not_used_fails_though_the_former_grant_goes_on(reason: str) -> None:
     found = status(*ready("the new code is refused", reason, human=True))

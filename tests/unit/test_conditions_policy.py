@@ -114,6 +114,8 @@ WARNED = ("True", "False", "True")
         ({"scopes": (READ_ADS_SCOPE,)}, "ScopeMissing", STALLED, REMEDY),
         ({"scopes": ()}, "ScopeMissing", STALLED, COMMERCIAL_SCOPE),
         ({"wanted_login": "other"}, "LoginMismatch", STALLED, f"signed in as other, {REMEDY}"),
+        ({"wanted_login": "other", "renamed": True}, "LoginChanged", WARNED,
+         "correct spec.login to mst3k"),
         ({"rival": "elder"}, "Conflict", STALLED, "TwitchChannel elder"),
         ({"broadcaster_type": ""}, "NotEligible", STALLED, "neither affiliate nor partner"),
         ({"suspended": True}, "Suspended", SLEEPS, "spec.suspend is true"),

@@ -27,6 +27,7 @@ _CONSENT_CURES = frozenset(
         "AuthorizationPending",
         "AuthorizationRevoked",
         "Expiring",
+        "LoginChanged",  # it concerns the spec, and no consent
         "LoginMismatch",
         "ScopeMissing",
         "Succeeded",  # it lacks a scope that is only wished for
@@ -107,7 +108,7 @@ def judge_authorization(status: TwitchChannelStatus, request: Request, now: floa
     if request.by_device and authorized.reason in _CONSENT_CURES and (code := _code(status, now)):
         return _because(authorized, code)
     stalled = _condition(status, "Stalled")
-    if stalled is not None and stalled.status == "True":
+    if stalled is not None and stalled.status == "True" and stalled.reason != "LoginChanged":
         # Perhaps beside Ready: a new consent that is refused, while the former goes on.
         return Failed(f"{stalled.reason}: {stalled.message}")
     name = f"twitchchannel/{request.channel}"
