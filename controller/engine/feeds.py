@@ -221,10 +221,10 @@ class FeedPool:
         """Look for feeds that fell silent; return whether all their loops run."""
         if self._closed:
             return True
-        now = time.time()
+        now = time.monotonic()
         for feed in self._feeds.values():
             feed.listener.forget_gaps(now)
-            last = feed.listener.last_poll
+            last = feed.listener.polled_at
             stale = last is not None and now - last > self._settings.feed_stale_after
             if stale != feed.stale:
                 feed.stale = stale

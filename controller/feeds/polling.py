@@ -83,12 +83,13 @@ class Poller:
         self._region: str | None = None
         self._heard = 0
         self._heard_of_new: dict[str, int] = {}
-        self._ahead = 0.0
+        self._network = time.time() - time.monotonic()  # the network's time by the monotonic clock
         self._denials = Denials()
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.health = FeedHealth(None, "Connecting", "the first request is under way")
-        self.last_poll: float | None = None
+        self.last_poll: float | None = None  # in seconds since the epoch, for people
+        self.polled_at: float | None = None  # the same instant by `time.monotonic`
 
     @property
     def topics(self) -> Mapping[str, float]:
@@ -145,7 +146,7 @@ class Poller:
 
     def _hold_back(self, named: frozenset[str]) -> bool:
         """Go on without the topics that are refused; False: nothing would be left."""
-        now = time.time()
+        now = time.monotonic()
         asked = self._denials.admitted(self._windows, now)
         refused = named & asked
         if not refused or refused == asked:
@@ -171,13 +172,13 @@ class Poller:
     async def _step(self) -> None:
         """One request, or the wait for a first topic."""
         self._changed.clear()
-        topics = self._denials.admitted(self._windows, time.time())
+        topics = self._denials.admitted(self._windows, time.monotonic())
         if not self._windows:
             self._joined, self._position, self._heard = topics, 0, 0
             self._heard_of_new.clear()
             await self._changed.wait()
         elif not topics:
-            await self._pause(self._denials.wait(time.time()) or 0.0)
+            await self._pause(self._denials.wait(time.monotonic()) or 0.0)
         elif not self._proven or topics - self._joined:
             await self._join(topics)
         elif wait := self._pace.wait(time.monotonic()):
@@ -196,7 +197,9 @@ class Poller:
         except TimeoutError:
             msg = "the network does not answer"
             raise TransientError(msg) from None
-        self._ahead = _ahead(batch.position / self._ticks, asked, time.time())
+        answered = time.time()
+        ahead = _ahead(batch.position / self._ticks, asked, answered)
+        self._network = answered + ahead - time.monotonic()
         new = topics - self._joined
         if new:
             starts = {
@@ -221,7 +224,7 @@ class Poller:
         poll = asyncio.ensure_future(request)
         changed = loop.create_task(self._changed.wait())
         try:
-            held_back = self._denials.wait(time.time())
+            held_back = self._denials.wait(time.monotonic())
             cut_after = self._cut_after if held_back is None else min(self._cut_after, held_back)
             await asyncio.wait(
                 {poll, changed}, timeout=cut_after, return_when=asyncio.FIRST_COMPLETED
@@ -248,7 +251,7 @@ class Poller:
         """Go on with what is young, or, where that is too much as well, with what is to come."""
         young = asked - self._in_ticks(_YOUNG)
         position = young if self._position < young else asked
-        await self._hand_on(Delivery(topics, (), self._heard_of, position, cause, self._ahead))
+        await self._hand_on(Delivery(topics, (), self._heard_of, position, cause, self._ahead()))
         self._position, self._region = position, None
         self._all_heard(position)
 
@@ -262,7 +265,7 @@ class Poller:
     def _delivery(self, topics: frozenset[str], messages: Sequence[Any], asked: int) -> Delivery:
         kept = asked - self._in_ticks(self._kept_for)
         cause = f"nothing was heard for more than {self._kept_for / 60:.0f} minutes"
-        return Delivery(topics, messages, self._heard_of, kept, cause, self._ahead)
+        return Delivery(topics, messages, self._heard_of, kept, cause, self._ahead())
 
     def _heard_of(self, topic: str) -> int:
         return self._heard_of_new.get(topic, self._heard)
@@ -273,13 +276,17 @@ class Poller:
         self._heard_of_new = {t: at for t, at in self._heard_of_new.items() if at > self._heard}
 
     def _network_time(self) -> int:
-        return self._in_ticks(time.time() + self._ahead)
+        return self._in_ticks(time.monotonic() + self._network)
+
+    def _ahead(self) -> float:
+        """By how many seconds the network's clock is ahead, wherever this machine's was set to."""
+        return time.monotonic() + self._network - time.time()
 
     def _in_ticks(self, seconds: float) -> int:
         return int(seconds * self._ticks)
 
     def _answered(self) -> None:
-        self.last_poll = time.time()
+        self.last_poll, self.polled_at = time.time(), time.monotonic()
         self._tell(self._connected())
 
     def _connected(self) -> FeedHealth:

@@ -136,19 +136,14 @@ class PubNubFeed:
         ]
 
     @property
-    def last_poll(self) -> float | None:
-        """When the request that is longest without an answer was last answered."""
-        return self._oldest(share for share in self._shares if share.windows)
+    def polled_at(self) -> float | None:
+        """When the request that is longest without an answer had one, by `time.monotonic`."""
+        return _oldest([share.poller.polled_at for share in self._shares if share.windows])
 
     def last_poll_of(self, topics: Iterable[str]) -> float | None:
-        """When the request for any of these topics that is longest without an answer had one."""
-        return self._oldest(self._share_of[topic] for topic in topics if topic in self._share_of)
-
-    @staticmethod
-    def _oldest(shares: Iterable[_Share]) -> float | None:
-        polls = [share.poller.last_poll for share in shares]
-        answered = [at for at in polls if at is not None]
-        return min(answered) if answered and len(answered) == len(polls) else None
+        """The same for the requests for any of these topics, in seconds since the epoch."""
+        shares = [self._share_of[topic] for topic in topics if topic in self._share_of]
+        return _oldest([share.poller.last_poll for share in shares])
 
     @property
     def alive(self) -> bool:
@@ -213,7 +208,7 @@ class PubNubFeed:
         """Let gaps pass that were told for long enough.
 
         Args:
-            now: Seconds since the epoch.
+            now: By `time.monotonic`.
         """
         past = [topic for topic, (until, _) in self._gaps.items() if until <= now]
         for topic in past:
@@ -260,7 +255,7 @@ class PubNubFeed:
             for gap in gaps
         }
         await read_gaps(share.connection.history, gaps, young_from)
-        self._tell_of(gaps, time.time() + self._settings.feed_stale_after)
+        self._tell_of(gaps, time.monotonic() + self._settings.feed_stale_after)
         missed = [message for gap in gaps for _, message in gap.missed]
         if not missed:
             return delivery.messages
@@ -277,6 +272,12 @@ class PubNubFeed:
                 self._on_gap(gap)
         if opened:
             self._on_health(opened)
+
+
+def _oldest(polls: Sequence[float | None]) -> float | None:
+    """The earliest of the instants; None: one is missing, or there are none."""
+    answered = [at for at in polls if at is not None]
+    return min(answered) if answered and len(answered) == len(polls) else None
 
 
 def _length(topic: str) -> int:

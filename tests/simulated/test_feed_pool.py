@@ -297,3 +297,23 @@ async def test_one_more_rule_among_thousands_costs_what_it_costs_alone(
             heard.pool.use(rule(f"rule-{n}", f"topic-{n}"))
         heard.pool._apply()
         assert min(cost(first) for first in (5000, 5100, 5200)) < 5 * alone
+
+
+@pytest.mark.parametrize("seconds", [-3600, 3600])
+async def test_a_clock_that_is_set_makes_no_feed_stale_and_hides_none(
+    pubnub: PubNubSimulator, monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    async with pooling(pubnub, feed_stale_after=1, subscribe_timeout=0.2) as heard:
+        one, real = rule("one", "a"), time.time
+        await heard.use(one)
+        monkeypatch.setattr(time, "time", lambda: real() + seconds)
+        heard.pool.check()
+        assert connected(heard.pool, one)
+        pubnub.silence()
+
+        def stale() -> bool:
+            heard.pool.check()
+            health = heard.pool.health(one.resource.key)
+            return health is not None and health.reason == "FeedStale"
+
+        await eventually(stale)

@@ -17,7 +17,7 @@ from controller.feeds.polling import Poller
 from tests.simulated.harness import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from controller.feeds.health import FeedHealth
 
@@ -354,3 +354,41 @@ async def test_a_poll_that_stays_silent_proves_that_there_was_nothing(network: N
     assert network.deliveries == []
     assert poller.health.connected
     await poller.close()
+
+
+# Somebody sets the wall clock
+
+
+@pytest.fixture(name="jump")
+def _jump(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    real = time.time
+    return lambda seconds: monkeypatch.setattr(time, "time", lambda: real() + seconds)
+
+
+@pytest.mark.parametrize("seconds", [-3600, 3600])
+async def test_a_clock_that_is_set_loses_nothing_and_ages_no_message(
+    network: Network, poller: Poller, jump: Callable[[float], None], seconds: int
+) -> None:
+    network.now = int(time.time() * TICKS)
+    poller.set_topics({"a": 0})
+    network.polls.put_nowait(Batch(network.now + 5, None, ["x"]))
+    await eventually(lambda: len(network.polled) == 2)
+    jump(seconds)
+    for number, message in enumerate("yz", start=1):
+        network.polls.put_nowait(Batch(network.now + 5 + number, None, [message]))
+        await eventually(lambda: network.polls.empty() and len(network.polled) == 2 + number)  # noqa: B023
+    assert network.heard == ["x", "y", "z"]
+    assert len(network.deliveries) == 3, "none that tells of a gap"
+    assert network.deliveries[-1][1] == {"a": network.now + 6}
+    assert network.ahead == pytest.approx([0, -seconds, -seconds], abs=5)
+
+
+async def test_a_refused_topic_is_tried_again_though_the_clock_is_set_back(
+    network: Network, poller: Poller, jump: Callable[[float], None]
+) -> None:
+    network.joins.append(AccessDenied("no", frozenset({"b"})))
+    poller.set_topics({"a": 0, "b": 0})
+    await eventually(lambda: network.polled)
+    assert poller.denied == {"b"}
+    jump(-3600)
+    await eventually(lambda: not poller.denied)

@@ -48,7 +48,7 @@ async def test_a_message_becomes_an_event(pubnub: PubNubSimulator) -> None:
         assert event == Event("mst3k.playout", str(ticks), ticks / 1e7, event.received, payload)
         assert before <= event.received <= time.monotonic()
         assert hearing.reasons() == ["Succeeded"]
-        assert hearing.feed.last_poll == pytest.approx(time.time(), abs=5)
+        assert hearing.feed.polled_at == pytest.approx(time.monotonic(), abs=5)
 
 
 async def test_a_new_topic_is_heard_from_its_window_on() -> None:
@@ -248,7 +248,7 @@ async def test_a_network_that_is_away_at_the_start_is_waited_for(pubnub: PubNubS
     async with listening(pubnub, "a", window=60, connect=False) as hearing:
         pubnub.publish("a", {"n": 1})
         await eventually(lambda: hearing.feed.health.connected is False)
-        assert hearing.feed.last_poll is None
+        assert hearing.feed.polled_at is None
         await pubnub.accept()
         assert await hearing.payloads(1) == [{"n": 1}]
 
@@ -334,8 +334,8 @@ async def test_a_poll_without_messages_proves_the_connection_now_and_then(
     pubnub: PubNubSimulator,
 ) -> None:
     async with listening(pubnub, "a", subscribe_timeout=0.1) as hearing:
-        first = hearing.feed.last_poll or 0.0
-        await eventually(lambda: (hearing.feed.last_poll or 0.0) > first + 0.2)
+        first = hearing.feed.polled_at or 0.0
+        await eventually(lambda: (hearing.feed.polled_at or 0.0) > first + 0.2)
         assert hearing.reasons() == ["Succeeded"]
         pubnub.publish("a", {"n": 1})
         assert await hearing.payloads(1) == [{"n": 1}]
