@@ -64,7 +64,7 @@ def fetch_archive(
     try:
         found = _download(url, archive, progress)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        msg = f"{url}: {str(error) or type(error).__name__}"
+        msg = f"{url}: {str(error) or 'the connection failed, or took too long'}"
         raise ArchiveUnavailable(msg) from None
     if found != expected:
         msg = f"{url}: its SHA-512 begins {found[:16]}, and {expected[:16]} is expected"
