@@ -193,3 +193,12 @@ async def test_faults_are_listed_and_cleared_and_spare_the_control(
     assert (await http.delete("/_sandbox/faults")).status_code == 204
     assert oauth.faults.pending() == []
     assert (await http.get("/oauth2/jwks")).is_success
+
+
+async def test_what_an_order_does_not_take_is_refused(http: httpx.AsyncClient) -> None:
+    answer = await http.post("/_sandbox/keys?keep=false")
+    assert answer.status_code == 400
+    assert answer.json() == {"error": "query parameter keep: unknown; this order takes none"}
+    answer = await http.request("DELETE", "/_sandbox/requests", json={"account": "a"})
+    assert answer.status_code == 400
+    assert answer.json() == {"error": "account: unknown; this order takes no body"}

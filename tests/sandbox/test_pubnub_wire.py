@@ -294,3 +294,19 @@ async def test_requests_are_remembered_up_to_a_bound() -> None:
             ("n=1&auth=a%2Bb", 200),
             ("n=2&auth=a%2Bb", 200),
         ]
+
+
+@pytest.mark.parametrize(
+    ("method", "order", "body", "told"),
+    [
+        ("POST", "history?kye=other", b"", "query parameter kye: unknown; there are key"),
+        ("POST", "history", b'{"key": "other"}', "key: unknown; this order takes no body"),
+        ("GET", "counters?key", b"", "query parameter key: unknown; this order takes none"),
+        ("POST", "silence", b"now", "body: unknown; this order takes no body"),
+    ],
+)
+async def test_what_an_order_does_not_take_is_refused(
+    http: httpx.AsyncClient, method: str, order: str, body: bytes, told: str
+) -> None:
+    answer = await http.request(method, f"/_sandbox/{order}", content=body)
+    assert (answer.status_code, answer.json()) == (400, {"error": told})

@@ -220,6 +220,13 @@ async def test_options_change_while_it_runs(
         ("/devices/ABCDEFGH", {"login": "mst3k"}, 404, "ABCDEFGH"),
         ("/devices/ABCDEFGH/deny", {}, 404, "ABCDEFGH"),
         ("/options", {"device_interval": 0}, 400, "device_interval"),
+        (
+            "/broadcasters/mst3k/password",
+            {"colour": 1},
+            400,
+            "colour: unknown; this order takes no",
+        ),
+        ("/broadcasters/mst3k/live?colour=1", {}, 400, "query parameter colour: unknown; this"),
     ],
 )
 async def test_a_mistake_is_named(
@@ -237,3 +244,10 @@ async def test_a_body_that_is_no_json_object_is_named(
     answer = await http.post("/faults", content=content)
     assert answer.status_code == 400
     assert answer.json()["error"]
+
+
+async def test_a_query_parameter_that_is_not_known_is_named(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/commercials?logn=mst3k&limit=1")
+    assert answer.status_code == 400
+    assert answer.json()["error"] == "query parameter logn: unknown; there are login, limit"
+    assert (await http.get("/commercials?login=mst3k&limit=1")).status_code == 200

@@ -11,12 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from controller.sandbox.faults import CONTROL_PATH, Fault
 from controller.sandbox.oauth.tokens import Client, TokenOrder
-from controller.sandbox.orders import complaint, described
+from controller.sandbox.orders import complaint, described, order_middleware
 
 if TYPE_CHECKING:
     from controller.sandbox.oauth.server import OAuthSimulator
 
-__all__ = ["Control"]
+__all__ = ["Control", "refuse_surplus"]
 
 BodyT = TypeVar("BodyT", bound=BaseModel)
 
@@ -57,6 +57,7 @@ _ENDPOINTS: tuple[tuple[str, str, str, type[BaseModel] | None], ...] = (
     ("POST", "/faults", "Let requests go wrong: one fault, or a list.", Fault),
     ("DELETE", "/faults", "Take back all faults.", None),
 )
+refuse_surplus = order_middleware(CONTROL_PATH, _ENDPOINTS)
 
 
 class Control:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from aiohttp import web
 
 from controller.sandbox.faults import CONTROL_PATH, FaultPlan, fault_middleware
-from controller.sandbox.oauth.control import Control
+from controller.sandbox.oauth.control import Control, refuse_surplus
 from controller.sandbox.oauth.endpoints import (
     INTROSPECTION_PATH,
     Endpoints,
@@ -101,7 +101,8 @@ class OAuthSimulator:
     async def start(self) -> None:
         """Begin to listen; after `stop`, on the same port and with what it knew."""
         app = web.Application(
-            middlewares=[self._record, fault_middleware(self.faults)], client_max_size=_BODY_LIMIT
+            middlewares=[self._record, refuse_surplus, fault_middleware(self.faults)],
+            client_max_size=_BODY_LIMIT,
         )
         Endpoints(self).add_routes(app)
         Control(self).add_routes(app)

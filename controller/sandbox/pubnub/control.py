@@ -11,13 +11,13 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from controller.sandbox.faults import CONTROL_PATH, Fault
-from controller.sandbox.orders import complaint, described
+from controller.sandbox.orders import complaint, described, order_middleware
 from controller.sandbox.pubnub.access import KeySet
 
 if TYPE_CHECKING:
     from controller.sandbox.pubnub.server import PubNubSimulator
 
-__all__ = ["Control"]
+__all__ = ["Control", "refuse_surplus"]
 
 _FAULTS = TypeAdapter(list[Fault])
 
@@ -43,6 +43,11 @@ _ENDPOINTS: tuple[tuple[str, str, str, type[BaseModel] | None], ...] = (
     ("POST", "/silence", "Accept requests and never answer.", None),
     ("DELETE", "/silence", "Answer again.", None),
     ("POST", "/refuse", "Refuse connections for a while.", _Refusal),
+)
+refuse_surplus = order_middleware(
+    CONTROL_PATH,
+    (*_ENDPOINTS, ("PUT", "/keys", "", KeySet)),
+    {("POST", "/history", "key"), ("DELETE", "/history", "key")},
 )
 
 

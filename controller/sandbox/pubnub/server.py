@@ -13,7 +13,7 @@ from aiohttp import web
 
 from controller.sandbox.faults import CONTROL_PATH, FaultPlan, fault_middleware
 from controller.sandbox.pubnub.access import Access, KeySet
-from controller.sandbox.pubnub.control import Control
+from controller.sandbox.pubnub.control import Control, refuse_surplus
 from controller.sandbox.pubnub.handlers import Network
 from controller.sandbox.pubnub.polls import Polls
 from controller.sandbox.pubnub.store import Draft, Store
@@ -106,7 +106,9 @@ class PubNubSimulator:
 
     async def start(self) -> None:
         """Begin to listen."""
-        app = web.Application(middlewares=[self._record, self._hush, fault_middleware(self.faults)])
+        app = web.Application(
+            middlewares=[self._record, self._hush, refuse_surplus, fault_middleware(self.faults)]
+        )
         self._network.add_routes(app)
         control = Control(self)
         control.add_routes(app)

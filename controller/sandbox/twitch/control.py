@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from controller.sandbox.orders import complaint, described
+from controller.sandbox.orders import complaint, described, surplus
 from controller.sandbox.twitch.wire import Answer, Refusal, json_answer
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class Endpoint:
         does: A sentence for the list that GET /_sandbox gives.
         act: Gives the JSON to answer.
         body: The fields it takes; None: no body.
+        query: The query parameters it takes.
     """
 
     method: str
@@ -69,6 +70,7 @@ class Endpoint:
     does: str
     act: Callable[[Ask[Any]], Any]
     body: type[BaseModel] | None = None
+    query: tuple[str, ...] = ()
 
     def match(self, path: str) -> str | None:
         """The variable segment, "" for a path without one; None: this is another path."""
@@ -81,12 +83,15 @@ class Endpoint:
         name = path[len(before) : len(path) - len(after)]
         return name if name and "/" not in name else None
 
-    def read(self, raw: bytes) -> BaseModel | None:
+    def read(self, query: str, raw: bytes) -> BaseModel | None:
         """The fields of a body.
 
         Raises:
-            Refusal: 400, they are not what the endpoint takes.
+            Refusal: 400, they or the query are not what the endpoint takes.
         """
+        told = surplus(query, self.query, raw, takes_body=self.body is not None)
+        if told is not None:
+            raise Refusal(400, told)
         if self.body is None:
             return None
         try:
@@ -108,7 +113,7 @@ def handle(endpoints: Iterable[Endpoint], twitch: Twitch, call: Call) -> Answer:
         for endpoint in endpoints:
             name = endpoint.match(path) if endpoint.method == call.method else None
             if name is not None:
-                ask = Ask(twitch, name, endpoint.read(call.body), call)
+                ask = Ask(twitch, name, endpoint.read(call.query, call.body), call)
                 return json_answer(200, endpoint.act(ask))
         raise Refusal(404, f"no {call.method} {call.path}: GET {ROOT} lists what there is")
     except Refusal as refusal:

@@ -239,9 +239,15 @@ _ONE = f"{ROOT}/broadcasters/{{login}}"
 
 ENDPOINTS = (
     Endpoint("GET", ROOT, "This list.", _index),
-    Endpoint("GET", f"{ROOT}/requests", _REQUESTS, _requests),
+    Endpoint(
+        "GET",
+        f"{ROOT}/requests",
+        _REQUESTS,
+        _requests,
+        query=("method", "path", "login", "limit"),
+    ),
     Endpoint("DELETE", f"{ROOT}/requests", "Forget them.", _forget_requests),
-    Endpoint("GET", f"{ROOT}/commercials", _COMMERCIALS, _commercials),
+    Endpoint("GET", f"{ROOT}/commercials", _COMMERCIALS, _commercials, query=("login", "limit")),
     Endpoint("GET", f"{ROOT}/faults", "Faults that may still strike.", _faults),
     Endpoint("POST", f"{ROOT}/faults", "Let calls go wrong.", _order_fault, Fault),
     Endpoint("DELETE", f"{ROOT}/faults", "Take back all faults.", _clear_faults),
