@@ -2,7 +2,8 @@
 
     OperatorError
      ├── TransientError        may pass by itself; `retry_after` says when to try again
-     │    └── RateLimited      the service named the moment itself
+     │    ├── RateLimited      the service named the moment itself
+     │    └── GrantDoubted     a grant is refused without a reason: it may be dead
      └── PermanentError        a human must change something
           ├── InvalidExpression   a field path, regex or CEL expression that cannot be compiled
           ├── InvalidSecret       a Secret that lacks a key, or holds bytes that are not text
@@ -20,6 +21,7 @@ from __future__ import annotations
 __all__ = [
     "ClientRejected",
     "CodeRefused",
+    "GrantDoubted",
     "GrantRevoked",
     "InvalidExpression",
     "InvalidSecret",
@@ -50,6 +52,10 @@ class TransientError(OperatorError):
 
 class RateLimited(TransientError):
     """The service asks to wait until `retry_after` seconds have passed."""
+
+
+class GrantDoubted(TransientError):
+    """A grant, or a code, is refused without a reason: who refuses it again and again means it."""
 
 
 class PermanentError(OperatorError):

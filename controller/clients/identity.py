@@ -69,6 +69,7 @@ class Identity:
 
         Raises:
             GrantRevoked: The grant is dead, or the token is no (longer a) refresh token.
+            GrantDoubted: It is refused without a reason.
             ClientRejected: The client id or secret is refused.
             TransientError: Anything that may pass.
         """
@@ -83,6 +84,7 @@ class Identity:
 
         Raises:
             CodeRefused: It was used, has run out, or is not a code of this application.
+            GrantDoubted: It is refused without a reason.
             RedirectRefused: The redirect URI is not the one of the consent.
             ClientRejected: The client id or secret is refused.
             TransientError: Anything that may pass.

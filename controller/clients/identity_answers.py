@@ -5,6 +5,7 @@ Bodies hold tokens: neither they nor what a parser says of them may travel in an
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from controller.clients.pauses import pause_of
 from controller.errors import (
     ClientRejected,
     CodeRefused,
+    GrantDoubted,
     GrantRevoked,
     OperatorError,
     RateLimited,
@@ -43,6 +45,7 @@ _LIFETIME = 3600.0
 _LONGEST_LIFETIME = 366 * 86_400.0
 _DEVICE_LIFETIME = 1800.0
 _DEVICE_INTERVAL = 5.0
+_NO_REASON = re.compile(r"\W*invalid[ _]grant\W*", re.IGNORECASE)
 _ABOUT_CLIENT = ("invalid client", "client secret", "client id", "client does not exist")
 
 
@@ -128,6 +131,8 @@ def refusal(response: httpx.Response, *sent: Sensitive | None) -> OperatorError:
         return GrantRevoked(told)
     if "client" in lower or status in (401, 403):
         return ClientRejected(told)
+    if status == 400 and _NO_REASON.fullmatch(message):
+        return GrantDoubted(told)
     # An unknown 4xx: shown, retried slowly; never taken for the end of a grant.
     return TransientError(told)
 

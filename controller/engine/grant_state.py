@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,15 @@ if TYPE_CHECKING:
     from controller.clients.identity import Application
     from controller.policies.grant_facts import Dead, Grant
     from controller.policies.problems import Blocked
+    from controller.sensitive import Sensitive
 
 __all__ = ["CLIENT_INTERVAL", "GrantState"]
 
 CLIENT_INTERVAL = 600.0
 """Seconds after which an application that Twitch refused is tried again: it may have erred."""
+
+
+_BELIEVED = 3  # so many refusals in a row that give no reason
 
 
 @dataclass(slots=True)
@@ -33,6 +38,8 @@ class GrantState:
         refusals: What Twitch refused of what the user gave, by `Input.key`.
         dead: Twitch will not refresh the grant.
         asked: A human asked for a new consent.
+        doubts: How often in a row Twitch refused what is exchanged without a reason, by
+            fingerprint.
         polled_at: When the device code was last asked about.
         slower: Seconds that Twitch wants added to its interval.
         user: The broadcaster; None: not known, or the grant is dead.
@@ -49,6 +56,7 @@ class GrantState:
     refusals: dict[tuple[str, str | None], Blocked] = field(default_factory=dict)
     dead: Dead | None = None
     asked: bool = False
+    doubts: Counter[str] = field(default_factory=Counter)
     polled_at: float = 0.0
     slower: float = 0.0
     user: User | None = None
@@ -100,7 +108,14 @@ class GrantState:
     def forget_refusals(self) -> None:
         """Try anew what was refused."""
         self.refusals.clear()
+        self.doubts.clear()
         self.dead, self._rejected_app, self.last_validation = None, None, None
+
+    def doubt(self, credential: Sensitive) -> bool:
+        """Twitch refused it without a reason; whether so often that it is to be believed."""
+        fingerprint = credential.sha256()
+        self.doubts[fingerprint] += 1
+        return self.doubts[fingerprint] >= _BELIEVED
 
     def adopt(self, stored: Holding) -> bool:
         """Take over what another wrote: a former process, or another replica."""

@@ -16,7 +16,7 @@ from controller.clients.helix import Credential, Unauthorized
 from controller.clients.identity import DeviceWait
 from controller.errors import (
     ClientRejected,
-    CodeRefused,
+    GrantDoubted,
     GrantRevoked,
     OperatorError,
     RedirectRefused,
@@ -146,17 +146,18 @@ class GrantSteps:
         state, remedy = self._state, problems.consent_anew(consent.command)
         try:
             if given.redirect_uri is None:
-                answer = await self._counted(self._identity.refresh(app, given.credential))
+                answer = await self._refreshed(app, given.credential)
             else:
-                answer = await self._identity.exchange_code(
-                    app, given.credential, given.redirect_uri
+                answer = await self._certain(
+                    given.credential,
+                    self._identity.exchange_code(app, given.credential, given.redirect_uri),
                 )
         except RedirectRefused as error:
             state.refusals[given.key] = problems.redirect_refused(str(error))
-        except CodeRefused as error:
-            state.refusals[given.key] = problems.code_refused(str(error), remedy)
         except GrantRevoked as error:
-            state.refusals[given.key] = problems.token_refused(str(error), remedy)
+            by_token = given.redirect_uri is None
+            refused = problems.token_refused if by_token else problems.code_refused
+            state.refusals[given.key] = refused(str(error), remedy)
         else:
             if stranger := await self._stranger(answer, consent):
                 state.refusals[given.key] = problems.strangers(stranger, consent.login or "")
@@ -186,17 +187,30 @@ class GrantSteps:
         if saved.grant is None:
             return
         try:
-            answer = await self._counted(self._identity.refresh(app, saved.grant.refresh))
+            answer = await self._refreshed(app, saved.grant.refresh)
         except GrantRevoked as error:
             self._state.dead = Dead(str(error), time.time())
             logger.warning("%s: Twitch calls the grant dead", self._key)
             return
         await self._take(answer, saved.grant.refresh, saved, spec)
 
-    async def _counted(self, refresh: Coroutine[None, None, Tokens]) -> Tokens:
+    async def _certain(
+        self, credential: Sensitive, exchange: Coroutine[None, None, Tokens]
+    ) -> Tokens:
+        """Exchange a token or a code; one that is refused again and again is of no use."""
+        try:
+            answer = await exchange
+        except GrantDoubted as error:
+            if self._state.doubt(credential):
+                raise GrantRevoked(str(error)) from None
+            raise
+        self._state.doubts.clear()
+        return answer
+
+    async def _refreshed(self, app: Application, token: Sensitive) -> Tokens:
         result = "Succeeded"
         try:
-            return await refresh
+            return await self._certain(token, self._identity.refresh(app, token))
         except ClientRejected:
             result = "ClientRejected"
             raise

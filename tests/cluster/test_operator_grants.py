@@ -96,6 +96,29 @@ async def test_a_dead_refresh_token_is_told_and_a_new_consent_heals(site: Site) 
     await site.kubectl.ready("tch/dead")
 
 
+async def test_a_grant_refused_without_a_reason_is_dead_the_third_time(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site.twitch.options, "dead_grant", "Invalid grant")
+    station = await site.prepare("unexplained")
+    site.twitch.change_password("unexplained")
+    await site.kubectl.apply(station.channel())
+    found = await station.until_reason("AuthorizationRevoked")
+    assert summary(found) == A_HUMAN
+    assert "Twitch answered 400: Invalid grant. " in found["Ready"]["message"]
+    assert station.refreshes == 3
+    await station.consent()
+    await site.kubectl.ready("tch/unexplained")
+    refused = {"status": 400, "message": "Invalid grant"}
+    login, path = station.login, "/oauth2/token"
+    site.twitch.order_fault(Fault(path=path, login=login, status=400, body=refused, times=2))
+    site.twitch.expire_access_tokens(login)
+    await site.kubectl("annotate", "tch", login, "twitch-operator.dev/requestedAt=now")
+    await site.kubectl.until_path("tch", login, "lastHandledReconcileAt=now")
+    await site.kubectl.ready("tch/unexplained")
+    assert station.refreshes == 7
+
+
 async def test_a_grant_that_ends_while_it_is_used_is_told_and_a_new_consent_heals(
     site: Site,
 ) -> None:

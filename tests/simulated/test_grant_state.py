@@ -194,6 +194,15 @@ def test_who_never_had_the_wanted_login_is_not_renamed() -> None:
     assert not met(state, "1", "joel", "mst3k")
 
 
+def test_a_refusal_without_a_reason_is_believed_the_third_time_in_a_row() -> None:
+    state, token, other = GrantState(), Sensitive("a"), Sensitive("b")
+    assert [state.doubt(token), state.doubt(token)] == [False, False]
+    assert not state.doubt(other)
+    assert state.doubt(token)
+    state.forget_refusals()
+    assert not state.doubt(token)
+
+
 def test_dropping_the_access_token_keeps_the_rest() -> None:
     state = GrantState(saved=Holding(GRANT, DEVICE, "ab", "then"))
     state.drop_access()

@@ -20,6 +20,7 @@ from controller.clients.identity import Application, DeviceWait, Identity
 from controller.errors import (
     ClientRejected,
     CodeRefused,
+    GrantDoubted,
     GrantRevoked,
     OperatorError,
     RateLimited,
@@ -143,6 +144,9 @@ async def test_a_client_that_is_refused_is_told_apart_from_a_dead_grant(
         (Fault(status=400, body={"message": "missing client secret"}), ClientRejected),
         (Fault(status=400, body=""), TransientError),
         (Fault(status=400, body={"message": "try later"}), TransientError),
+        (Fault(status=400, body={"message": "Invalid grant"}), GrantDoubted),
+        (Fault(status=400, body={"message": "invalid_grant."}), GrantDoubted),
+        (Fault(status=400, body={"message": "invalid grant type"}), TransientError),
         (Fault(status=404), TransientError),
         (Fault(status=302, headers={"Location": "/elsewhere"}), TransientError),
         (Fault(status=500), TransientError),

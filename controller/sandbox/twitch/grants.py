@@ -167,13 +167,15 @@ class Grants:
         """Trade a refresh token for an access token.
 
         Raises:
-            Refusal: 400, the token is unknown, used up or another app's; 401, its grant is dead.
+            Refusal: 400, the token is unknown, used up or another app's; 401 (or 400, see
+                `Options.dead_grant`), its grant is dead.
         """
         grant = self._by_refresh.get(refresh_token)
         if grant is None or grant.app is not app:
             raise Refusal(400, "Invalid refresh token")
         if grant.dead:
-            raise Refusal(401, "Invalid refresh token")
+            told = self.options.dead_grant
+            raise Refusal(400 if told == "Invalid grant" else 401, told)
         if app.secret is None or app.one_time_refresh_tokens:
             del self._by_refresh[refresh_token]
             self._renew_refresh_token(grant)

@@ -76,6 +76,11 @@ class Options(AdHabits):
     device_slow_down: bool = Field(
         True, description="A poll before its time gets `slow_down`, and the interval 5 s more."
     )
+    dead_grant: Literal["Invalid refresh token", "Invalid grant"] = Field(
+        "Invalid refresh token",
+        description="How a dead grant is refused: in plain words, with 401; or as 400 Invalid "
+        "grant without more, which was seen, too.",
+    )
     scope_in_token: bool = Field(True, description="Answers of POST /token carry `scope`.")
     rate_limit: int = Field(800, ge=1, description="Helix points a minute, per client and user.")
     min_secret_delay: float = Field(
