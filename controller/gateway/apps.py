@@ -19,7 +19,8 @@ from controller.engine.secrets import SecretStore
 from controller.engine.sync import Sync
 from controller.engine.workqueue import WorkQueue
 from controller.errors import OperatorError
-from controller.gateway.candidates import Candidate, winners
+from controller.gateway.candidates import Candidate
+from controller.gateway.precedence import Precedence
 from controller.gateway.providers import Login
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class Apps:
         self._forget = forget
         self._catalog = catalog
         self._apps: dict[Key, Candidate] = {}
+        self._unknown: set[Key] = set()  # not looked at yet
+        self._precedence = Precedence()
         self._deleted: OrderedDict[str, None] = OrderedDict()
         self._secrets = SecretStore(kube, settings, self._secret_changed)
         self._queue: WorkQueue[Key] = WorkQueue(self._look, _WORKERS, _MOST_PAUSE)
@@ -76,7 +79,7 @@ class Apps:
     async def run(self) -> None:
         """Learn until cancelled."""
         await self._sync.first()
-        self._publish()
+        self._publish(set())
         async with asyncio.TaskGroup() as group:
             for job in (self._queue.run(), self._secrets.run(), self._sync.run()):
                 group.create_task(job)
@@ -123,11 +126,12 @@ class Apps:
             app = None
         if app is None:
             self._apps[key] = app = Candidate(resource, self._settings.allowed_fetch_hosts)
+            self._unknown.add(key)
         elif 0 < resource.version <= app.resource.version:
             return  # known; or a list that began before the watch told of a change
         else:
             app.update(resource)
-        self._publish()
+        self._publish(self._precedence.note(app))
         self._ask(key)
 
     def _remove(self, key: Key, uid: str) -> None:
@@ -135,9 +139,11 @@ class Apps:
         if app is None or app.resource.uid != uid:
             return
         del self._apps[key]
+        self._unknown.discard(key)
         self._queue.forget(key)
         self._secrets.release(key)
-        self._publish()  # first: whoever still answers for it sees that it is gone
+        # First: whoever still answers for it sees that it is gone.
+        self._publish(self._precedence.drop(app))
         self._forget(key.path)
 
     def _secret_changed(self, key: Hashable) -> None:
@@ -167,7 +173,9 @@ class Apps:
             app.looked, app.trouble = True, ""
         finally:
             if self._apps.get(key) is app:
-                self._publish()
+                if app.looked:
+                    self._unknown.discard(key)
+                self._publish(self._precedence.note(app))
             else:
                 self._secrets.release(key)  # deleted during the look
 
@@ -191,14 +199,12 @@ class Apps:
         given = await self._secrets.get(key.namespace, reference.name, key, fresh=fresh)
         app.login = Login(oauth.introspection_url, reference.name, given)
 
-    def _publish(self) -> None:
-        """Let requests see what is known."""
-        if not self._catalog.ready and not self._all_looked_at():
-            return
-        served = winners(self._apps.values())
-        self._catalog.replace(served)
-        self._catalog.unserved = len(self._apps) - len(served)
-        self._catalog.ready = True
-
-    def _all_looked_at(self) -> bool:
-        return self._sync.done and all(app.looked for app in self._apps.values())
+    def _publish(self, changed: set[str]) -> None:
+        """Let requests see at once what is known of the client ids that changed."""
+        if not self._catalog.ready:
+            if self._unknown or not self._sync.done:
+                return
+            self._catalog.ready, changed = True, self._precedence.client_ids()
+        for client_id in changed:
+            self._catalog.put(client_id, self._precedence.served(client_id))
+        self._catalog.unserved = len(self._apps) - self._catalog.count

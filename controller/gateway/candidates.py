@@ -1,4 +1,4 @@
-"""The ExtensionApps that may be served, and which of them are."""
+"""The ExtensionApps that may be served."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from controller.resources.common import InvalidSpec
 from controller.resources.extensionapp import ExtensionAppSpec, ExtensionAppStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection
 
     from controller.clients.kube import Secret
     from controller.engine.resource import Resource
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from controller.policies.extension_secrets import SharedSecret
     from controller.resources.extensionapp import OAuth
 
-__all__ = ["Candidate", "winners"]
+__all__ = ["Candidate"]
 
 logger = logging.getLogger(__name__)
 
@@ -161,15 +161,3 @@ def _as_browsers_send_it(origin: str) -> str:
     """In small letters, and without the port that its scheme implies."""
     scheme, _, host = origin.lower().partition("://")
     return f"{scheme}://{host.removesuffix(_IMPLIED.get(scheme, ''))}"
-
-
-def winners(apps: Iterable[Candidate]) -> list[Served]:
-    """Those that are served, one for each client id."""
-    first: dict[str, Candidate] = {}
-    for app in apps:
-        if app.spec is None or app.in_conflict:
-            continue
-        other = first.setdefault(app.spec.client_id, app)
-        if app.claim < other.claim:
-            first[app.spec.client_id] = app
-    return [served for app in first.values() if (served := app.served()) is not None]

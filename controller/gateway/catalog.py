@@ -5,8 +5,9 @@ Only memory: a request is answered from here, without a call to the API server.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from controller.policies.extension_secrets import SharedSecret
 
 __all__ = ["Catalog", "Served"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +65,16 @@ class Catalog:
 
     def __init__(self, served: Iterable[Served] = ()) -> None:
         self._served: dict[str, Served] = {}
-        self._providers: frozenset[Provider | None] = frozenset()
-        self._origins: frozenset[str] = frozenset()
+        self._providers: Counter[Provider | None] = Counter()
+        self._origins: Counter[str] = Counter()
         self.ready = False
         self.unserved = 0
         self.replace(served)
+
+    @property
+    def count(self) -> int:
+        """How many are served."""
+        return len(self._served)
 
     def find(self, client_id: str) -> Served | None:
         """The extension with a client id; None: it is not served."""
@@ -90,7 +98,25 @@ class Catalog:
     def replace(self, served: Iterable[Served]) -> None:
         """Serve these from now on, and nothing else; each client id once."""
         # Requests run in the same loop: none sees half of it.
-        self._served = {each.client_id: each for each in served}
-        known = self._served.values()
-        self._providers = frozenset(each.oauth for each in known)
-        self._origins = frozenset(origin for each in known for origin in each.allowed_origins)
+        for client_id in list(self._served):
+            self.put(client_id, None)
+        for each in served:
+            self.put(each.client_id, each)
+
+    def put(self, client_id: str, served: Served | None) -> None:
+        """Serve this from now on for a client id; None: nothing."""
+        before = self._served.pop(client_id, None)
+        if served is not None:
+            self._served[client_id] = served
+            self._providers[served.oauth] += 1
+            self._origins.update(served.allowed_origins)
+        if before is not None:
+            _less(self._providers, (before.oauth,))
+            _less(self._origins, before.allowed_origins)
+
+
+def _less(counter: Counter[T], items: Iterable[T]) -> None:
+    for item in items:
+        counter[item] -= 1
+        if not counter[item]:
+            del counter[item]

@@ -389,6 +389,17 @@ async def test_what_is_known_is_served_while_the_api_server_is_away() -> None:
         await eventually(lambda: known.verifies("client-deck") == [shared("two").content])
 
 
+async def test_an_event_makes_nothing_of_other_extensions_anew() -> None:
+    api = ApiServer()
+    for name in ("deck", "quiz"):
+        api.put_app(name)
+    async with learning(api) as known:
+        before = known.found("client-quiz")
+        known.tell("deck", version="1.4.0")
+        assert known.found("client-deck").version == "1.4.0"
+        assert known.found("client-quiz") is before
+
+
 async def test_a_deleted_extension_is_not_served_any_more() -> None:
     api = ApiServer()
     body = api.put_app("deck")
