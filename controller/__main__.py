@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from controller.commands.parsers.common import new_command
 from controller.commands.parsers.grants import add_authorize, add_revoke, add_revoke_secrets
 from controller.commands.parsers.operation import (
     add_explain,
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     from controller.commands.parsers.common import Commands
 
-__all__ = ["kubectl_main", "main"]
+__all__ = ["kubectl_complete", "kubectl_main", "main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,7 +41,18 @@ def kubectl_main(argv: Sequence[str] | None = None) -> int:
     return _run_command(_kubectl_parser(), argv)
 
 
+def kubectl_complete(argv: Sequence[str] | None = None) -> int:
+    """Tell kubectl how a command of `kubectl twitch` may go on; returns the exit code."""
+    from controller.commands.completion import answer_kubectl  # noqa: PLC0415
+
+    return answer_kubectl(_kubectl_parser(), sys.argv[1:] if argv is None else argv)
+
+
 def _run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
+    if "_ARGCOMPLETE" in os.environ:
+        from controller.commands.completion import answer_shell  # noqa: PLC0415
+
+        answer_shell(parser)
     arguments = parser.parse_args(argv)
     try:
         result: int = arguments.command(arguments)
@@ -93,6 +106,7 @@ def _add_shared(commands: Commands) -> None:
     add_fire(commands)
     add_pause(commands)
     add_resume(commands)
+    _add_completion(commands)
 
 
 def _new_parser(prog: str, description: str) -> tuple[argparse.ArgumentParser, Commands]:
@@ -110,6 +124,23 @@ def _new_parser(prog: str, description: str) -> tuple[argparse.ArgumentParser, C
 
     parser.set_defaults(command=show_help)
     return parser, parser.add_subparsers(title="commands", metavar="COMMAND")
+
+
+def _add_completion(commands: Commands) -> None:
+    completion = new_command(
+        commands,
+        "completion",
+        "the code by which a shell completes commands and options",
+        (
+            "Prints the code by which a shell completes twitch-operator and kubectl-twitch. kubectl"
+            " completes kubectl twitch by its own code: see kubectl completion --help."
+        ),
+        "bash > ~/.local/share/bash-completion/completions/twitch-operator",
+        "zsh > ~/.zsh/completions/_twitch-operator",
+        "fish > ~/.config/fish/completions/twitch-operator.fish",
+    )
+    completion.add_argument("shell", choices=("bash", "zsh", "fish"), help="whose code")
+    completion.set_defaults(command=_completion)
 
 
 def _add_gateway(commands: Commands) -> None:
@@ -164,6 +195,12 @@ def _crds(arguments: argparse.Namespace) -> int:
     from controller.commands.crds import write_crds  # noqa: PLC0415
 
     return write_crds(arguments.output_dir)
+
+
+def _completion(arguments: argparse.Namespace) -> int:
+    from controller.commands.completion import print_completion  # noqa: PLC0415
+
+    return print_completion(arguments.shell)
 
 
 def _demo(arguments: argparse.Namespace) -> int:
