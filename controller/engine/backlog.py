@@ -7,6 +7,8 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
+from controller.feeds.turns import TURN
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -20,7 +22,6 @@ __all__ = ["Backlog", "Late"]
 
 logger = logging.getLogger(__name__)
 
-_TURN = 0.005  # seconds after which others get a turn
 _MOST = 1_000  # of one namespace; beyond, what brings more has to wait
 
 
@@ -98,7 +99,7 @@ class Backlog:
     async def _work(self) -> None:
         await self._let_others()
         while self._waiting:
-            if self._meter.elapsed > _TURN:
+            if self._meter.elapsed > TURN:
                 await self._let_others()
             namespace = min(self._waiting, key=self._debt)
             late = self._waiting[namespace].popleft()

@@ -16,6 +16,7 @@ from controller.engine.backlog import Backlog, Late
 from controller.engine.meter import MOST, Lap, Meter
 from controller.engine.rules import result_of
 from controller.events import Decision, Event, Verdict
+from controller.feeds.turns import TURN
 from controller.logs import fields
 from controller.policies.shares import Shares
 from controller.rules.deciding import latency_of, off_cue_time
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Dispatcher"]
 
-_TURN = 0.005  # seconds after which the cues of others get a turn
 # Seconds of CPU that a namespace, and a rule, may take each second, and at once beyond that, before
 # its events wait behind those of others.
 _SHARE, _BURST = 0.1, 0.5
@@ -203,7 +203,7 @@ class Dispatcher:
 
     async def _take_turns(self) -> None:
         """Let others have a turn, if it is time."""
-        if self._meter.elapsed > _TURN:
+        if self._meter.elapsed > TURN:
             await asyncio.sleep(0)
             self._meter.begin()
 
@@ -239,9 +239,10 @@ class Dispatcher:
             if at is None:
                 return False
             if isinstance(at, Refusal):
-                logger.warning(
-                    "%s: event %s is not taken for an off cue: %s", key, event.id, at.reason
-                )
+                logger.log(
+                    logging.WARNING if rule.is_first_refusal() else logging.DEBUG,
+                    "%s: event %s is not taken for an off cue: %s", key, event.id, at.reason,
+                )  # fmt: skip
                 return False
             for channel in self._targets(rule, event):
                 if channel.airtime.cancel(at, dry_run=rule.rehearses):

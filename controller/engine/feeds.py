@@ -12,6 +12,7 @@ from controller.engine.metrics import FeedState
 from controller.engine.topic_memory import TopicMemory
 from controller.feeds.health import FeedHealth
 from controller.feeds.pubnub import PubNubFeed
+from controller.feeds.turns import TURN
 from controller.logs import fields
 from controller.plurals import counted
 from controller.rules.index import RuleIndex
@@ -34,7 +35,6 @@ logger = logging.getLogger(__name__)
 
 _SETTLE = 0.02  # rules that come together change the topics once
 _NAMED = 3  # Secrets and rules that a log line names
-_TURN = 0.005  # seconds after which other tasks get a turn
 _TELL_EVERY = 10.0  # seconds between two log lines about malformed messages
 
 
@@ -282,7 +282,7 @@ class FeedPool:
 
     def _tell_some(self) -> None:
         """Tell as many as there is time for before others get a turn."""
-        until = time.perf_counter() + _TURN
+        until = time.perf_counter() + TURN
         while self._untold and time.perf_counter() < until:
             key, _ = self._untold.popitem()
             self._on_health(key)
@@ -302,7 +302,7 @@ class FeedPool:
             except Exception:
                 # A fault of ours in one event must not end the feed of all rules.
                 logger.exception("event %s on %s was not handled", event.id, event.topic)
-            if time.perf_counter() - began > _TURN:
+            if time.perf_counter() - began > TURN:
                 await asyncio.sleep(0)
                 began = time.perf_counter()
 

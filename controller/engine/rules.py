@@ -145,6 +145,7 @@ class Rule:
         self._nearest_miss = self.status.nearest_miss
         self._expression = _failed_before(self.status, resource.generation)
         self._worked = False
+        self._refused: int | None = None  # generation
         self._matched_at = (
             self.status.last_event_time
             if self.status.observed_generation == resource.generation
@@ -386,6 +387,11 @@ class Rule:
         elif result.failed is None and self.compiled is not None and self.compiled.when is not None:
             self._worked, self._expression = True, None
         return (before is None) != (self._expression is None)
+
+    def is_first_refusal(self) -> bool:
+        """Note that `cancelOn` gave no answer; whether it is the first time with this spec."""
+        before, self._refused = self._refused, self.resource.generation
+        return before != self._refused
 
     def look_for_misses(self, events: Iterable[Event]) -> None:
         """Find out which of these events came nearest to matching."""

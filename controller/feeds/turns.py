@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
-__all__ = ["in_turns"]
+__all__ = ["TURN", "in_turns"]
 
-_TURN = 0.005  # seconds after which other tasks get a turn
+TURN = 0.005
+"""Seconds of work after which other tasks get a turn."""
 
 T = TypeVar("T")
 
@@ -21,6 +22,6 @@ async def in_turns(items: Iterable[T]) -> AsyncIterator[T]:
     began = time.monotonic()
     for item in items:
         yield item
-        if time.monotonic() - began > _TURN:
+        if time.monotonic() - began > TURN:
             await asyncio.sleep(0)
             began = time.monotonic()
