@@ -5,8 +5,8 @@ What is added to uvicorn:
 - Heads have a limit of bytes and headers, requests a limit of time, the server one of connections.
 - What a client sends before it has its answer is not parsed, but for a few small requests: each
   parsed request takes several KiB. Answers, refusals too, come in the order of the requests.
-- A connection that closes before the whole request was read goes on reading for a while. Else the
-  kernel resets it, and the client loses the answer.
+- A connection that closes while its client is still sending, be it the rest of a request or further
+  ones, goes on reading for a while. Else the kernel resets it, and the client loses the answer.
 - An Upgrade to another protocol is ignored.
 - While the server drains, each answer tells the client to come back on another connection.
 """
@@ -186,7 +186,7 @@ class Connection(HttpToolsProtocol):
 
     def finish(self, *, read_on: int = _READ_ON_BYTES) -> None:
         """Close after the last answer; read on where the client is still sending."""
-        if not self._reading or self.transport.is_closing():
+        if not (self._reading or self._held) or self.transport.is_closing():
             self.transport.close()
             return
         self._held, self._to_drop = b"", read_on

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import socket
 import statistics
 import time
 from contextlib import asynccontextmanager, closing, suppress
@@ -484,3 +485,29 @@ async def test_reading_on_after_the_last_answer_has_an_end(monkeypatch: pytest.M
                 await much.send(b"x" * 1_000_000)
         await until(lambda: not server._uvicorn.state.connections)
         assert await slow.closed()
+
+
+async def test_who_pipelines_while_it_drains_gets_the_answers_that_are_due() -> None:
+    """It is closed with the answer under way; a reset would take that from who still writes."""
+    app = App()
+    app.go_on.clear()
+    request = REQUEST.replace(b"gateway", b"gateway".ljust(module._SLICE - len(REQUEST) + 7, b"x"))
+
+    def pipeline(host: str, port: int) -> bytes:
+        with socket.create_connection((host, port), timeout=60) as client:
+            client.sendall(request * 40_000)
+            return b"".join(iter(lambda: client.recv(65536), b""))
+
+    async with serving(app, drain=0.3) as server:
+        client = asyncio.create_task(asyncio.to_thread(pipeline, *server.address))
+        await until(lambda: app.begun)
+        [connection] = server._uvicorn.state.connections
+        assert isinstance(connection, Connection)
+        await until(lambda: connection._held)
+        draining = asyncio.create_task(server.drain())
+        await asyncio.sleep(0)
+        app.go_on.set()
+        answers = await client
+        assert answers.count(OK) == app.begun
+        assert answers.count(b"connection: close") == 1
+        await draining
