@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["serve_probes"]
 
 logger = logging.getLogger(__name__)
+
+_NAMES = {
+    "/healthz": "TWITCH_OPERATOR_HEALTH_ADDRESS",
+    "/metrics": "TWITCH_OPERATOR_METRICS_ADDRESS",
+}
 
 
 @asynccontextmanager
@@ -78,8 +85,9 @@ async def _serve(
         await web.TCPSite(runner, host.strip("[]") or None, int(port)).start()
     except (OSError, ValueError) as error:
         await runner.cleanup()
-        names = "TWITCH_OPERATOR_HEALTH_ADDRESS / TWITCH_OPERATOR_METRICS_ADDRESS"
-        msg = f"{names}: cannot listen on {address!r} (host:port): {error}"
+        names = [name for path, name in _NAMES.items() if path in handlers]
+        why = f"cannot listen on {address!r} (host:port): {_why(error)}"
+        msg = f"{' and '.join(names)}: {why}"
         raise SettingsError(msg) from error
     for found in runner.addresses:
         logger.info("serving %s on %s port %d", ", ".join(handlers), *found[:2])
@@ -87,6 +95,15 @@ async def _serve(
         yield
     finally:
         await runner.cleanup()
+
+
+def _why(error: OSError | ValueError) -> str:
+    if not isinstance(error, OSError) or error.errno != errno.EADDRINUSE:
+        return str(error)
+    return (
+        f"{os.strerror(errno.EADDRINUSE)}. If another twitch-operator serves there, end one of the"
+        " two where they watch the same namespaces: both would act. Else set another address"
+    )
 
 
 def _answer(good: bool) -> web.Response:
