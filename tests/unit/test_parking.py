@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from dataclasses import replace
 from typing import Any
@@ -211,6 +212,25 @@ async def test_the_highest_priority_decides_first_also_among_those_that_wait() -
     await dispatcher.drained()
     assert decided == {f"{n}": ["quick", "slow"] for n in range(30)}
     await dispatcher.close()
+
+
+async def test_an_off_cue_that_is_too_costly_is_told_once_for_each_spec(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING)
+    clock = Clock()
+    rule = _rule("quick", cancelOn=[{"field": "s", "regex": "(?:a?){370}b"}])
+    event = SlowEvent(clock, 0.0)
+    event["s"] = "a" * 4000
+    for _ in range(20):
+        assert await _meet(clock, [rule], event, off=True) == (["quick"], [])
+    rule.update(replace(rule.resource, version=2))
+    assert await _meet(clock, [rule], event, off=True) == (["quick"], [])
+    [told] = caplog.messages
+    assert "event 7 is not taken for an off cue: cancelOn[0] is too costly" in told
+    rule.update(replace(rule.resource, generation=2))
+    assert await _meet(clock, [rule], event, off=True) == (["quick"], [])
+    assert len(caplog.messages) == 2
 
 
 async def test_an_off_cue_waits_with_the_cues_before_it() -> None:
