@@ -84,6 +84,10 @@ class GrantState:
             return fresh  # nothing rotated: the Secret would not lose anything
         return saved
 
+    def changes(self, app: Application) -> bool:
+        """Whether another application, or another secret of it, was used before."""
+        return self._judged_app not in (None, app)
+
     def use(self, app: Application) -> None:
         """What Twitch refused to another application, it may grant to this one."""
         if self._judged_app != app:

@@ -7,6 +7,7 @@ the access token that came with it is used; until then the old one serves as lon
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from typing import TYPE_CHECKING
@@ -37,6 +38,8 @@ __all__ = ["GrantKeeper"]
 _MOST_STEPS = 8
 _RECHECK_INTERVAL = 10.0
 _FINE = Blocked("Succeeded", "", human=False)
+
+logger = logging.getLogger(__name__)
 
 
 class GrantKeeper:
@@ -301,6 +304,9 @@ class GrantKeeper:
         if isinstance(app, Blocked):
             self._state.app = None
             return app
+        if self._state.changes(app):
+            told = "%s: Secret %s (spec.app.secretRef) has another client-id or client-secret now"
+            logger.warning(told, self._key, spec.app.secret_ref.name)
         self._state.use(app)
         return None
 

@@ -183,6 +183,11 @@ async def test_a_wrong_client_secret_costs_no_refresh_token(site: Site) -> None:
         secret("mistyped-app", client_secret="the-correct-client-secret", **app)
     )
     await site.kubectl.ready("tch/mistyped")
+    changed = (
+        f"TwitchChannel {site.namespace}/mistyped: Secret mistyped-app (spec.app.secretRef) has"
+    )
+    lines = [line for line in site.operators[-1].log.splitlines() if changed in line]
+    assert [line.split()[2] for line in lines] == ["WARNING"], lines
 
 
 async def test_a_grant_without_the_commercial_scope_is_scope_missing(site: Site) -> None:

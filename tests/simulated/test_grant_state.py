@@ -210,3 +210,12 @@ def test_dropping_the_access_token_keeps_the_rest() -> None:
     empty = GrantState()
     empty.drop_access()
     assert empty.saved == Holding()
+
+
+def test_a_changed_application_is_news_and_the_first_one_is_not() -> None:
+    state = GrantState()
+    assert not state.changes(APP)
+    state.use(APP)
+    assert not state.changes(Application("client", Sensitive("secret")))
+    state.app = None  # its Secret could not be read for a while
+    assert state.changes(Application("client", Sensitive("renewed")))
