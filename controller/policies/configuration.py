@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from controller.policies.clocks import is_ahead
 from controller.policies.configuration_facts import found, is_settled
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def _looks(facts: Facts, now: float) -> Iterator[_Option]:
         due = min(again, *(_look_due(facts, want, now) for want in wanted))
         # Twitch refused the look itself.
         refused = max((f.at for f in failures if f.of is None and not f.passing), default=None)
-        if refused is not None:
+        if refused is not None and not is_ahead(refused, now):
             due = max(due, refused + facts.check_interval)
         failed = max((f.at for f in failures), default=0.0)
         order = (failed, seen.at if seen is not None else 0.0)
@@ -106,7 +107,7 @@ def _look_due(facts: Facts, want: Want, now: float) -> float:
     if found(facts, want) is None:
         return now
     if _is_to_be_set(facts, want):
-        return max(_held_until(facts, want), facts.puts.opens(now))
+        return max(_held_until(facts, want, now), facts.puts.opens(now))
     return float("inf")
 
 
@@ -118,7 +119,7 @@ def _marks(facts: Facts, now: float) -> Iterator[_Option]:
             continue
         failure = facts.failures.get(mark.key)
         order = (failure.at if failure is not None else 0.0, float("inf"))
-        due = max(_held_until(facts, mark), opens, now)
+        due = max(_held_until(facts, mark, now), opens, now)
         yield _Option(SetRequired(mark), due, order)
 
 
@@ -128,13 +129,15 @@ def _is_to_be_set(facts: Facts, want: Want) -> bool:
 
 def _may_set(facts: Facts, want: Want, now: float) -> bool:
     fresh = abs(now - facts.seen[want.broadcaster_id].at) <= _FRESH
-    held = _held_until(facts, want)
+    held = _held_until(facts, want, now)
     return fresh and max(held, facts.puts.opens(now)) <= now
 
 
-def _held_until(facts: Facts, thing: Want | Mark) -> float:
+def _held_until(facts: Facts, thing: Want | Mark, now: float) -> float:
     """Until when there is no use in setting again what Twitch refused."""
     failure = facts.failures.get(thing.key)
     if failure is None or failure.passing or failure.of != thing.sha256:
+        return 0.0
+    if is_ahead(failure.at, now):
         return 0.0
     return failure.at + facts.check_interval

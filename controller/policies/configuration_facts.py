@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from controller.backoff import MOST_PAUSE
+from controller.policies.clocks import is_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -165,7 +166,7 @@ class Budget:
         """From when on there may be another call."""
         recent = self._recent(now)
         free = recent[-_CALLS] + _MINUTE if len(recent) >= _CALLS else now
-        return max(free, self.closed_until)
+        return max(free, self._closed(now))
 
     def spent(self, now: float) -> Budget:
         """The same after a call."""
@@ -174,7 +175,11 @@ class Budget:
     def refused(self, now: float, pause: float | None) -> Budget:
         """The same after Twitch asked to wait; None: it did not say for how long."""
         seconds = MOST_PAUSE if pause is None else min(pause, MOST_PAUSE)
-        return replace(self, closed_until=max(self.closed_until, now + seconds))
+        return replace(self, closed_until=max(self._closed(now), now + seconds))
+
+    def _closed(self, now: float) -> float:
+        # No pause is longer: one that seems so is from before the clock was set back.
+        return 0.0 if is_ahead(self.closed_until - MOST_PAUSE, now) else self.closed_until
 
     def _recent(self, now: float) -> tuple[float, ...]:
         # A call of the future is one from before the clock was set back.

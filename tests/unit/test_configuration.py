@@ -270,6 +270,17 @@ def test_what_twitch_refused_is_not_tried_again_before_the_interval_is_over() ->
     assert plan(failing(DEVELOPER, passing=False, look=True), NOW) == Rest(NOW + INTERVAL)
 
 
+def test_a_clock_that_is_set_back_makes_no_refusal_last_longer() -> None:
+    then = NOW - 3600
+    assert Budget().refused(NOW, 30).opens(then) <= then
+    assert Budget().refused(NOW, 30).refused(then, 30).opens(then) == then + 30
+    (want,) = DEVELOPER.wants
+    refused = failing(seen(DEVELOPER, None, at=then), passing=False)
+    assert plan(refused, then) == Set(want)
+    look = failing(DEVELOPER, passing=False, look=True)
+    assert plan(look, then) == Look("11", ("developer",))
+
+
 def test_what_twitch_refused_is_tried_again_as_soon_as_something_else_is_declared() -> None:
     refused = failing(seen(DEVELOPER, None), passing=False)
     (want,) = DEVELOPER.wants
