@@ -102,7 +102,7 @@ class SecretKeeper:
         self._seen_version = ""
         self._read_at: float | None = None
         self._intent = False
-        self._refused: dict[Sensitive, float] = {}
+        self._refused: dict[Sensitive, float] = {}  # when, by `time.monotonic`
         self._refusal = ""
         self._declined: rotation.Declined | None = None
         self._wish = ""
@@ -178,7 +178,7 @@ class SecretKeeper:
             bootstrap = await self._bootstrap(spec)
             now = time.time()
             self.stored = secret is not None and self._is_stored(spec, secret, now)
-            step = rotation.plan(self._facts(spec, secret, bootstrap, wish, now), now)
+            step = rotation.plan(self._facts(spec, secret, bootstrap, wish), now)
             if isinstance(step, rotation.Rest):
                 self.problem, self.warning = step.blocked, step.warning
                 return step.until
@@ -249,11 +249,12 @@ class SecretKeeper:
         secret: Secret | None,
         bootstrap: Sensitive | Blocked,
         wish: str,
-        now: float,
     ) -> rotation.Facts:
         self._wish = wish
         self._refused = {
-            content: at for content, at in self._refused.items() if now < at + rotation.REFUSED_FOR
+            content: at
+            for content, at in self._refused.items()
+            if time.monotonic() < at + rotation.REFUSED_FOR
         }
         delay, timeout = spec.secret.rotation.activation_delay, self._settings.call_timeout
         return rotation.Facts(
@@ -279,7 +280,7 @@ class SecretKeeper:
         try:
             told = await self._extensions.secrets(_extension(spec, signer))
         except Unauthorized as error:
-            self._refused[signer], self._refusal = time.time(), str(error)
+            self._refused[signer], self._refusal = time.monotonic(), str(error)
             return
         except TransientError:
             if self._wish in ("", self.holding.revoke_request) or not self.holding.secrets:

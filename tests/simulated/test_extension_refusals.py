@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import time
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from controller.clients.kube import Kube
 from controller.engine.extension_rounds import ExtensionRounds
 from controller.engine.resource import EXTENSION, Key, Resource
 from controller.engine.secrets import SecretStore
+from controller.policies import rotation
 from controller.sandbox.twitch import Fault
 from controller.sensitive import Sensitive
 
@@ -288,3 +290,25 @@ async def test_an_oauth_secret_that_may_not_be_read_is_a_condition(desk: Desk) -
     desk.api.refused.clear()
     await desk.round()
     assert desk.told("GatewayConfigured")[1] == "SecretNotFound"
+
+
+async def test_a_refused_secret_is_tried_again_though_the_clock_is_set_back(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.refuse("GET", SECRETS, 401)
+    assert await desk.rest() == pytest.approx(60, abs=1)
+    assert desk.told("SecretsCurrent") == ("False", "SecretLost", True)
+    desk.twitch.faults.clear()
+    asked, real = desk.count("GET", SECRETS), time.time
+    monkeypatch.setattr(time, "time", lambda: real() - 3600)
+    monkeypatch.setattr(rotation, "REFUSED_FOR", 0.2)
+
+    async def again() -> bool:
+        await desk.round()
+        return desk.count("GET", SECRETS) > asked
+
+    for _ in range(40):
+        if await again():
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail("it is not tried again")
