@@ -115,7 +115,7 @@ class Channel:
         if resource.pause != self.pause:
             self.pause = resource.pause
             logger.info("%s: %s", resource.key, self._paused_message() or "resumed")
-        self.resource = resource
+        self.resource = resource.kept()
         self.keeper.revoke_request = resource.revoke_requested_at or ""
         try:
             self.spec = TwitchChannelSpec.from_spec(resource.spec)
@@ -250,7 +250,7 @@ class Channel:
     def written(self, status: TwitchChannelStatus, body: Mapping[str, Any]) -> None:
         """Take note of what the API server holds now."""
         self.status = status
-        self.resource = replace(self.resource, status=body)
+        self.resource = self.resource.kept(body)
 
     def _new_status(self, now: float) -> TwitchChannelStatus:
         """What `status` should say now."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from controller.clients.extension_jwt import Extension
@@ -82,7 +81,7 @@ class ExtensionApp:
         """Take a new state of the resource; what has changed is held against what Twitch has."""
         if resource.generation != self.resource.generation:
             self.configuration.recheck()
-        self.resource = resource
+        self.resource = resource.kept()
         self.spec, self.problem = None, None
         try:
             spec = ExtensionAppSpec.from_spec(resource.spec)
@@ -184,7 +183,7 @@ class ExtensionApp:
     def written(self, status: ExtensionAppStatus, body: Mapping[str, Any]) -> None:
         """Take note of what the API server holds now."""
         self.status = status
-        self.resource = replace(self.resource, status=body)
+        self.resource = self.resource.kept(body)
 
     def _new_status(self, now: float) -> ExtensionAppStatus:
         keeper, spec = self.keeper, self.spec

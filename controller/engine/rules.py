@@ -159,7 +159,7 @@ class Rule:
         """Take a new state of the resource."""
         if resource.generation != self.resource.generation:
             self._expression, self._worked, self._matched_at = None, False, None
-        self.resource = resource
+        self.resource = resource.kept()
         self.spec = self.compiled = None
         try:
             self.spec = spec = TriggerRuleSpec.from_spec(resource.spec)
@@ -433,7 +433,7 @@ class Rule:
     def written(self, status: TriggerRuleStatus, body: Mapping[str, Any]) -> None:
         """Take note of what the API server holds now."""
         self.status = status
-        self.resource = replace(self.resource, status=body)
+        self.resource = self.resource.kept(body)
 
     def _new_status(self, now: float) -> TriggerRuleStatus:
         around = self._surroundings(self)

@@ -69,7 +69,7 @@ class Candidate:
 
     def update(self, resource: Resource) -> None:
         """Take a new state of the resource."""
-        self.resource = resource
+        self.resource = resource.kept()
         self.status = ExtensionAppStatus.from_status(resource.status)
         try:
             self.spec = ExtensionAppSpec.from_spec(resource.spec)

@@ -9,17 +9,18 @@ import pytest
 
 from controller.engine.resource import CHANNEL, Resource
 
+_META = {
+    "namespace": "default",
+    "name": "mst3k",
+    "uid": "uid",
+    "generation": 1,
+    "creationTimestamp": "2026-11-23T10:00:00Z",
+}
+
 
 def _resource(*, labels: dict[str, str] | None = None, **annotations: str) -> Resource:
     named = {f"twitch-operator.dev/{name}": value for name, value in annotations.items()}
-    meta: dict[str, Any] = {
-        "namespace": "default",
-        "name": "mst3k",
-        "uid": "uid",
-        "generation": 1,
-        "creationTimestamp": "2026-11-23T10:00:00Z",
-        "annotations": named,
-    }
+    meta: dict[str, Any] = _META | {"annotations": named}
     if labels is not None:
         meta["labels"] = labels
     body = {"metadata": meta, "spec": {"login": "mst3k"}, "status": {"conditions": []}}
@@ -59,3 +60,19 @@ def test_spec_and_status_come_back_as_they_were() -> None:
     assert resource.status == {"a": ["ü", "\ud800", 1.5, None, {"b": True}]}
     assert resource.spec == {"login": "mst3k"}
     assert replace(resource, generation=2).status == resource.status
+
+
+def test_what_is_kept_tells_the_status_and_not_the_spec() -> None:
+    status = {"a": ["ü", "\ud800", 1.5, None, {"b": True}]}
+    kept = replace(_resource(), status=status).kept()
+    assert (kept.spec, kept.status, kept.asks) == ({}, status, _resource().asks)
+    assert replace(kept, generation=2).status == status
+    assert kept.kept({"b": 1}).status == {"b": 1}
+
+
+def test_what_a_watch_tells_is_read_without_a_copy() -> None:
+    spec, status = {"login": "mst3k"}, {"conditions": ()}
+    meta = _META | {"annotations": {}}
+    told = Resource.from_body(CHANNEL, {"metadata": meta, "spec": spec, "status": status})
+    assert told.spec is spec
+    assert told.status is status

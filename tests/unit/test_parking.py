@@ -50,7 +50,7 @@ class SlowEvent(dict[str, Any]):
         return super().get(key, default)
 
 
-def _rule(name: str, generation: int = 1, namespace: str = "default", **spec: object) -> Rule:
+def _resource(name: str, generation: int, namespace: str, **spec: object) -> Resource:
     whole: dict[str, Any] = {
         "channelRef": {"name": "mst3k"},
         "feed": {"pubnub": {"secretRef": {"name": "playout"}, "topics": ["mst3k"]}},
@@ -59,8 +59,12 @@ def _rule(name: str, generation: int = 1, namespace: str = "default", **spec: ob
         "idField": "",
     }
     key, began = Key(RULE, namespace, name), time.time() - 3600
-    resource = Resource(key, "uid", generation, began, None, whole | spec, {})
-    rule = Rule(resource, began, lambda _: Surroundings((), None, None))
+    return Resource(key, "uid", generation, began, None, whole | spec, {})
+
+
+def _rule(name: str, generation: int = 1, namespace: str = "default", **spec: object) -> Rule:
+    resource = _resource(name, generation, namespace, **spec)
+    rule = Rule(resource, resource.created, lambda _: Surroundings((), None, None))
     rule.keys, rule.concluded = PubNubKeys(Sensitive("sub-c-anything")), True
     return rule
 
@@ -133,7 +137,7 @@ async def test_a_collection_of_garbage_parks_no_rule() -> None:
 async def test_a_parked_rule_stays_so_until_its_spec_changes_even_over_a_restart() -> None:
     clock, rule = Clock(), _rule("slow")
     await _meet(clock, [rule], SlowEvent(clock, 0.08))
-    before = rule.resource
+    before = _resource("slow", 1, "default")
     rule.update(replace(before, requested_at="2026-01-29T10:00:00Z"))
     assert not rule.usable
     status = rule.compose(time.time())
@@ -219,16 +223,18 @@ async def test_an_off_cue_that_is_too_costly_is_told_once_for_each_spec(
 ) -> None:
     caplog.set_level(logging.WARNING)
     clock = Clock()
-    rule = _rule("quick", cancelOn=[{"field": "s", "regex": "(?:a?){370}b"}])
+    cancel_on = [{"field": "s", "regex": "(?:a?){370}b"}]
+    resource = _resource("quick", 1, "default", cancelOn=cancel_on)
+    rule = _rule("quick", cancelOn=cancel_on)
     event = SlowEvent(clock, 0.0)
     event["s"] = "a" * 4000
     for _ in range(20):
         assert await _meet(clock, [rule], event, off=True) == (["quick"], [])
-    rule.update(replace(rule.resource, version=2))
+    rule.update(replace(resource, version=2))
     assert await _meet(clock, [rule], event, off=True) == (["quick"], [])
     [told] = caplog.messages
     assert "event 7 is not taken for an off cue: cancelOn[0] is too costly" in told
-    rule.update(replace(rule.resource, generation=2))
+    rule.update(replace(resource, generation=2))
     assert await _meet(clock, [rule], event, off=True) == (["quick"], [])
     assert len(caplog.messages) == 2
 

@@ -102,12 +102,13 @@ def test_a_time_far_in_the_future_is_not_told_as_the_time_of_the_last_event(ahea
 
 
 def test_after_a_restart_missed_cues_are_told_though_one_before_had_a_time_in_the_future() -> None:
-    rule, now = _rule(_resource("old", timeField="at")), time.time()
+    resource, now = _resource("old", timeField="at"), time.time()
+    rule = _rule(resource)
     ahead = _event("old", now, at=now + 3600)
     rule.record(Decision("ahead", now, Verdict.FIRED, "", 0.0), ahead, now + 3600)
     status = rule.compose(now)
     assert status is not None
-    found, restart = replace(rule.resource, status=status.to_status()), now + 600
+    found, restart = replace(resource, status=status.to_status()), now + 600
     again = Rule(found, restart, lambda _: ALONE)
     told, missed = _event("old", now - 300, at=now - 300), _event("old", now + 5, at=now + 5)
     assert again.decide(told, restart) is None
@@ -140,12 +141,13 @@ def test_what_waits_is_told_and_replaced_by_what_becomes_of_it() -> None:
 
 
 def test_a_cue_that_waited_when_the_process_ended_is_decided_about_again() -> None:
-    rule, now = _rule(_resource("old")), time.time()
+    resource, now = _resource("old"), time.time()
+    rule = _rule(resource)
     _decide(rule, "waits", Verdict.WAITING)
     _decide(rule, "fired", Verdict.FIRED)
     status = rule.compose(now)
     assert status is not None
-    again = Rule(replace(rule.resource, status=status.to_status()), now + 5, lambda _: ALONE)
+    again = Rule(replace(resource, status=status.to_status()), now + 5, lambda _: ALONE)
     for cue_id, decided in (("waits", True), ("fired", False)):
         event = replace(_event("old", now), id=cue_id)
         assert (again.decide(event, now + 5) is not None) is decided
@@ -243,7 +245,8 @@ def _is_broken(rule: Rule) -> bool:
     "when", ["event.duration", "event.msg_type > 1.0", "event.duration + 1 > 2"]
 )
 def test_a_when_that_gives_no_boolean_is_told_until_the_spec_changes(when: str) -> None:
-    rule = _rule(_resource("t", when=when))
+    resource = _resource("t", when=when)
+    rule = _rule(resource)
     assert not _is_broken(rule)
     assert _met(rule)
     assert not _met(rule)  # it is told already
@@ -254,7 +257,7 @@ def test_a_when_that_gives_no_boolean_is_told_until_the_spec_changes(when: str) 
     assert status.counts.expression_errors == 2
     (ready,) = (each for each in status.conditions if each.type == "Ready")
     assert ready.message.startswith("no event matches, because spec.when cannot be right: when ")
-    held = replace(rule.resource, status=status.to_status())
+    held = replace(resource, status=status.to_status())
     assert _is_broken(_rule(held))
     changed = replace(held, generation=2, spec=_resource("t", when="event.duration > 1.0").spec)
     rule.update(changed)
@@ -301,7 +304,8 @@ async def test_an_event_for_which_when_fails_is_counted_and_the_status_written()
 
 
 def test_a_rule_that_matches_has_no_nearest_miss() -> None:
-    rule, now = _rule(_resource("t")), time.time()
+    resource, now = _resource("t"), time.time()
+    rule = _rule(resource)
     other = _event("t", now, msg_type="video")
     rule.look_for_misses([other])
     assert _nearest(rule) is not None
@@ -310,11 +314,11 @@ def test_a_rule_that_matches_has_no_nearest_miss() -> None:
     assert _nearest(rule) is None
     status = rule.compose(now)
     assert status is not None
-    again = _rule(replace(rule.resource, status=status.to_status()))
+    again = _rule(replace(resource, status=status.to_status()))
     again.look_for_misses([other])
     assert _nearest(again) is None
     # A changed rule may match no more.
-    again.update(replace(rule.resource, generation=2))
+    again.update(replace(resource, generation=2))
     again.look_for_misses([other])
     assert _nearest(again) is not None
 
