@@ -327,3 +327,7 @@ def _nearest(rule: Rule) -> object:
     status = rule.compose(time.time())
     assert status is not None
     return status.nearest_miss
+
+
+def test_ten_thousand_rules_have_no_dictionary_each() -> None:
+    assert not hasattr(_rule(_resource("t")), "__dict__")

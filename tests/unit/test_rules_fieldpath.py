@@ -127,3 +127,7 @@ def test_any_key_can_be_written_and_is_found(keys: list[str], value: int) -> Non
     path = ".".join("".join("\\" + char for char in key) for key in keys)
     assert FieldPath.parse(path).get(event) == value
     assert FieldPath.parse(str(FieldPath.parse(path))).get(event) == value
+
+
+def test_rules_that_name_the_same_field_share_its_path() -> None:
+    assert FieldPath.parse("data.id") is FieldPath.parse("data.id")
