@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from controller.clients.http import new_http_client
 from controller.clients.kube import Kube
 from controller.clients.kubeconfig import load_configuration
+from controller.commands.beside import say_who_is_beside
 from controller.commands.start import say_start
 from controller.engine.as_run import set_up_as_run_logging
 from controller.engine.core import Engine
@@ -92,7 +93,10 @@ async def _run(settings: Settings, context: str | None) -> int:
         def alive() -> bool:
             return watch.alive and (engine.healthy or not engine.synced)
 
-        async with serve_probes(settings, metrics.registry, alive, lambda: engine.synced):
+        async with (
+            say_who_is_beside(kube.host, settings.watch_namespaces, os.environ),
+            serve_probes(settings, metrics.registry, alive, lambda: engine.synced),
+        ):
             work = loop.create_task(engine.run())
             try:
                 return await _until_the_end(engine, watch, work, stop)

@@ -160,8 +160,9 @@ class Watch:
                 clusterwide=not self._namespaces,
                 stop_flag=self._kopf_stop,
             )
-        except Exception as error:  # noqa: BLE001 - whatever ends kopf, it is started anew
-            return f"the watch ended: {error!r}"
+        except Exception as error:
+            logger.debug("the watch ended", exc_info=True)
+            return f"the watch ended: {error}"
         return self._trouble
 
     def _registry(self) -> kopf.OperatorRegistry:
