@@ -466,6 +466,28 @@ def test_twitch_is_asked_again_once_a_lost_call_must_have_come_through() -> None
     world.holds_all()
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_call_is_looked_for_now_and_then_where_the_clock_was_set_back(restarted: bool) -> None:
+    world = World()
+    world.run()
+    world.now = START + INTERVAL
+    world.trouble = ["", "", "answer lost"]
+    world.run()
+    [made] = world.twitch.made
+    world.twitch.secrets = world.twitch.secrets[:1]  # it has not come through yet
+    world.now -= 3600
+    if restarted:
+        world.start()
+    again = world.run()
+    assert world.now < again < world.now + 60
+    assert world.twitch.made == [made]
+    world.twitch.create(content(0), world.now)
+    world.now = again
+    world.run()
+    world.holds_all()
+    assert len(world.twitch.made) == 2
+
+
 def test_a_pending_secret_that_was_deleted_in_the_console_signs_no_longer() -> None:
     world = World()
     world.run()
