@@ -63,6 +63,10 @@ _CHEAPER = {
     "spec.action": "compute less in data, and take shorter fields",
 }
 _MATCHES = 86_400.0  # seconds after a match for which a rule counts as one that matches
+# Events in a row for which `when` may fail: a topic may carry many events of other kinds, and more
+# of them beside a `when` that gave true or false before.
+_ROW = 10
+_ROW_ONCE_WORKED = 100
 _FAILED = {Verdict.FAILED, Verdict.UNKNOWN}
 
 
@@ -113,11 +117,11 @@ class Rule:
 
     # Objects of more than 30 attributes do not share their keys: 1.5 KiB instead of 0.3.
     __slots__ = (
-        "_counts", "_created", "_decisions", "_errors", "_expression", "_last_event", "_last_fired",
-        "_matched_at", "_messages", "_named", "_nearest_miss", "_parked", "_policy", "_problem",
-        "_refused", "_since", "_skew", "_started", "_surroundings", "_told", "_told_until",
-        "_untold", "_worked", "compiled", "concluded", "delay", "feed_blocked", "handled", "keys",
-        "resource", "seen_at", "spec", "status",
+        "_counts", "_created", "_decisions", "_errors", "_expression", "_in_a_row", "_last_event",
+        "_last_fired", "_matched_at", "_messages", "_named", "_nearest_miss", "_parked", "_policy",
+        "_problem", "_refused", "_since", "_skew", "_started", "_surroundings", "_told",
+        "_told_until", "_untold", "_worked", "compiled", "concluded", "delay", "feed_blocked",
+        "handled", "keys", "resource", "seen_at", "spec", "status",
     )  # fmt: skip
 
     def __init__(
@@ -153,13 +157,14 @@ class Rule:
         self._skew: float | None = None
         self._nearest_miss = self.status.nearest_miss
         self._expression = _failed_before(self.status, resource.generation)
-        self._worked = False
+        self._in_a_row = 0  # events for which `when` failed
         self._refused: int | None = None  # generation
         self._matched_at = (
             self.status.last_event_time
             if self.status.observed_generation == resource.generation
             else None
         )
+        self._worked = self._matched_at is not None
         self._last_event = self._told_until = self.status.last_event_time
         self._last_fired = self.status.last_fired_time
         self.update(resource)
@@ -168,6 +173,7 @@ class Rule:
         """Take a new state of the resource."""
         if resource.generation != self.resource.generation:
             self._expression, self._worked, self._matched_at = None, False, None
+            self._in_a_row = 0
         self.resource = resource.kept()
         self.spec = self.compiled = None
         try:
@@ -383,19 +389,28 @@ class Rule:
         """Take note of what `match` came to; whether the conditions change by it.
 
         A `when` that is right fails for some events only: they lack a field. One that gave a
-        number, or met types that it cannot compare, and never yet true or false, counts as wrong.
+        number, or met types that it cannot compare, and never yet true or false, counts as wrong;
+        so does one that fails for many events in a row, until it gives an answer again.
         """
         before = self._expression
+        tries = result.failed is None and self.compiled is not None and self.compiled.when
         if result.error is not None:
             self._errors += 1
-            if result.lasting and not self._worked:
-                self._expression = (
-                    f"no event matches, because spec.when cannot be right: {result.error}; correct"
-                    " it, and try it with kubectl twitch explain --event FILE"
-                )
-        elif result.failed is None and self.compiled is not None and self.compiled.when is not None:
-            self._worked, self._expression = True, None
+            if tries:
+                self._in_a_row += 1
+                self._expression = self._why_wrong(result.error, result.lasting) or before
+        elif tries:
+            self._worked, self._expression, self._in_a_row = True, None, 0
         return (before is None) != (self._expression is None)
+
+    def _why_wrong(self, error: str, lasting: bool) -> str | None:
+        if lasting and not self._worked:
+            told = "no event matches, because spec.when cannot be right"
+        elif self._in_a_row >= (_ROW_ONCE_WORKED if self._worked else _ROW):
+            told = "no event matches, because spec.when failed for many events in a row, lastly"
+        else:
+            return None
+        return f"{told}: {error}; correct it, and try it with kubectl twitch explain --event FILE"
 
     def is_first_refusal(self) -> bool:
         """Note that `cancelOn` gave no answer; whether it is the first time with this spec."""

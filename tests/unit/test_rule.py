@@ -284,6 +284,35 @@ def test_a_when_that_fails_for_some_events_is_right() -> None:
     assert not _is_broken(rule)
 
 
+def test_a_when_that_fails_for_many_events_in_a_row_is_wrong_until_it_answers() -> None:
+    rule = _rule(_resource("t", when="event.flag > 1.0"))
+    for many in (10, 100):  # more of them once it has worked
+        for _ in range(many - 1):
+            assert not _met(rule)
+        assert not _is_broken(rule)
+        assert _met(rule)  # told at the 10th, or the 100th
+        assert not _met(rule)
+        assert _is_broken(rule)
+        status = rule.compose(time.time())
+        assert status is not None
+        (ready,) = (each for each in status.conditions if each.type == "Ready")
+        assert "many events in a row" in ready.message
+        assert "has(...)" in ready.message
+        assert not _met(rule, msg_type="video")  # not reached: it tells nothing of when
+        assert _is_broken(rule)
+        assert _met(rule, flag=0.5)
+        assert not _is_broken(rule)
+
+
+def test_events_of_other_kinds_in_between_do_not_make_a_when_wrong() -> None:
+    rule = _rule(_resource("t", when="event.flag > 1.0"))
+    for _ in range(5):
+        for _ in range(9):
+            assert not _met(rule)
+        assert not _met(rule, flag=2.0)
+    assert not _is_broken(rule)
+
+
 async def test_an_event_for_which_when_fails_is_counted_and_the_status_written() -> None:
     rule, metrics = _rule(_resource("t", when="event.duration")), Metrics()
     key = rule.resource.key
