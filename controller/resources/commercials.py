@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field, model_validator
 
 from controller.resources.common import SpecModel
-from controller.resources.fields import Duration, Matching, Rule, Within
+from controller.resources.fields import WHOLE, Duration, Matching, Rule, Within
 
 __all__ = ["DEFAULT_POLICY", "CommercialPolicy", "QuietHours", "SharedPolicy", "Weekday"]
 
@@ -111,7 +111,9 @@ class CommercialPolicy(SpecModel):
     """Start cues closer than this to the end of a break belong to it: a duration from 0s to 60s."""
 
     max_per_hour: (
-        Annotated[int, Within(1, 60, "leave it out for no limit, or set spec.suspend to run none")]
+        Annotated[
+            int, Within(1, 60, "leave it out for no limit, or set spec.suspend to run none"), WHOLE
+        ]
         | None
     ) = None
     """Most commercials within any hour, ads that the operator did not start included: 1 to 60.
@@ -119,7 +121,9 @@ class CommercialPolicy(SpecModel):
 
     max_seconds_per_hour: (
         Annotated[
-            int, Within(30, 3600, "leave it out for no limit, or set spec.suspend to run none")
+            int,
+            Within(30, 3600, "leave it out for no limit, or set spec.suspend to run none"),
+            WHOLE,
         ]
         | None
     ) = None

@@ -22,6 +22,7 @@ from pydantic_core import CoreSchema
 
 from controller.errors import PermanentError
 from controller.resources.fields import (
+    FROM_RESOURCE,
     RULES,
     Clip,
     Matching,
@@ -93,7 +94,7 @@ class SpecModel(_Lean):
             InvalidSpec: It does not fit; the message names each field.
         """
         try:
-            return cls.model_validate(spec, by_name=False, by_alias=True)
+            return cls.model_validate(spec, context=FROM_RESOURCE, by_name=False, by_alias=True)
         except ValidationError as error:
             raise InvalidSpec(_explain(error, cls)) from None
 

@@ -13,7 +13,7 @@ from controller.resources.common import (
     SpecModel,
     StatusModel,
 )
-from controller.resources.fields import Clip, Duration, Matching, Rule, WholeInstant
+from controller.resources.fields import Clip, Duration, Flag, Matching, Rule, WholeInstant
 from controller.resources.kind import Column, Kind
 from controller.resources.selector import ChannelReference
 
@@ -279,7 +279,7 @@ Origin = Annotated[
 class Gateway(SpecModel):
     """The extension's backend service: `twitch-operator gateway` serves /send/ and /setup/."""
 
-    enabled: bool = True
+    enabled: Flag = True
     """Whether it is served."""
 
     oauth: OAuth | None = None

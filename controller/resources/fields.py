@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import (
     BeforeValidator,
@@ -18,6 +18,7 @@ from pydantic import (
     GetJsonSchemaHandler,
     PlainSerializer,
     PlainValidator,
+    ValidationInfo,
     WithJsonSchema,
 )
 from pydantic_core import CoreSchema, core_schema
@@ -26,9 +27,12 @@ from controller.displayable import displayable
 from controller.durations import DURATION_PATTERN, format_duration, parse_duration
 
 __all__ = [
+    "FROM_RESOURCE",
     "RULES",
+    "WHOLE",
     "Clip",
     "Duration",
+    "Flag",
     "Instant",
     "KeysMatching",
     "Matching",
@@ -42,6 +46,8 @@ __all__ = [
 ]
 
 RULES = "x-kubernetes-validations"
+FROM_RESOURCE: Final = object()
+"""Context in which a value is read as the resource has it: durations are texts."""
 
 _DAY = 86_400.0
 _INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9:]{8}(\.[0-9]+)?([Zz]|[+-][0-9:]{5})")
@@ -189,7 +195,7 @@ class Duration:
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(
+        return core_schema.with_info_before_validator_function(
             self._seconds,
             handler(source),
             serialization=core_schema.plain_serializer_function_ser_schema(format_duration),
@@ -206,9 +212,11 @@ class Duration:
         )
         return {"type": "string", "maxLength": 16, RULES: [Rule(rule, self.message).to_schema()]}
 
-    def _seconds(self, value: object) -> float:
+    def _seconds(self, value: object, info: ValidationInfo) -> float:
         if isinstance(value, str) and re.fullmatch(self.pattern, value):
             value = parse_duration(value)
+        elif info.context is FROM_RESOURCE:
+            raise ValueError(self.message)  # the API server takes no number for a text
         if isinstance(value, int | float) and not isinstance(value, bool):
             least, most = parse_duration(self.least), parse_duration(self.most)
             if least <= value <= most and not (self.whole and value % 1):
@@ -290,6 +298,28 @@ def _scalar(value: object) -> bool | float | str:
     msg = "must be a text, a number, true or false"
     raise ValueError(msg)
 
+
+def _flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    msg = "must be true or false, without quotes"
+    raise ValueError(msg)
+
+
+def _whole_number(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)  # the API server takes 5.0 for 5, too
+    msg = "must be a whole number, without quotes"
+    raise ValueError(msg)
+
+
+Flag = Annotated[bool, BeforeValidator(_flag)]
+"""true or false, and no text that looks like it: the API server takes none."""
+
+WHOLE = BeforeValidator(_whole_number)
+"""Last annotation of an int: a whole number, and no text that looks like one."""
 
 _Epoch = Annotated[
     float, BeforeValidator(_instant), Field(ge=0, lt=253402300799)

@@ -10,7 +10,7 @@ from pydantic import (
 )
 
 from controller.resources.common import SpecModel
-from controller.resources.fields import Scalar, ScalarNotList
+from controller.resources.fields import Flag, Scalar, ScalarNotList
 
 __all__ = ["FieldPath", "Matcher"]
 
@@ -66,7 +66,7 @@ class Matcher(SpecModel):
     suffix: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     """The field is a text that ends with this."""
 
-    exists: bool | None = None
+    exists: Flag | None = None
     """true: the event has the field. false: it has not."""
 
     gt: Number | None = None
@@ -81,7 +81,7 @@ class Matcher(SpecModel):
     lte: Number | None = None
     """The field, a number or the text of one, is less than this or equal."""
 
-    not_: bool = False
+    not_: Flag = False
     """Turns the test around: it holds where it would not."""
 
     @property

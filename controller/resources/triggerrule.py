@@ -13,8 +13,10 @@ from controller.resources.common import (
     StatusModel,
 )
 from controller.resources.fields import (
+    WHOLE,
     Clip,
     Duration,
+    Flag,
     Instant,
     KeysMatching,
     Matching,
@@ -170,7 +172,7 @@ class ExtensionMessageAction(SpecModel):
     """What it carries: an expression in CEL over the variable event that gives an object, such as
     {"seconds": event.data.duration_sec}. At most 1024 characters."""
 
-    version: Annotated[int, Field(ge=0, le=2147483647)] = 0
+    version: Annotated[int, Field(ge=0, le=2147483647), WHOLE] = 0
     """Version of the message's form, for the front end."""
 
     target: Literal["broadcast", "global", "whisper"] = "broadcast"
@@ -294,7 +296,7 @@ class TriggerRuleSpec(SpecModel):
     action: Action
     """What is done about an event that matches; exactly one kind of action."""
 
-    priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
+    priority: Annotated[int, Field(ge=-1000, le=1000), WHOLE] = 0
     """Between rules that want the same channel at once: the highest counts, and the others are
     Outranked. From -1000 to 1000."""
 
@@ -314,7 +316,7 @@ class TriggerRuleSpec(SpecModel):
     """Enforce does the action. DryRun decides with all that is known, cooldown and budgets too,
     reports what it would have done, and calls nothing."""
 
-    suspend: bool = False
+    suspend: Flag = False
     """Pause this rule: events that match are Suspended, and start nothing."""
 
     @model_validator(mode="after")

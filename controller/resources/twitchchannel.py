@@ -7,7 +7,7 @@ from pydantic import Field
 from controller.resources.authorization import App, Authorization, Scope
 from controller.resources.commercials import DEFAULT_POLICY, SharedPolicy
 from controller.resources.common import ObjectName, ObjectStatus, SpecModel, StatusModel
-from controller.resources.fields import Clip, Instant, Matching, Rule, WholeInstant
+from controller.resources.fields import Clip, Flag, Instant, Matching, Rule, WholeInstant
 from controller.resources.kind import Column, Kind
 
 __all__ = [
@@ -117,7 +117,7 @@ class TwitchChannelSpec(SpecModel):
     commercials: SharedPolicy = DEFAULT_POLICY
     """How commercials are run on the channel."""
 
-    suspend: bool = False
+    suspend: Flag = False
     """Pause this channel: cues of its rules are Suspended, and start nothing. The grant is kept
     alive."""
 
