@@ -17,6 +17,7 @@ from controller.commands.consent.terminal import agrees, can_type, say
 from controller.commands.show.pausing import (
     Outcome,
     Place,
+    Scope,
     choice,
     is_confirmed,
     report,
@@ -70,11 +71,12 @@ def pause(wishes: Wishes, *, resume: bool) -> int:
         OperatorError: The channels cannot be found out, or it is not clear which are meant.
     """
 
-    async def work(cluster: Cluster) -> Outcome:
-        return await _Switch(cluster, wishes, resume=resume).turn()
+    async def work(cluster: Cluster) -> tuple[Outcome, Scope]:
+        switch = _Switch(cluster, wishes, resume=resume)
+        return await switch.turn(), switch.scope
 
-    outcome = run_in_cluster(wishes.context, work)
-    say(report(outcome, resume=resume, wait=wishes.wait))
+    outcome, scope = run_in_cluster(wishes.context, work)
+    say(report(outcome, scope, resume=resume, wait=wishes.wait))
     return 0 if outcome.complete else 1
 
 
@@ -87,6 +89,7 @@ class _Switch:
         # Names are in one namespace; without them, none means all.
         named = bool(wishes.names)
         self._namespace = cluster.namespace(wishes.namespace) if named else wishes.namespace
+        self.scope = Scope(named, self._namespace, wishes.context)
 
     async def turn(self) -> Outcome:
         outcome = Outcome()

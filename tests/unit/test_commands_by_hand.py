@@ -11,6 +11,7 @@ from controller.commands.show.firing import find_outcome, fire_value, remedy
 from controller.commands.show.pausing import (
     Outcome,
     Place,
+    Scope,
     choice,
     is_confirmed,
     report,
@@ -24,6 +25,7 @@ from controller.rules.steps import Readiness
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+NAMED, EVERYWHERE = Scope(named=True, namespace="playout"), Scope(named=False, namespace=None)
 ASKED = "2027-01-15T08:00:00.123Z/60s"
 
 
@@ -161,7 +163,7 @@ def test_a_report_counts_and_tells_each_trouble_once() -> None:
         [a], [b], failed={c: "forbidden", d: "forbidden"}, unconfirmed={a: "Ready=True"}
     )
     assert not outcome.complete
-    assert report(outcome, resume=False, wait=10).splitlines() == [
+    assert report(outcome, NAMED, resume=False, wait=10).splitlines() == [
         "paused: 1 channel (playout/a)",
         "paused before: 1 channel (playout/b)",
         "failed: 2 channels: forbidden",
@@ -169,13 +171,39 @@ def test_a_report_counts_and_tells_each_trouble_once() -> None:
         "  playout/d",
         "not confirmed by the operator within 10s: 1 channel: Ready=True",
         "  playout/a",
-        "to let them go on: kubectl twitch resume --all",
+        "to let them go on: kubectl twitch resume a b -n playout",
     ]
 
 
 def test_who_paused_one_channel_is_told_how_to_resume_that_one() -> None:
-    told = report(Outcome([Place("playout", "a")]), resume=False, wait=10).splitlines()
+    told = report(Outcome([Place("playout", "a")]), EVERYWHERE, resume=False, wait=10).splitlines()
     assert told[-1] == "to let it go on: kubectl twitch resume a -n playout"
+
+
+@pytest.mark.parametrize(
+    ("scope", "arguments"),
+    [
+        (NAMED, "x y -n playout"),
+        (Scope(named=False, namespace="playout"), "--all -n playout"),
+        (EVERYWHERE, "--all"),
+        (Scope(named=True, namespace="playout", context="dc 2"), "x y -n playout --context 'dc 2'"),
+    ],
+)
+def test_the_remedy_resumes_no_more_than_was_paused(scope: Scope, arguments: str) -> None:
+    paused = Outcome([Place("playout", "y")], [Place("playout", "x")])
+    told = report(paused, scope, resume=False, wait=0).splitlines()
+    assert told[-1] == f"to let them go on: kubectl twitch resume {arguments}"
+
+
+def test_the_operators_word_stands_with_what_it_confirms() -> None:
+    here, gone = Place("playout", "a"), Place("playout", "gone")
+    outcome = Outcome([here], failed={gone: "no TwitchChannel gone"})
+    assert report(outcome, NAMED, resume=True, wait=10).splitlines() == [
+        "resumed: 1 channel (playout/a)",
+        "the operator confirms it",
+        "failed: 1 channel: no TwitchChannel gone",
+        "  playout/gone",
+    ]
 
 
 def test_what_would_be_resumed_is_named_with_who_paused_it() -> None:
@@ -203,9 +231,10 @@ def test_a_reason_that_is_the_verdict_is_told_once(verdict: Verdict) -> None:
 def test_many_channels_are_counted_and_not_listed() -> None:
     many = Outcome([Place("playout", f"c{number}") for number in range(100)])
     assert many.complete
-    assert report(many, resume=True, wait=10) == "resumed: 100 channels\nthe operator confirms it"
-    assert report(many, resume=True, wait=0) == "resumed: 100 channels"
+    confirmed = report(many, EVERYWHERE, resume=True, wait=10)
+    assert confirmed == "resumed: 100 channels\nthe operator confirms it"
+    assert report(many, EVERYWHERE, resume=True, wait=0) == "resumed: 100 channels"
 
 
 def test_no_channel_at_all_is_told() -> None:
-    assert report(Outcome(), resume=False, wait=10) == "there are no TwitchChannels"
+    assert report(Outcome(), EVERYWHERE, resume=False, wait=10) == "there are no TwitchChannels"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,7 +15,7 @@ from controller.resources.twitchchannel import TwitchChannelStatus
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Outcome", "Place", "choice", "is_confirmed", "report"]
+__all__ = ["Outcome", "Place", "Scope", "choice", "is_confirmed", "report"]
 
 # Reasons with which a paused channel is known to start nothing.
 _HELD = frozenset({"Paused", "Suspended"})
@@ -39,6 +40,29 @@ class Place(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+
+class Scope(NamedTuple):
+    """Which channels were asked for.
+
+    Attributes:
+        named: They were named; else all are meant.
+        namespace: Theirs; None: all namespaces.
+        context: Of the kubeconfig, as it was given; None: the current one.
+    """
+
+    named: bool
+    namespace: str | None
+    context: str | None = None
+
+    def arguments(self, places: list[Place]) -> str:
+        """What `resume` takes for them, and for no others."""
+        one = len(places) == 1
+        words = [place.name for place in places] if self.named or one else ["--all"]
+        namespace = places[0].namespace if one else self.namespace
+        options = {"-n": namespace, "--context": self.context}
+        words += [word for name, value in options.items() if value for word in (name, value)]
+        return shlex.join(words)
 
 
 @dataclass
@@ -94,11 +118,12 @@ def choice(found: Mapping[Place, str]) -> str:
     return "\n".join([f"{counted(len(found), 'channel', 'are')} paused:", *lines])
 
 
-def report(outcome: Outcome, *, resume: bool, wait: float) -> str:
+def report(outcome: Outcome, scope: Scope, *, resume: bool, wait: float) -> str:
     """Tell what was done.
 
     Args:
         outcome: What was done.
+        scope: What was asked for.
         resume: The channels were to go on.
         wait: Seconds for which the operator's word was waited for; 0: it was not.
     """
@@ -110,22 +135,16 @@ def report(outcome: Outcome, *, resume: bool, wait: float) -> str:
         )
     if not outcome.set and not outcome.failed:
         lines = ["there are no TwitchChannels"]
+    if wait and outcome.set and not outcome.unconfirmed:
+        lines.append("the operator confirms it")
     lines += _grouped("failed", outcome.failed)
     within = format_duration(wait)
     lines += _grouped(f"not confirmed by the operator within {within}", outcome.unconfirmed)
-    if wait and outcome.set and not outcome.unconfirmed:
-        lines.append("the operator confirms it")
     if outcome.set and not resume:
-        one = outcome.set[0] if len(outcome.set) == 1 else None
-        which = "--all" if one is None else f"{one.name} -n {one.namespace}"
-        lines.append(
-            f"to let {'them' if one is None else 'it'} go on: kubectl twitch resume {which}"
-        )
+        them = "it" if len(outcome.set) == 1 else "them"
+        again = scope.arguments(outcome.set)
+        lines.append(f"to let {them} go on: kubectl twitch resume {again}")
     return "\n".join(lines)
-
-
-def _count(places: list[Place]) -> str:
-    return counted(len(places), "channel")
 
 
 def _names(places: list[Place]) -> str:
