@@ -68,11 +68,12 @@ def ready(
     )
 
 
-def suspended(authorized: str, reason: str, *, human: bool = False) -> tuple[dict[str, str], ...]:
+def held(
+    authorized: str, reason: str, *, by: str = "Suspended", human: bool = False
+) -> tuple[dict[str, str], ...]:
     return (
-        condition("Ready", "False", "Suspended", "spec.suspend is true"),
+        condition("Ready", "False", by, "held back since 2027"),
         condition("Authorized", authorized, reason, "told"),
-        condition("Suspended", "True", "Suspended"),
         condition("Stalled", "True" if human else "False", reason, "told"),
     )
 
@@ -113,12 +114,20 @@ def test_what_may_pass_is_waited_for() -> None:
 
 
 def test_a_suspended_channel_is_done_once_it_is_authorized() -> None:
-    told = judge_authorization(status(*suspended("True", "Succeeded")), REQUEST, NOW)
+    told = judge_authorization(status(*held("True", "Succeeded")), REQUEST, NOW)
     assert isinstance(told, Done)
     assert "twitchchannel/mst3k is authorized by mst3k" in told.text
     assert "It is suspended: cues start nothing" in told.text
 
 
+def test_a_paused_channel_is_done_once_it_is_authorized() -> None:
+    told = judge_authorization(status(*held("True", "Succeeded", by="Paused")), REQUEST, NOW)
+    assert told == Done(
+        "twitchchannel/mst3k is authorized by mst3k\nIt is paused: held back since 2027"
+    )
+
+
+@pytest.mark.parametrize("by", ["Paused", "Suspended"])
 @pytest.mark.parametrize(
     ("reason", "human", "wanted"),
     [
@@ -127,15 +136,15 @@ def test_a_suspended_channel_is_done_once_it_is_authorized() -> None:
         ("AuthorizationPending", False, Waiting("AuthorizationPending: told")),
     ],
 )
-def test_a_suspended_channel_without_a_grant_is_judged_by_authorized(
-    reason: str, human: bool, wanted: Failed | Waiting
+def test_a_channel_held_back_without_a_grant_is_judged_by_authorized(
+    by: str, reason: str, human: bool, wanted: Failed | Waiting
 ) -> None:
-    found = status(*suspended("False", reason, human=human))
+    found = status(*held("False", reason, by=by, human=human))
     assert judge_authorization(found, REQUEST, NOW) == wanted
 
 
 def test_a_code_is_shown_for_a_suspended_channel_too() -> None:
-    found = status(*suspended("False", "AuthorizationPending"), **CODE)
+    found = status(*held("False", "AuthorizationPending"), **CODE)
     told = judge_authorization(found, BY_DEVICE, NOW)
     assert isinstance(told, Waiting)
     assert "ABCDEFGH" in told.text

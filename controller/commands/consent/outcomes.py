@@ -34,6 +34,12 @@ _CONSENT_CURES = frozenset(
     }
 )
 
+# Reasons of a channel that is not Ready because somebody wants it so: its grant goes on.
+_HELD = {
+    "Paused": "It is paused: {}",  # the message names the command that ends it
+    "Suspended": "It is suspended: cues start nothing (spec.suspend)",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -114,13 +120,10 @@ def judge_authorization(status: TwitchChannelStatus, request: Request, now: floa
     name = f"twitchchannel/{request.channel}"
     if ready.status == "True":
         return Done(f"{name} is Ready: {_authorized_by(status, authorized)}")
-    if ready.reason != "Suspended":
-        told = ready
-    elif authorized.status == "True":
-        paused = "It is suspended: cues start nothing (spec.suspend)"
-        return Done(f"{name} is {_authorized_by(status, authorized)}\n{paused}")
-    else:
-        told = authorized
+    held = _HELD.get(ready.reason)
+    if held is not None and authorized.status == "True":
+        return Done(f"{name} is {_authorized_by(status, authorized)}\n{held.format(ready.message)}")
+    told = ready if held is None else authorized
     unhurried = request.by_device and told.reason == "AuthorizationPending"
     return Waiting(f"{told.reason}: {told.message}", unhurried)
 
