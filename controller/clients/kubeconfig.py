@@ -10,6 +10,7 @@ import yaml
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.config import ConfigException, kube_config, load_incluster_config
 from kubernetes.aio.config.kube_config import (
+    ENV_KUBECONFIG_PATH_SEPARATOR,
     KUBE_CONFIG_DEFAULT_LOCATION,
     list_kube_config_contexts,
     load_kube_config,
@@ -82,12 +83,27 @@ def find_namespace(context: str | None = None) -> str:
 
 
 def _kubeconfig() -> str | None:
-    """The kubeconfig, or several as the environment has them; None: the Pod's service account."""
+    """The kubeconfig, or several as the environment has them; None: the Pod's service account.
+
+    Raises:
+        OperatorError: The environment names none that exists.
+    """
     given = os.environ.get("KUBECONFIG")
     default = Path(KUBE_CONFIG_DEFAULT_LOCATION).expanduser()
+    if given and not any(map(_exists, given.split(ENV_KUBECONFIG_PATH_SEPARATOR))):
+        # The client would log a warning, and then miss a key of the file.
+        several = ENV_KUBECONFIG_PATH_SEPARATOR in given
+        what = "none of these files exists" if several else "there is no such file"
+        msg = f"KUBECONFIG={given}: {what}; let it name a kubeconfig, or unset it"
+        raise OperatorError(msg)
     if given or _IN_CLUSTER in os.environ or not default.exists():
         return given or None
     return str(default)
+
+
+def _exists(file: str) -> bool:
+    # As the client does it: Path.expanduser() fails at an unknown user.
+    return bool(file) and Path(os.path.expanduser(file)).exists()  # noqa: PTH111
 
 
 def _no_cluster(error: Exception, context: str | None) -> OperatorError:

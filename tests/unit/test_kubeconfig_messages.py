@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,6 +38,43 @@ async def test_a_broken_kubeconfig_is_one_line(
     assert "\n" not in str(refusal.value)
     with pytest.raises(OperatorError, match="config"):
         find_namespace()
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        (["gone"], "there is no such file"),
+        (["gone", "", "~nobody-of-this-name/x"], "none of these files exists"),
+    ],
+)
+async def test_a_kubeconfig_that_does_not_exist_is_told_as_that(
+    files: list[str],
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = os.pathsep.join(files)
+    monkeypatch.setenv("KUBECONFIG", given)
+    wanted = f"KUBECONFIG={given}: {told}; let it name a kubeconfig, or unset it"
+    with pytest.raises(OperatorError) as refusal:
+        await load_configuration()
+    assert str(refusal.value) == wanted
+    with pytest.raises(OperatorError) as refusal:
+        find_namespace("here")
+    assert str(refusal.value) == wanted
+    assert caplog.records == []
+
+
+async def test_one_kubeconfig_of_several_that_exists_is_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "config"
+    file.write_text(_GOOD)
+    monkeypatch.setenv("KUBECONFIG", os.pathsep.join([str(tmp_path / "gone"), str(file)]))
+    assert (await load_configuration()).host == "https://127.0.0.1:1"
+    assert find_namespace() == "tv"
 
 
 async def test_an_unknown_context_is_named_with_those_there_are(
