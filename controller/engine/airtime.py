@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from controller.actions.commercial import CommercialAction
 from controller.events import Verdict
+from controller.policies.clocks import is_ahead
 from controller.rules.arbiter import Arbiter
 from controller.rules.steps import Readiness, Ruling
 
@@ -80,6 +81,16 @@ class Airtime:
             next_eligible=next_eligible,
             last_ad=last_ad,
         )
+        now = time.time()
+        last = next((record.started for record in self.arbiter.memory.recent), now)
+        self.arbiter.memory.set_back(last - now if is_ahead(last, now) else 0.0, now)
+
+    def set_back(self, seconds: float) -> None:
+        """The clock was set back by so many seconds."""
+        now = time.time()
+        for arbiter in filter(None, (self.arbiter, self._rehearsal)):
+            arbiter.memory.set_back(seconds, now)
+        self._wake()
 
     def settle(self, policy: CommercialPolicy, readiness: Readiness | None) -> None:
         """Take what the channel's spec and its grant say now."""

@@ -38,6 +38,7 @@ from controller.engine.traffic import Traffic
 from controller.engine.workqueue import WorkQueue
 from controller.events import Verdict
 from controller.logs import fields
+from controller.policies.clocks import WallClock
 from controller.rules.as_run import Station, break_entry, foreign_entry
 from controller.rules.steps import Ruling
 
@@ -286,11 +287,15 @@ class Engine:
         return time.monotonic() - self._beat < 10 * _HOUSEKEEPING
 
     async def _keep_house(self) -> None:
+        clock = WallClock(time.time(), time.monotonic())
         while True:
             due = time.monotonic() + _HOUSEKEEPING
             await asyncio.sleep(_HOUSEKEEPING)
             self._beat = time.monotonic()
             self._metrics.loop_lag.set(max(0.0, self._beat - due))
+            if back := clock.set_back(time.time(), self._beat):
+                for channel in self._channels.values():
+                    channel.airtime.set_back(back)
             self._rule_rounds.look_at_silence(time.time())
             self._tell_as_run()
             self._garbage.look()

@@ -153,7 +153,7 @@ class AdsLog:
             return None
         forecast = before.next_ad is not None and abs(before.next_ad - ad) <= _FORECAST_OFF
         length = before.duration if forecast and before.duration else _UNTOLD_LENGTH
-        foreign = Ad(ad, length, ours=False)
+        foreign = Ad(min(ad, now), length, ours=False)  # by a clock that is behind Twitch's
         self._memory.saw_foreign(foreign)
         return foreign if ad > now - _NEWS else None
 

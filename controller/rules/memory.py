@@ -56,6 +56,7 @@ class Memory:
         for record in sorted(recent, key=lambda r: r.started):
             self._known[record.cue_id] = record
         self._foreign: list[Ad] = []
+        self._set_back: dict[str, float] = {}  # cue -> seconds that the clock was set back since
         self._next_eligible = next_eligible
         self.retry_after: float | None = None
         self.last_message: str | None = None
@@ -87,8 +88,11 @@ class Memory:
     def remember(self, record: CueRecord) -> None:
         """Keep what became of a cue; what was known of it is replaced."""
         self._known[record.cue_id] = record
+        self._set_back.pop(record.cue_id, None)
         while len(self._known) > _MAX_KNOWN:
-            del self._known[next(iter(self._known))]
+            oldest = next(iter(self._known))
+            del self._known[oldest]
+            self._set_back.pop(oldest, None)
 
     def change(self, cue_id: str, **changes: object) -> CueRecord | None:
         """Change what is known of a cue; returns the record, or None where there is none."""
@@ -123,6 +127,29 @@ class Memory:
             self._next_eligible = until
         return moves
 
+    def set_back(self, seconds: float, now: float) -> None:
+        """The clock was set back: what lies in its future keeps its age.
+
+        The rest stays as it is: it may have happened before the clock was set forward, and nothing
+        may count as older than it is. The records keep their times: Twitch's ads are found by them.
+
+        Args:
+            seconds: By so many.
+            now: The present time, by the clock as it is now.
+        """
+        for record in self._known.values():
+            if self._began(record) > now:
+                before = self._set_back.get(record.cue_id, 0.0)
+                self._set_back[record.cue_id] = before + seconds
+        # Twitch's clock told these: how long ago they began is not known.
+        self._foreign = [replace(ad, started=min(ad.started, now)) for ad in self._foreign]
+        until, wait = self._next_eligible, self.retry_after or COOLDOWN
+        if until is not None and until - wait > now:
+            self._next_eligible = min(until - seconds, now + wait)
+
+    def _began(self, record: CueRecord) -> float:
+        return record.started - self._set_back.get(record.cue_id, 0.0)
+
     def near(self, ad: float, early: float, late: float) -> CueRecord | None:
         """The cue whose call an ad belongs to: it began so many seconds before or after it."""
         calls = (r for r in reversed(self._known.values()) if r.result is not Verdict.FAILED)
@@ -138,7 +165,7 @@ class Memory:
     def ads(self, now: float) -> list[Ad]:
         """The ads of the last hour, oldest first."""
         ran = [
-            Ad(r.started, r.accepted or r.length, ours=True)
+            Ad(self._began(r), r.accepted or r.length, ours=True)
             for r in self._known.values()
             if r.result is not Verdict.FAILED
         ]

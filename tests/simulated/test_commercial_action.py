@@ -167,3 +167,15 @@ async def test_what_is_accepted_counts_in_the_budget_and_for_the_break(
     assert [ad.length for ad in channel.airtime.arbiter.memory.ads(time.time())] == [90]
     (brk,) = channel.airtime.arbiter.breaks
     assert (brk.asked, brk.accepted) == (120, 90)
+
+
+async def test_no_cooldown_is_longer_because_the_clock_was_set_back(
+    channel: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await channel.cue()).verdict is Verdict.FIRED
+    memory, now, real = channel.airtime.arbiter.memory, time.time(), time.time
+    assert memory.next_eligible is not None
+    left = memory.next_eligible - now
+    monkeypatch.setattr(time, "time", lambda: real() - 3600)
+    channel.airtime.set_back(3600.0)
+    assert memory.next_eligible - time.time() == pytest.approx(left, abs=5.0)
