@@ -6,6 +6,7 @@ The library hands out no syntax tree, but the checked expression as a protocol b
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -31,6 +32,7 @@ class Node:
             of a loop: the range, the first result, the condition, the step, and the result.
         text: UTF-8 of a constant that is a text, or the bytes of one; None: it is not text.
         result: Of a loop: the variable that holds the result so far.
+        double: Value of a constant that is a double; of any other, 0.
     """
 
     kind: Kind
@@ -39,6 +41,14 @@ class Node:
     parts: tuple[Node, ...] = ()
     text: bytes | None = None
     result: str = ""
+    double: float = 0.0
+
+    def all(self) -> Iterator[Node]:
+        """Give the part itself and all within it."""
+        waiting = [self]
+        while waiting:
+            yield (node := waiting.pop())
+            waiting.extend(node.parts)
 
 
 def tree_of(compiled: cel.Expression) -> Node:
@@ -50,6 +60,8 @@ def tree_of(compiled: cel.Expression) -> Node:
     places = {_integer(entry, 1): _integer(entry, 2) for entry in entries}
     return _Reader(places).node(_bytes(checked, 4))
 
+
+_DOUBLE = struct.Struct("<d")
 
 _Fields = dict[int, list[int | bytes]]
 
@@ -102,7 +114,8 @@ class _Reader:
 
 def _constant(fields: _Fields, at: int) -> Node:
     text = next((fields[number][0] for number in (6, 7) if number in fields), None)
-    return Node("constant", at, text=text if isinstance(text, bytes) else None)
+    double = _DOUBLE.unpack(_bytes(fields, 5))[0] if 5 in fields else 0.0
+    return Node("constant", at, text=text if isinstance(text, bytes) else None, double=double)
 
 
 def _name(fields: _Fields, at: int) -> Node:

@@ -20,7 +20,7 @@ from controller.errors import InvalidExpression
 from controller.rules.cel_tree import tree_of
 from controller.rules.extents import NOTHING, Extent, joined
 from controller.rules.matchers import compile_regex
-from controller.rules.payloads import MAX_BYTES
+from controller.rules.payloads import EXACT, MAX_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +34,7 @@ __all__ = ["BUDGET", "Cost", "Price", "cost_of"]
 BUDGET: Final = 15e6
 """Nanoseconds of CPU that one expression may take for one event, as it is estimated."""
 
+_COMPARISONS = {"_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_"}
 _MAX_ROUNDS = 10_000  # after so many CEL ends a comprehension
 
 # Nanoseconds.
@@ -106,10 +107,11 @@ def cost_of(compiled: cel.Expression, text: str, where: str) -> Cost:
         where: The field that holds it.
 
     Raises:
-        InvalidExpression: It has a regex that is no literal or too large, or is too costly for any
-            event but a very small one.
+        InvalidExpression: It has a regex that is no literal or too large, compares with a rounded
+            number, or is too costly for any event but a very small one.
     """
     root = tree_of(compiled)
+    _refuse_rounded(root, text, where)
     source = _Source(text, root, _programs(root, text, where))
     most = source.price(_ANY)
     if most.excess is None:
@@ -309,14 +311,27 @@ def _result(name: str, one: Extent) -> Extent:
 
 def _programs(root: Node, text: str, where: str) -> dict[int, int]:
     """Return the size of the regex of each call of `matches`, by the identity of its node."""
-    found = {}
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        waiting.extend(node.parts)
-        if node.kind == "call" and node.name == "matches":
-            found[id(node)] = _program(node, text, where)
-    return found
+    return {
+        id(node): _program(node, text, where)
+        for node in root.all()
+        if node.kind == "call" and node.name == "matches"
+    }
+
+
+def _refuse_rounded(root: Node, text: str, where: str) -> None:
+    """Refuse to compare with a double that stands for several whole numbers of 64 bits."""
+    for node in root.all():
+        if node.name not in _COMPARISONS and node.kind != "list":
+            continue
+        if any(part.name == "double" for part in node.parts):
+            continue  # by intent
+        if any(EXACT <= abs(part.double) < 2**64 for part in node.parts):
+            raise InvalidExpression(
+                where,
+                f"{_place(text, node)}: a number with a decimal point or an exponent is rounded"
+                f" from 2**53 ({EXACT}) on: write the whole number without them, or compare"
+                " double(...) with it",
+            )
 
 
 def _program(node: Node, text: str, where: str) -> int:

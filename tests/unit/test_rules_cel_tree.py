@@ -53,6 +53,12 @@ def test_each_part_knows_its_place() -> None:
     assert [(part.name, part.at) for part in root.parts] == [("_==_", 4), ("matches", 34)]
 
 
+def test_a_constant_has_its_double() -> None:
+    root = tree_of(ENV.compile("event.a == -9.5e15 || event.a == 1"))
+    assert [part.double for part in root.all()].count(-9.5e15) == 1
+    assert sum(abs(part.double) for part in root.all()) == 9.5e15
+
+
 def test_a_place_beyond_one_byte_is_read() -> None:
     root = tree_of(ENV.compile("'" + "x" * 700 + "' == event.s"))
     assert root.at == 703
