@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from controller.durations import parse_duration
+from controller.faults import problem_of
 
 __all__ = ["PREFIX", "Settings", "SettingsError"]
 
@@ -177,5 +178,5 @@ def _explain(error: ValidationError) -> str:
     lines = []
     for fault in error.errors(include_url=False, include_input=False):
         name = PREFIX + str(fault["loc"][0]).upper()
-        lines.append(f"{name}: {fault['msg']}")
+        lines.append(f"{name}: {problem_of(fault)}")
     return "\n".join(lines)

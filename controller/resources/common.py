@@ -21,6 +21,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema
 
 from controller.errors import PermanentError
+from controller.faults import problem_of
 from controller.resources.fields import (
     FROM_RESOURCE,
     RULES,
@@ -256,7 +257,7 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> str:
         if fault["type"] == "extra_forbidden":
             problem = _unknown_field(fault["loc"], model)
         else:
-            problem = fault["msg"].removeprefix("Value error, ")
+            problem = problem_of(fault)
         lines.append(f"{path}: {problem}")
     return "; ".join(lines)
 

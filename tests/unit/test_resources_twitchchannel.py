@@ -163,7 +163,7 @@ def test_the_token_secret_is_named_after_the_channel_unless_it_has_a_name() -> N
         ),
         ({"scopes": ["chat:read", "Chat"]}, "spec.scopes[1]: must be a scope as Twitch's"),
         ({"scopes": ["chat:read chat:edit"]}, "spec.scopes[0]: must be a scope as Twitch's"),
-        ({"scopes": "chat:read"}, "spec.scopes: Input should be a valid tuple"),
+        ({"scopes": "chat:read"}, "spec.scopes: must be a list"),
         ({"streamKeySecretName": "A"}, "spec.streamKeySecretName: must be the name of"),
         ({"token": {"deletionPolicy": "Keep"}}, "spec.token.deletionPolicy: Input should be"),
         (

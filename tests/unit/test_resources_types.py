@@ -73,6 +73,11 @@ def test_no_field_takes_a_value_of_another_type() -> None:
         (("match", 0, "exists"), "true", "must be true or false, without quotes"),
         (("suspend",), "true", "must be true or false, without quotes"),
         (("priority",), "5", "must be a whole number, without quotes"),
+        (("match", 0, "in"), "video", "must be a list"),
+        (("match", 0, "glob"), ["a"], "must be a text"),
+        (("match", 0), "video", "must be an object"),
+        (("asRun",), ["a"], "must be an object"),
+        (("dedupe", "key"), [], "list should have at least 1 item after validation, not 0"),
         (("maxAge",), 30, "must be a duration from 1s to 5m, such as 30s or 1m30s"),
     ],
 )

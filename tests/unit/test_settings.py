@@ -107,8 +107,8 @@ def test_known_variables_and_those_of_a_kubernetes_service_are_not_told() -> Non
         ("call_timeout", "-5s", "such as 90s, 1m30s or 250ms"),
         ("call_timeout", "0s", "greater than 0"),
         ("identity_concurrency", "0", "greater than or equal to 1"),
-        ("identity_concurrency", "many", "integer"),
-        ("pubnub_tls", "perhaps", "boolean"),
+        ("identity_concurrency", "many", "must be a whole number"),
+        ("pubnub_tls", "perhaps", "must be true or false"),
         ("log_format", "xml", "'text' or 'json'"),
         ("log_level", "debug", "'DEBUG'"),
     ],
@@ -119,6 +119,7 @@ def test_a_value_that_cannot_be_used_is_refused_by_name(name: str, text: str, to
     message = str(refusal.value)
     assert message.startswith(f"{PREFIX}{name.upper()}: ")
     assert told in message
+    assert "Value error" not in message
     assert "\n" not in message
 
 
