@@ -296,7 +296,7 @@ class Engine:
             if back := clock.set_back(time.time(), self._beat):
                 for channel in self._channels.values():
                     channel.airtime.set_back(back)
-            self._rule_rounds.look_at_silence(time.time())
+            self._rule_rounds.look_at_silence()
             self._tell_as_run()
             self._garbage.look()
             if not self._feeds.check():

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from controller.engine.metrics import FeedState
-from controller.engine.topic_memory import TopicMemory
+from controller.engine.topic_memory import Heard, TopicMemory
 from controller.feeds.health import FeedHealth
 from controller.feeds.pubnub import PubNubFeed
 from controller.feeds.turns import TURN
@@ -46,7 +46,7 @@ class _Listening:
     secret: str
     window: float
     compiled: CompiledRule
-    since: float
+    since: Heard
 
 
 class _Feed:
@@ -156,7 +156,7 @@ class FeedPool:
             feed = self._feeds[keys] = self._open(keys)
         self._of_rule[key] = keys
         before_this = feed.listening.get(key)
-        since = time.time()
+        since = Heard.now()
         if before_this is not None and before_this.topics == topics:
             since = before_this.since
         secret = rule.spec.feed.pubnub.secret_ref.name if rule.spec is not None else ""
@@ -197,10 +197,10 @@ class FeedPool:
                     key.namespace, key.name, last_poll or 0.0, bool(health.connected), health.reason
                 )
 
-    def silent_since(self, key: Key) -> float | None:
+    def silent_since(self, key: Key) -> Heard | None:
         """When a rule's topics last brought an event, or since when they are listened to for it.
 
-        In seconds since the epoch; None: it listens to none.
+        None: it listens to none.
         """
         keys = self._of_rule.get(key)
         if keys is None:

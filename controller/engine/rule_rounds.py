@@ -133,13 +133,13 @@ class RuleRounds:
         rule.concluded = rule.concluded or self._has_concluded(rule)
         self._mark(key)
 
-    def look_at_silence(self, now: float) -> None:
+    def look_at_silence(self) -> None:
         """Find rules whose feed has fallen silent, or speaks again."""
         for key, was in list(self._silent.items()):
             rule = self._rule(key)
             if rule is None:
                 continue
-            silent = rule.is_silent(now)
+            silent = rule.is_silent()
             if silent is not was:
                 self._silent[key] = silent
                 self._mark(key)

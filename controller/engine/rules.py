@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from controller.engine.channels import Channel
     from controller.engine.resource import Resource
+    from controller.engine.topic_memory import Heard
     from controller.events import Event
     from controller.feeds.health import FeedHealth
     from controller.feeds.pubnub import PubNubKeys
@@ -91,7 +92,7 @@ class Surroundings:
 
     channels: Sequence[Channel]
     health: FeedHealth | None
-    silent_since: float | None
+    silent_since: Heard | None
     extension: Finding | None = None
 
 
@@ -350,11 +351,13 @@ class Rule:
         if decision.verdict is Verdict.FIRED:
             self._last_fired = decision.time
 
-    def is_silent(self, now: float) -> bool:
+    def is_silent(self) -> bool:
         """Whether its feed brought nothing for longer than it expects."""
         expected = self.spec.expect_every if self.spec is not None else None
         since = self._surroundings(self).silent_since
-        return expected is not None and since is not None and now - since > expected
+        if expected is None or since is None:
+            return False
+        return time.monotonic() - since.monotonic > expected
 
     @property
     def sends(self) -> bool:
@@ -461,7 +464,7 @@ class Rule:
 
     def _new_status(self, now: float) -> TriggerRuleStatus:
         around = self._surroundings(self)
-        findings = rule_findings(self._facts(around, now))
+        findings = rule_findings(self._facts(around))
         nearest = None if self.sends else _soonest(around.channels)
         return TriggerRuleStatus(
             observed_generation=self.resource.generation,
@@ -488,9 +491,10 @@ class Rule:
             return self.spec.channel_ref.name
         return f"{self.spec.channel_selector} ({number})"
 
-    def _facts(self, around: Surroundings, now: float) -> RuleFacts:
+    def _facts(self, around: Surroundings) -> RuleFacts:
         spec, health = self.spec, around.health
-        silent = around.silent_since if self.is_silent(now) else None
+        since = around.silent_since
+        silent = since.wall if since is not None and self.is_silent() else None
         told = ((channel, self._readiness(channel)) for channel in around.channels)
         one = next((each for each in told if each[1].status == "True"), None)
         if one is None and around.channels:

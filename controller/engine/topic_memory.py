@@ -4,31 +4,52 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from controller.events import Event
 
-__all__ = ["TopicMemory"]
+__all__ = ["NEVER", "Heard", "TopicMemory"]
 
 _MOST_TOPICS = 500  # whose last events are kept
 _EVENTS = 5  # of each
+
+
+class Heard(NamedTuple):
+    """When something was heard.
+
+    Attributes:
+        monotonic: When it came, by the clock that nobody sets: silence is counted by it.
+        wall: When it was said, in seconds since the epoch, to be told.
+    """
+
+    monotonic: float
+    wall: float
+
+    @classmethod
+    def now(cls) -> Heard:
+        """The present time."""
+        return cls(time.monotonic(), time.time())
+
+
+NEVER = Heard(float("-inf"), 0.0)
 
 
 class TopicMemory:
     """Remembers of each topic when it last spoke, and of the busiest what it said."""
 
     def __init__(self) -> None:
-        self._heard: dict[str, float] = {}
+        self._heard: dict[str, Heard] = {}
         self._events: OrderedDict[str, deque[Event]] = OrderedDict()
 
     def note(self, event: Event) -> None:
         """An event came."""
+        came = Heard.now()
         # What comes late, after an outage, was said when it was published.
-        said = min(event.published, time.time())
-        self._heard[event.topic] = max(said, self._heard.get(event.topic, 0.0))
+        said = min(event.published, came.wall)
+        self._heard[event.topic] = Heard(came.monotonic, said)
         events = self._events.get(event.topic)
         if events is None:
             events = self._events[event.topic] = deque(maxlen=_EVENTS)
@@ -43,9 +64,9 @@ class TopicMemory:
         self._heard.pop(topic, None)
         self._events.pop(topic, None)
 
-    def heard(self, topics: Iterable[str]) -> float:
-        """When any of these topics last spoke, in seconds since the epoch; never: 0."""
-        return max((self._heard.get(topic, 0.0) for topic in topics), default=0.0)
+    def heard(self, topics: Iterable[str]) -> Heard:
+        """When any of these topics last spoke."""
+        return max((self._heard.get(topic, NEVER) for topic in topics), default=NEVER)
 
     def recent(self, topics: Iterable[str]) -> list[Event]:
         """The last events of these topics, oldest first."""

@@ -12,6 +12,7 @@ from controller.engine.dispatch import Dispatcher
 from controller.engine.metrics import Metrics
 from controller.engine.resource import RULE, Key, Resource
 from controller.engine.rules import Rule, Surroundings
+from controller.engine.topic_memory import TopicMemory
 from controller.events import Decision, Event, Verdict
 from controller.feeds.health import FeedHealth
 from controller.feeds.pubnub import PubNubKeys
@@ -360,3 +361,20 @@ def _nearest(rule: Rule) -> object:
 
 def test_ten_thousand_rules_have_no_dictionary_each() -> None:
     assert not hasattr(_rule(_resource("t")), "__dict__")
+
+
+@pytest.mark.parametrize("set_by", [-7200.0, 7200.0])
+def test_a_clock_that_is_set_makes_no_feed_silent(
+    monkeypatch: pytest.MonkeyPatch, set_by: float
+) -> None:
+    memory, started, at = TopicMemory(), time.time(), time.monotonic()
+    memory.note(_event("t", started))
+    resource = _resource("t")
+    resource = replace(resource, spec={**resource.spec, "expectEvery": "1h"})
+    rule = Rule(resource, started, lambda _: Surroundings((), None, memory.heard(["t"])))
+    monkeypatch.setattr(time, "time", lambda: started + set_by)
+    assert not rule.is_silent()
+    monkeypatch.setattr(time, "monotonic", lambda: at + 3700)
+    assert rule.is_silent()
+    memory.note(_event("t", started))  # it speaks again, by whatever clock
+    assert not rule.is_silent()
