@@ -11,11 +11,13 @@ import base64
 import binascii
 import math
 import re
+import struct
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import yaml
 from yaml.constructor import ConstructorError
+from yaml.scanner import ScannerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +46,10 @@ _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
 _DOT_FLOAT = re.compile(r"\.[0-9]+(?:_[0-9]+)*(?:[eE][-+]?[0-9]+(?:_[0-9]+)*)?")
 _INT64 = range(-(2**63), 2**63)
 _WHOLE_BELOW = 1e21  # JSON writes whole doubles below it as whole numbers
+_BREAKS = "\r\n\x85\u2028\u2029"
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_SINGLE = struct.Struct("<f")
+_LEAST, _MOST = -4, 6  # exponents of a key that is written without one
 
 # An alias repeats what it names: a small document may stand for a huge one.
 _FEW = 100
@@ -101,7 +107,45 @@ def load_documents(text: str) -> Iterator[Any]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Leaves plain scalars to `scalar`."""
+    """Leaves plain scalars to `scalar`, and reads blanks, escapes and `!` as go-yaml does."""
+
+    ESCAPE_REPLACEMENTS: ClassVar = {  # type: ignore[misc]  # Final to the stubs
+        letter: meant
+        for letter, meant in yaml.SafeLoader.ESCAPE_REPLACEMENTS.items()
+        if letter != "/"
+    }
+
+    def scan_to_next_token(self) -> None:
+        super().scan_to_next_token()
+        # A tab is a blank where no key of a block may begin: it never indents.
+        while self.peek() == "\t" and (self.flow_level or not self.allow_simple_key):
+            self.forward()
+            super().scan_to_next_token()
+
+    def scan_plain_spaces(self, indent: int, start_mark: yaml.Mark) -> list[str] | None:
+        length = 0
+        while self.peek(length) in " \t":
+            length += 1
+        blanks: str = self.prefix(length)
+        self.forward(length)
+        if self.peek() in _BREAKS:
+            found: list[str] | None = super().scan_plain_spaces(indent, start_mark)
+            return found
+        return [blanks] if blanks else []
+
+    def scan_flow_scalar_non_spaces(self, double: bool, start_mark: yaml.Mark) -> list[str]:
+        try:
+            found: list[str] = super().scan_flow_scalar_non_spaces(double, start_mark)
+        except (ValueError, OverflowError):  # of chr()
+            found = ["\ud800"]
+        if any(map(_SURROGATE.search, found)):
+            raise ScannerError(None, None, "an escape of no character", start_mark)
+        return found
+
+    def fetch_directive(self) -> NoReturn:
+        # kubectl parts the documents before it reads them, and the directive stands alone.
+        problem = "kubectl takes no %YAML and no %TAG"
+        raise ScannerError(None, None, problem, self.get_mark())
 
     def resolve(self, kind: type[yaml.Node], _value: str, implicit: Any) -> str:  # noqa: ANN401
         return _PLAIN if kind is yaml.ScalarNode and implicit[0] else _STR
@@ -110,6 +154,8 @@ class _Loader(yaml.SafeLoader):
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if not isinstance(event, yaml.AliasEvent) and getattr(event, "anchor", None) is not None:
             self.anchors.pop(event.anchor, None)  # a name may be given anew
+        if isinstance(event, yaml.ScalarEvent) and event.tag == "!":
+            event.implicit = (False, True)  # a text, whatever it looks like
         return super().compose_node(parent, index)
 
 
@@ -192,7 +238,22 @@ def _key(node: yaml.Node) -> str:
 def _words_of(number: float) -> str:
     if not math.isfinite(number):
         return ".nan" if math.isnan(number) else f"{'-' if number < 0 else ''}.inf"
-    return repr(number).removesuffix(".0")
+    number = _single(number)
+    if not math.isfinite(number):
+        return _words_of(number)
+    tried = (f"{number:.{places}e}" for places in range(9))
+    shortest = next(text for text in tried if _single(float(text)) == number)
+    exponent = int(shortest.partition("e")[2])
+    return f"{Decimal(shortest):f}" if _LEAST <= exponent < _MOST else shortest
+
+
+def _single(number: float) -> float:
+    """Round to the 32 bits in which kubectl keeps a key."""
+    try:
+        rounded: float = _SINGLE.unpack(_SINGLE.pack(number))[0]
+    except OverflowError:
+        return math.copysign(math.inf, number)
+    return rounded
 
 
 def _json(node: yaml.Node) -> Any:  # noqa: ANN401 - JSON

@@ -42,10 +42,33 @@ OTHERS = [
     *("{y: a, 1: b, 1.5: c, on: e, 0x10: f, 1e3: g, 2001-01-01: h, 1e21: i, .inf: j}",),
     *("{a: 1, a: 2}", "b:c", "{a: y\n   y}", "|\n    y", ">-\n    1"),
     *("{x: &b {a: 1, c: 3}, z: {<<: *b, a: 2}}", "{x: &b {a: 1, c: 3}, z: {a: 2, <<: *b}}"),
+    *(
+        "\ty",
+        "'y'\t",
+        "y\t",
+        "y\t# c",
+        "\t'y'",
+        "a\tb",
+        "[\ty\t,\tb]\t",
+        "{'a'\t:\ty}",
+        "[a,\n\tb]",
+    ),
+    *("! 5", "!", "! y", "! [y]", "&x\ty", '"a\\\tb"', '"\\U0001F600"', "\t# c\n", "{! 1e6: a}"),
+    *("{1e6: a, 12345678.9: b, 1e5: c, 123456.7: d, 999999.9: e, 16777217.0: f, -1e6: g}",),
+    *("{0.0001: a, 0.00001: b, 3.14159265358979: c, 1e39: d, -1e39: e, 1e-50: f, -0.0: g}",),
     *("[&b {a: 1}, &o {a: 5, d: 4}, {<<: [*b, *o]}]", "[&b {a: 1}, {'<<': *b}]", "[&b [1], *b]"),
 ]
 REFUSED = [
     *(".inf", "-.Inf", "+.inf", ".nan", "{~: a}", "{[a]: b}", "*nobody", "&b {a: *b}", "{<<: x}"),
+    *(
+        '"\\/"',
+        '"\\ud83d\\ude00"',
+        '"\\uD800"',
+        '"\\UFFFFFFFF"',
+        "- a",
+        "\n    -\ta",
+        "\n    a\n\tb",
+    ),
     *("!!int 5.5", "!!bool maybe", "!!float x", "-", "@x", "[a", "[*a]"),
 ]
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -125,6 +148,23 @@ def test_what_kubectl_refuses_is_refused(kubectl: Path, text: str) -> None:
     assert told(kubectl, manifest) is None
     with pytest.raises(yaml.YAMLError):
         ours(manifest)
+
+
+def test_a_directive_is_refused(kubectl: Path) -> None:
+    for directive in ("%YAML 1.1", "%TAG ! !x"):
+        manifest = f"{directive}\n---\n{HEAD}"
+        assert told(kubectl, manifest) is None
+        with pytest.raises(yaml.YAMLError, match="kubectl takes no %YAML"):
+            ours(manifest)
+
+
+def test_keys_that_are_numbers_have_32_bits(kubectl: Path) -> None:
+    luck = random.Random(7)
+    keys = {f"{luck.uniform(-1, 1) * 10 ** luck.randint(-12, 12)!r}" for _ in range(1000)}
+    manifest = manifest_of([f"{{{key}: a}}" for key in sorted(keys)])
+    theirs = told(kubectl, manifest)
+    assert theirs is not None
+    assert ours(manifest)["data"] == theirs["data"]
 
 
 def test_a_small_document_that_stands_for_a_huge_one_is_refused(kubectl: Path) -> None:
