@@ -73,7 +73,7 @@ def _resources(file: str) -> list[dict[str, Any]]:
 def _documents(file: str) -> list[Any]:
     text = read_text(file)
     if text.lstrip().startswith("{"):
-        # YAML takes no tab before a value, and no second document on a line.
+        # YAML takes no second document on a line.
         values = [value for _, value in json_values(text)]
         if not any(isinstance(value, Refusal) for value in values):
             return [_as_kubernetes(value) for value in values]
