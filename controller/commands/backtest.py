@@ -124,7 +124,9 @@ def _recording(wishes: Wishes, rules: Sequence[SimulatedRule]) -> Recording:
         msg = "give files of events, or --from for PubNub's history"
         raise OperatorError(msg)
     time_field = _time_field(wishes.time_field, rules)
-    return read_recording(((file, read_text(file)) for file in wishes.events), time_field)
+    return read_recording(
+        ((file, read_text(file, lenient=True)) for file in wishes.events), time_field
+    )
 
 
 def _run(simulation: Simulation, recording: Recording) -> None:

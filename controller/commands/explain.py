@@ -130,7 +130,7 @@ def _evaluated(
         except InvalidSpec as error:
             told.append(f"channel {_name(each)}: {error}")
     file = wishes.event or "-"
-    events = read_events(file, read_text(file))
+    events = read_events(file, read_text(file, lenient=True))
     now = time.time()
     evaluations = [evaluate(rule, event, known, now) for event in events]
     if wishes.as_json:

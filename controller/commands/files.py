@@ -22,6 +22,8 @@ __all__ = ["Found", "json_values", "open_text", "read_text"]
 
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
+# What `surrogateescape` makes of bytes that are not text; no file holds these otherwise.
+_NO_TEXT = re.compile("[\udc80-\udcff]")
 _SOMETHING = re.compile(r"[^ \t\n\r]")
 _BLANK = re.compile(r"[ \t\n\r]*")
 _ENDS = re.compile(r"[ \t\r]*(?=[\n{\[]|\Z)")
@@ -49,7 +51,7 @@ def open_text(file: str, errors: str = "strict") -> Iterator[io.TextIOWrapper]:
 
     Args:
         file: Its name; `-` is the standard input, and `.gz` at the end is unpacked.
-        errors: strict, or replace: what to do about bytes that are not text.
+        errors: What to do about bytes that are not text, as `bytes.decode` names it.
 
     Raises:
         OperatorError: It cannot be read; here, or while it is read.
@@ -74,9 +76,14 @@ def _opened(file: str) -> io.BufferedIOBase:
     return gzip.open(file) if file.endswith(".gz") else Path(file).open("rb")
 
 
-def read_text(file: str) -> str:
-    """Read a whole file; see `open_text`."""
-    with open_text(file) as text:
+def read_text(file: str, *, lenient: bool = False) -> str:
+    """Read a whole file; see `open_text`.
+
+    Args:
+        file: Its name.
+        lenient: Bytes that are not text are kept: `json_values` refuses the values they stand in.
+    """
+    with open_text(file, "surrogateescape" if lenient else "strict") as text:
         return text.read()
 
 
@@ -98,8 +105,9 @@ def json_values(text: str) -> Iterator[Found]:
                 at = end.value
                 break
             except ValueError as error:
-                yield Found(line, Refusal(f"not JSON: {error}"))
                 at = text.find("\n", start) + 1 or len(text)
+                no_text = _no_text(text, start, at)
+                yield Found(line, no_text or Refusal(f"not JSON: {error}"))
                 if text[start] in "{[":
                     at = _REST.match(text, at).end()  # type: ignore[union-attr]
                 break
@@ -110,7 +118,7 @@ def json_values(text: str) -> Iterator[Found]:
 def _document(text: str, start: int) -> Generator[tuple[int, Any], None, int]:
     value, end = strict_json_at(text, start)
     _require_end(text, end)
-    yield start, value
+    yield start, _no_text(text, start, end) or value
     return end
 
 
@@ -119,7 +127,7 @@ def _elements(text: str, start: int) -> Generator[tuple[int, Any], None, int]:
     more = text[at : at + 1] != "]"
     while more:
         value, end = strict_json_at(text, at)
-        yield at, value
+        yield at, _no_text(text, at, end) or value
         at = _skip(text, end)
         more = text[at : at + 1] == ","
         at = _skip(text, at + 1) if more else at
@@ -129,6 +137,15 @@ def _elements(text: str, start: int) -> Generator[tuple[int, Any], None, int]:
         raise ValueError(msg)
     _require_end(text, at + 1)
     return at + 1
+
+
+def _no_text(text: str, start: int, end: int) -> Refusal | None:
+    """Tell the first byte of a part that is not text; None: all is text."""
+    found = _NO_TEXT.search(text, start, end)
+    if found is None:
+        return None
+    byte, place = ord(found[0]) - 0xDC00, found.start() - start + 1
+    return Refusal(f"not text in UTF-8: byte 0x{byte:02x} at character {place} of it")
 
 
 def _require_end(text: str, end: int) -> None:

@@ -86,7 +86,7 @@ def read_recording(files: Iterable[tuple[str, str]], time_field: FieldPath) -> R
             else:
                 recording.events.append(event)
         if len(recording.events) == before:
-            raise _no_event(file, recording.malformed[unknown:])
+            raise _no_event(file, text, recording.malformed[unknown:])
     recording.events.sort(key=lambda event: event.published)
     return recording
 
@@ -109,7 +109,7 @@ def read_events(file: str, text: str) -> list[Mapping[str, Any] | Refusal]:
             payload = Refusal(f"line {line}: {payload.reason}")
         found.append(payload)
     if len(found) == len(malformed):
-        raise _no_event(file, malformed)
+        raise _no_event(file, text, malformed)
     return found
 
 
@@ -120,9 +120,10 @@ def listed(malformed: Sequence[Unrecognised]) -> list[str]:
     return [*told, f"and {more} more"] if more > 0 else told
 
 
-def _no_event(file: str, malformed: Sequence[Unrecognised]) -> OperatorError:
+def _no_event(file: str, text: str, malformed: Sequence[Unrecognised]) -> OperatorError:
     if not malformed:
-        return OperatorError(f"{file}: it is empty, and must hold events as JSON")
+        what = "a list without events" if text.strip() else "empty"
+        return OperatorError(f"{file}: it is {what}, and must hold events as JSON")
     return OperatorError("\n  ".join([f"{file}: there is no event in it", *listed(malformed)]))
 
 

@@ -239,7 +239,7 @@ def test_a_file_may_begin_with_a_byte_order_mark(
     ("text", "told"),
     [
         ("", "it is empty, and must hold events as JSON"),
-        ("[]", "it is empty"),
+        ("[]", "it is a list without events, and must hold events as JSON"),
         ("a,b\n1,2\n", "there is no event in it\n  {file}, line 1: not JSON: Expecting value"),
         ("[1, 2]", "{file}, line 1: not a JSON object but 1\n  {file}, line 1: not a JSON object"),
         ("{}\n", "line 1: the event lacks common.timestamp, the rule's timeField (--time-field"),
@@ -265,6 +265,26 @@ def test_what_is_no_event_is_told_to_people_with_file_and_line(
     assert told[-3] == "Not events: 2"
     assert told[-2].startswith(f"  {files[1]}, line 1: not JSON: ")
     assert told[-1].startswith(f"  {files[1]}, line 3: not JSON: ")
+
+
+def test_a_byte_that_is_not_text_costs_its_own_event_alone(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.write([a_rule()], [])
+    events = tmp_path / "events.jsonl"
+    good, torn = (json.dumps(a_message(SCTE35, 0, name)).encode() for name in ("cue", "torn"))
+    torn = torn.replace(b"torn", b"t\xfcrn")
+    events.write_bytes(b"\n".join([good, torn, b"\xff", b"[" + torn + b",", good + b"]"]))
+    assert main(["backtest", "-f", str(tmp_path / "rules.yaml"), str(events)]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert "2 events, 2 matched" in told
+    place = torn.index(b"\xfc") + 1
+    assert told[-4:] == [
+        "Not events: 3",
+        f"  {events}, line 2: not text in UTF-8: byte 0xfc at character {place} of it",
+        f"  {events}, line 3: not text in UTF-8: byte 0xff at character 1 of it",
+        f"  {events}, line 4: not text in UTF-8: byte 0xfc at character {place} of it",
+    ]
 
 
 def test_events_out_of_order_are_put_in_order(bench: Bench) -> None:
