@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from controller.engine import channel_status
 from controller.engine.airtime import Airtime
 from controller.engine.conditions import to_conditions
+from controller.engine.resource import pack, unpack
 from controller.events import Verdict
 from controller.policies.conditions import (
     ChannelFacts,
@@ -82,18 +83,19 @@ class Channel:
         self.concluded = False
         self.stumbled = False
         self.stopped = False
-        self.status = TwitchChannelStatus.from_status(resource.status)
-        self.handled = self.status.last_handled_reconcile_at
-        self.fired_for = self.status.last_handled_fire_at
-        self.last_fire: LastFire | None = self.status.last_fire
-        keeper.known = channel_status.known(self.status.broadcaster)
-        keeper.revoked_before = self.status.last_handled_revoke_at or ""
+        status = TwitchChannelStatus.from_status(resource.status)
+        self._status = pack(resource.status)
+        self.handled = status.last_handled_reconcile_at
+        self.fired_for = status.last_handled_fire_at
+        self.last_fire: LastFire | None = status.last_fire
+        keeper.known = channel_status.known(status.broadcaster)
+        keeper.revoked_before = status.last_handled_revoke_at or ""
         self.resource = resource
         self.pause: str | None = None
         self.spec: TwitchChannelSpec | None = None
         self._spec_problem: str | None = None
         self.tried = False
-        remembered = channel_status.remembered(self.status)
+        remembered = channel_status.remembered(status)
         self.airtime = Airtime(
             str(resource.key),
             helix=helix,
@@ -139,11 +141,16 @@ class Channel:
         """Id of the broadcaster whose grant it has; until a first round, as the status tells."""
         if self.keeper.user is not None:
             return self.keeper.user.id
-        known = self.status.broadcaster
-        if known is None or self.tried:
+        if self.tried:
             return None
-        held = any(c.type == "Authorized" and c.status == "True" for c in self.status.conditions)
-        return known.id if held else None
+        status = self.status
+        held = any(c.type == "Authorized" and c.status == "True" for c in status.conditions)
+        return status.broadcaster.id if status.broadcaster is not None and held else None
+
+    @property
+    def status(self) -> TwitchChannelStatus:
+        """What was last written, or found; few ask for it, so that it is parsed when they do."""
+        return TwitchChannelStatus.from_status(unpack(self._status))
 
     def credential(self) -> Credential | None:
         """What to sign a call with."""
@@ -247,15 +254,15 @@ class Channel:
         """What the status should say now; None: nothing yet."""
         return self._new_status(now) if self.concluded else None
 
-    def written(self, status: TwitchChannelStatus, body: Mapping[str, Any]) -> None:
+    def written(self, body: Mapping[str, Any]) -> None:
         """Take note of what the API server holds now."""
-        self.status = status
+        self._status = pack(body)
         self.resource = self.resource.kept(body)
 
     def _new_status(self, now: float) -> TwitchChannelStatus:
         """What `status` should say now."""
         self.settle()
-        keeper, arbiter = self.keeper, self.airtime.arbiter
+        keeper, arbiter, before = self.keeper, self.airtime.arbiter, self.status
         return TwitchChannelStatus(
             observed_generation=self.resource.generation,
             last_handled_reconcile_at=self.handled,
@@ -263,14 +270,12 @@ class Channel:
             last_handled_fire_at=self.fired_for,
             last_fire=self.last_fire,
             conditions=to_conditions(
-                self.findings(), self.status.conditions, self.resource.generation, now
+                self.findings(), before.conditions, self.resource.generation, now
             ),
-            broadcaster=channel_status.broadcaster(
-                keeper.user, keeper.known, self.status.broadcaster
-            ),
+            broadcaster=channel_status.broadcaster(keeper.user, keeper.known, before.broadcaster),
             authorization=channel_status.authorization(
-                keeper, self.status.authorization, tried=self.tried
+                keeper, before.authorization, tried=self.tried
             ),
-            commercials=channel_status.commercials(arbiter, self.status.commercials),
-            ad_schedule=channel_status.ad_schedule(arbiter.ads.schedule, self.status.ad_schedule),
+            commercials=channel_status.commercials(arbiter, before.commercials),
+            ad_schedule=channel_status.ad_schedule(arbiter.ads.schedule, before.ad_schedule),
         )

@@ -558,7 +558,7 @@ class Engine:
 
     # Statuses
 
-    def _reporter(self, key: Key) -> Reporter[Any] | None:
+    def _reporter(self, key: Key) -> Reporter | None:
         channel = self._channels.get(key)
         if channel is not None:
             return channel

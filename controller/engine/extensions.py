@@ -180,9 +180,9 @@ class ExtensionApp:
         """What the status should say now; None: nothing yet."""
         return self._new_status(now) if self.concluded else None
 
-    def written(self, status: ExtensionAppStatus, body: Mapping[str, Any]) -> None:
+    def written(self, body: Mapping[str, Any]) -> None:
         """Take note of what the API server holds now."""
-        self.status = status
+        self.status = ExtensionAppStatus.from_status(body)
         self.resource = self.resource.kept(body)
 
     def _new_status(self, now: float) -> ExtensionAppStatus:

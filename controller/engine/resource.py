@@ -22,7 +22,7 @@ from controller.resources.twitchchannel import TWITCH_CHANNEL
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CHANNEL", "EXTENSION", "PLURALS", "RULE", "Key", "Kind", "Resource"]
+__all__ = ["CHANNEL", "EXTENSION", "PLURALS", "RULE", "Key", "Kind", "Resource", "pack", "unpack"]
 
 Kind = Literal["TwitchChannel", "TriggerRule", "ExtensionApp"]
 
@@ -56,6 +56,19 @@ class Key(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
+def pack(status: Mapping[str, Any]) -> bytes:
+    """Compress a JSON object.
+
+    As objects, the specs and statuses of ten thousand channels and rules take 100 MiB.
+    """
+    return zlib.compress(json.dumps(status, separators=(",", ":")).encode(), level=1)
+
+
+def unpack(packed: bytes) -> Mapping[str, Any]:
+    """Return what was packed."""
+    return json.loads(zlib.decompress(packed))  # type: ignore[no-any-return]
+
+
 class _Packable:
     """A JSON object, or the same as compressed text."""
 
@@ -66,7 +79,7 @@ class _Packable:
         if instance is None:
             raise AttributeError(self._slot)  # a dataclass asks for a default: there is none
         value = instance.__dict__[self._slot]
-        return json.loads(zlib.decompress(value)) if isinstance(value, bytes) else value  # type: ignore[no-any-return]
+        return unpack(value) if isinstance(value, bytes) else value
 
     def __set__(self, instance: object, value: Mapping[str, Any] | bytes) -> None:
         instance.__dict__[self._slot] = value
@@ -120,14 +133,12 @@ class Resource:
     def kept(self, status: Mapping[str, Any] | None = None) -> Resource:
         """What is held of it once its spec is parsed.
 
-        As objects, the specs and statuses of ten thousand channels and rules take 100 MiB. Most of
-        what a watch tells is an echo, and is never held: that is not worth packing.
+        Most of what a watch tells is an echo, and is never held: that is not worth packing.
 
         Args:
             status: What was written since.
         """
-        text = json.dumps(self.status if status is None else status, separators=(",", ":"))
-        return replace(self, spec=_NONE, status=zlib.compress(text.encode(), level=1))
+        return replace(self, spec=_NONE, status=pack(self.status if status is None else status))
 
     @classmethod
     def from_body(cls, kind: Kind, body: Mapping[str, Any]) -> Resource:

@@ -10,6 +10,7 @@ from controller.engine.conditions import to_conditions
 from controller.engine.meter import MOST
 from controller.engine.reach import reachable
 from controller.engine.recent_messages import RecentMessages
+from controller.engine.resource import pack, unpack
 from controller.errors import InvalidExpression
 from controller.events import Decision, Verdict
 from controller.policies.problems import Blocked
@@ -120,9 +121,9 @@ class Rule:
     __slots__ = (
         "_counts", "_created", "_decisions", "_errors", "_expression", "_in_a_row", "_last_event",
         "_last_fired", "_matched_at", "_messages", "_named", "_nearest_miss", "_parked", "_policy",
-        "_problem", "_refused", "_since", "_skew", "_started", "_surroundings", "_told",
+        "_problem", "_refused", "_since", "_skew", "_started", "_status", "_surroundings", "_told",
         "_told_until", "_untold", "_worked", "compiled", "concluded", "delay", "feed_blocked",
-        "handled", "keys", "resource", "seen_at", "spec", "status",
+        "handled", "keys", "resource", "seen_at", "spec",
     )  # fmt: skip
 
     def __init__(
@@ -132,8 +133,9 @@ class Rule:
         surroundings: Callable[[Rule], Surroundings],
     ) -> None:
         self._surroundings = surroundings
-        self.status = TriggerRuleStatus.from_status(resource.status)
-        self.handled = self.status.last_handled_reconcile_at
+        status = TriggerRuleStatus.from_status(resource.status)
+        self._status = pack(resource.status)
+        self.handled = status.last_handled_reconcile_at
         self.resource = resource
         self.spec: TriggerRuleSpec | None = None
         self.compiled: CompiledRule | None = None
@@ -148,26 +150,24 @@ class Rule:
         self._since: dict[str, float] = {}
         self._named: tuple[str, ...] | None = None
         self._problem: Blocked | None = None
-        self._parked = _parked_before(self.status, resource.generation)
+        self._parked = _parked_before(status, resource.generation)
         self._policy = RulePolicy(max_age=0, dry_run=True, suspended=True)
-        self._counts = self.status.counts or Counts()
+        self._counts = status.counts or Counts()
         self._errors = self._counts.expression_errors or 0
-        self._decisions = list(self.status.recent_decisions)
+        self._decisions = list(status.recent_decisions)
         self._told, self._untold = _settled(self._decisions)
-        self._messages = RecentMessages(self.status.recent_messages or ())
+        self._messages = RecentMessages(status.recent_messages or ())
         self._skew: float | None = None
-        self._nearest_miss = self.status.nearest_miss
-        self._expression = _failed_before(self.status, resource.generation)
+        self._nearest_miss = status.nearest_miss
+        self._expression = _failed_before(status, resource.generation)
         self._in_a_row = 0  # events for which `when` failed
         self._refused: int | None = None  # generation
         self._matched_at = (
-            self.status.last_event_time
-            if self.status.observed_generation == resource.generation
-            else None
+            status.last_event_time if status.observed_generation == resource.generation else None
         )
         self._worked = self._matched_at is not None
-        self._last_event = self._told_until = self.status.last_event_time
-        self._last_fired = self.status.last_fired_time
+        self._last_event = self._told_until = status.last_event_time
+        self._last_fired = status.last_fired_time
         self.update(resource)
 
     def update(self, resource: Resource) -> None:
@@ -457,9 +457,14 @@ class Rule:
         """What the status should say now; None: nothing yet."""
         return self._new_status(now) if self.concluded else None
 
-    def written(self, status: TriggerRuleStatus, body: Mapping[str, Any]) -> None:
+    @property
+    def status(self) -> TriggerRuleStatus:
+        """What was last written, or found; few ask for it, so that it is parsed when they do."""
+        return TriggerRuleStatus.from_status(unpack(self._status))
+
+    def written(self, body: Mapping[str, Any]) -> None:
         """Take note of what the API server holds now."""
-        self.status = status
+        self._status = pack(body)
         self.resource = self.resource.kept(body)
 
     def _new_status(self, now: float) -> TriggerRuleStatus:

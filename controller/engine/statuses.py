@@ -10,7 +10,7 @@ import logging
 import math
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from controller.clients.kube import KubeConflict, KubeError, KubeNotFound, KubeUnavailable
 from controller.engine.resource import PLURALS
@@ -34,10 +34,8 @@ _FORBIDDEN = 403
 _SPACING = 1.0  # between two writes of one object that are both urgent
 _MOST_PAUSE = 15.0  # between two tries while the API server is away
 
-S = TypeVar("S", bound="StatusModel")
 
-
-class Reporter(Protocol[S]):
+class Reporter(Protocol):
     """Tells the status of one resource."""
 
     @property
@@ -45,11 +43,11 @@ class Reporter(Protocol[S]):
         """The resource."""
         ...
 
-    def compose(self, now: float) -> S | None:
+    def compose(self, now: float) -> StatusModel | None:
         """Its status now; None: nothing to tell yet."""
         ...
 
-    def written(self, status: S, body: Mapping[str, Any]) -> None:
+    def written(self, body: Mapping[str, Any]) -> None:
         """Take note that this is what the API server holds now."""
         ...
 
@@ -74,7 +72,7 @@ class StatusWriter:
         traffic: Traffic,
         interval: float,
         *,
-        reporter: Callable[[Key], Reporter[Any] | None],
+        reporter: Callable[[Key], Reporter | None],
         on_gone: Callable[[Key], None],
         announce: Callable[[Resource, Mapping[str, Any]], None] | None = None,
     ) -> None:
@@ -137,7 +135,7 @@ class StatusWriter:
             await self._kube.replace_status(
                 PLURALS[key.kind], key.namespace, key.name, resource.uid, body
             )
-            reporter.written(status, body)
+            reporter.written(body)
             result = "written"
             if self._announce is not None:
                 self._announce(resource, body)

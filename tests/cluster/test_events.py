@@ -369,7 +369,7 @@ class Told:
     def compose(self, now: float) -> TwitchChannelStatus:
         return TwitchChannelStatus(conditions=to_conditions([self.finding], (), 1, now))
 
-    def written(self, _: TwitchChannelStatus, body: Mapping[str, Any]) -> None:
+    def written(self, body: Mapping[str, Any]) -> None:
         self.resource = replace(self.resource, status=body)
 
 

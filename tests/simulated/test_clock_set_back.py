@@ -88,7 +88,7 @@ class Reporter:
     def compose(self, now: float) -> TwitchChannelStatus:  # noqa: ARG002 - as it is called
         return TwitchChannelStatus(observed_generation=self.writes + 1)
 
-    def written(self, status: TwitchChannelStatus, body: Mapping[str, Any]) -> None:  # noqa: ARG002
+    def written(self, body: Mapping[str, Any]) -> None:  # noqa: ARG002
         self.writes += 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import replace
 from typing import Any
@@ -378,3 +379,14 @@ def test_a_clock_that_is_set_makes_no_feed_silent(
     assert rule.is_silent()
     memory.note(_event("t", started))  # it speaks again, by whatever clock
     assert not rule.is_silent()
+
+
+def test_what_was_written_is_told_and_takes_little_memory() -> None:
+    rule = _rule(_resource("a"))
+    rule.concluded = True
+    status = rule.compose(time.time())
+    assert status is not None
+    rule.written(status.to_status())
+    assert rule.status.to_status() == status.to_status()
+    held = max(sys.getsizeof(getattr(rule, name, None)) for name in ("_status", "resource"))
+    assert held < 1024
