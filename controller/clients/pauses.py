@@ -7,6 +7,7 @@ commercial.
 from __future__ import annotations
 
 import re
+import time
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -28,7 +29,8 @@ def pause_of(response: httpx.Response) -> float | None:
     """Seconds until a refused call makes sense again, as the answer's headers say.
 
     Points that are used up come back at Ratelimit-Reset, else Retry-After counts. Moments are held
-    against the answer's own Date, so that this machine's clock does not matter.
+    against the answer's own Date, so that this machine's clock does not matter. Only a date in
+    Retry-After of an answer without a Date is held against it: better than no pause at all.
 
     Returns:
         More than 0 and at most `LONGEST_PAUSE`; 0 where the moment is over already; None where
@@ -43,8 +45,8 @@ def pause_of(response: httpx.Response) -> float | None:
     # A header that came twice is joined by a comma, and the longer of the two is meant.
     told = [pause for text in wanted.split(",") if (pause := _seconds(text))]
     moment = _moment(wanted)
-    if not told and moment is not None and date is not None:
-        told = [moment - date]
+    if not told and moment is not None:
+        told = [moment - (time.time() if date is None else date)]
     pause = max(told, default=0.0)
     return min(pause, LONGEST_PAUSE) if pause > 0 else None  # one that lasts no time says nothing
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from email.utils import formatdate
+
 import httpx
 import pytest
 from hypothesis import example, given
@@ -51,10 +54,12 @@ def test_a_character_that_only_looks_like_a_number_is_none(told: str) -> None:
         )
 
 
-def test_a_date_counts_by_the_answers_own_clock_and_by_no_other() -> None:
-    wanted = "Tue, 14 Nov 2023 22:14:20 GMT"
-    assert pause_of(answer(Retry_After=wanted)) is None
-    assert pause_of(answer(Retry_After=wanted, Date="soon")) is None
+@pytest.mark.parametrize("date", ["", "soon"])
+def test_a_date_counts_by_this_machines_clock_where_the_answer_has_none(date: str) -> None:
+    wanted = formatdate(time.time() + 1000, usegmt=True)
+    assert pause_of(answer(Retry_After=wanted, Date=date)) == pytest.approx(1000, abs=30)
+    assert pause_of(answer(Retry_After="Tue, 14 Nov 2023 22:14:20 GMT", Date=date)) is None
+    assert pause_of(answer(Retry_After="Tue, 14 Nov 2123 22:14:20 GMT", Date=date)) == LONGEST_PAUSE
 
 
 @pytest.mark.parametrize(
