@@ -65,13 +65,21 @@ def text_of(response: httpx.Response, *sent: Sensitive | None) -> str:
 
 
 def message_of(response: httpx.Response) -> str:
-    """The whole `message` of Twitch's error body, for nobody's eyes: it may quote what was sent."""
+    """The whole words of Twitch's error body, for nobody's eyes: they may quote what was sent.
+
+    Its `message`, else OAuth's own `error_description` and `error` (RFC 6749, section 5.2).
+    """
     try:
         body = json_of(response)
     except ValueError:
         return ""
-    message = body.get("message") if isinstance(body, dict) else None
-    return message if isinstance(message, str) else ""
+    if not isinstance(body, dict):
+        return ""
+    message = body.get("message")
+    if isinstance(message, str) and message:
+        return message
+    words = (body.get("error"), body.get("error_description"))
+    return ": ".join(word for word in words if isinstance(word, str) and word)
 
 
 def shown(text: str, *sent: Sensitive | None) -> str:

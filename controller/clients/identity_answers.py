@@ -45,7 +45,8 @@ _LIFETIME = 3600.0
 _LONGEST_LIFETIME = 366 * 86_400.0
 _DEVICE_LIFETIME = 1800.0
 _DEVICE_INTERVAL = 5.0
-_NO_REASON = re.compile(r"\W*invalid[ _]grant\W*", re.IGNORECASE)
+# As words alone, or as OAuth's code with a description after it.
+_NO_REASON = re.compile(r"\W*invalid[\s_]*grant\W*|invalid_grant: .*", re.IGNORECASE | re.DOTALL)
 _ABOUT_CLIENT = ("invalid client", "client secret", "client id", "client does not exist")
 
 
@@ -126,6 +127,7 @@ def refusal(response: httpx.Response, *sent: Sensitive | None) -> OperatorError:
     lower = message.lower()
     if "refresh token" in lower:
         return GrantRevoked(told)
+    lower = lower.replace("_", " ")  # OAuth's codes, such as invalid_client
     # OAuth lets a server refuse an unknown client with 401: no consent would mend that.
     if status == 401 and not any(words in lower for words in _ABOUT_CLIENT):
         return GrantRevoked(told)
