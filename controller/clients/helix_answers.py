@@ -28,10 +28,14 @@ _LONGEST_AD = 180
 _COOLDOWN_SECONDS = 480.0
 _YEAR_10000 = 253_402_300_800  # later instants are no dates
 
-_RAN = r"recently r[au]n|cool(ing)?[ -]?down"
+_RAN = (
+    r"recently r[au]n|\br[au]n recently|cool(ing)?[ -]?down"
+    r"|\b(commercial|ad)( break)?( is)?( already)? (in progress|running)"
+)
 _COOLDOWN_NAMED = re.compile(_RAN, re.IGNORECASE)
-_COOLDOWN = re.compile(rf"{_RAN}|try( it)? again later|too soon", re.IGNORECASE)
-_SCOPE = re.compile(r"missing scope", re.IGNORECASE)
+_COOLDOWN = re.compile(rf"{_RAN}|try( it)? again later|too soon|\bwait( \w+)? [0-9]", re.IGNORECASE)
+_SECONDS_TOLD = re.compile(r"\bwait(?: [a-z]+)? ([0-9]{1,4}) ?s(?:ec(?:ond)?s?)?\b", re.IGNORECASE)
+_SCOPE = re.compile(r"missing( \w+)? scope", re.IGNORECASE)
 _SCOPE_STATUSES = (400, 401, 403)
 _OTHER_USER = re.compile(
     r"(?=.*\bbroadcaster[_ ]id\b)(?=.*\buser[_ ]id\b).*\bmatch", re.IGNORECASE | re.DOTALL
@@ -61,6 +65,9 @@ def answer_of(response: httpx.Response, access: Sensitive) -> Answer:
     text = text_of(response, access)
     told = f"Twitch answered {response.status_code}" + (text and f": {text}")
     kind, pause = _refusal(response, text), pause_of(response)
+    if kind is AnswerKind.COOLDOWN and pause is None:
+        seconds = _SECONDS_TOLD.search(text)
+        pause = (float(seconds[1]) or None) if seconds else None
     if kind is AnswerKind.COOLDOWN and pause is not None:
         pause = min(pause, _COOLDOWN_SECONDS)  # a header, which anybody on the way may have set
     return Answer(kind, told, retry_after=pause)
@@ -73,11 +80,9 @@ def lacks_scope(response: httpx.Response, text: str) -> bool:
 
 def _refusal(response: httpx.Response, text: str) -> AnswerKind:
     status = response.status_code
-    if status == 429:
-        # Twitch refuses with 429 for the cooldown, too: then there are points left.
-        no_points = response.headers.get("Ratelimit-Remaining") == "0"
-        limited = no_points and not _COOLDOWN_NAMED.search(text)
-        return AnswerKind.RATE_LIMITED if limited else AnswerKind.COOLDOWN
+    no_points = status == 429 and response.headers.get("Ratelimit-Remaining") == "0"
+    if no_points and not _COOLDOWN_NAMED.search(text):
+        return AnswerKind.RATE_LIMITED
     if status == 503:
         return AnswerKind.UNAVAILABLE
     if status >= 500:
@@ -85,18 +90,20 @@ def _refusal(response: httpx.Response, text: str) -> AnswerKind:
     for statuses, words, kind in _REFUSALS:
         if status in statuses and words.search(text):
             return kind
-    return AnswerKind.UNAUTHORIZED if status == 401 else AnswerKind.REFUSED
+    # Twitch refuses with 429 for the cooldown, too: then there are points left.
+    bare = {401: AnswerKind.UNAUTHORIZED, 429: AnswerKind.COOLDOWN}
+    return bare.get(status, AnswerKind.REFUSED)
 
 
 # In this order: the first that fits tells. What none fits, the ad schedule decides.
 _REFUSALS = (
     (_SCOPE_STATUSES, _SCOPE, AnswerKind.SCOPE_MISSING),
-    ((400, 403), _OTHER_USER, AnswerKind.OTHER_USER),
-    ((400, 403), _COOLDOWN, AnswerKind.COOLDOWN),
-    ((400, 403), _NOT_LIVE, AnswerKind.NOT_LIVE),
-    ((400, 403), _NOT_ELIGIBLE, AnswerKind.NOT_ELIGIBLE),
+    ((400, 401, 403), _OTHER_USER, AnswerKind.OTHER_USER),
+    ((400, 403, 429), _COOLDOWN, AnswerKind.COOLDOWN),
+    ((400, 403, 429), _NOT_LIVE, AnswerKind.NOT_LIVE),
+    ((400, 403, 429), _NOT_ELIGIBLE, AnswerKind.NOT_ELIGIBLE),
     # Among them `Missing required parameter "length"`, said of lengths that it did not take.
-    ((400,), _LENGTH, AnswerKind.LENGTH_REFUSED),
+    ((400, 429), _LENGTH, AnswerKind.LENGTH_REFUSED),
 )
 
 

@@ -157,7 +157,13 @@ REFUSALS = [
     (401, "missing scope: channel:edit:commercial", AnswerKind.SCOPE_MISSING),
     (403, "Missing scope: channel:edit:commercial", AnswerKind.SCOPE_MISSING),
     (401, "Invalid OAuth token", AnswerKind.UNAUTHORIZED),
-    (401, "The ID in broadcaster_id must match the user ID", AnswerKind.UNAUTHORIZED),
+    (401, "The ID in broadcaster_id must match the user ID", AnswerKind.OTHER_USER),
+    (401, "Missing required scope", AnswerKind.SCOPE_MISSING),
+    (403, "missing required scopes", AnswerKind.SCOPE_MISSING),
+    (400, "A commercial was run recently", AnswerKind.COOLDOWN),
+    (400, "Commercial already in progress", AnswerKind.COOLDOWN),
+    (429, "User is not currently live", AnswerKind.NOT_LIVE),
+    (429, "Length is an invalid value", AnswerKind.LENGTH_REFUSED),
     (503, "recently ran", AnswerKind.UNAVAILABLE),
     (500, "recently ran", AnswerKind.ERROR),
 ]
@@ -177,6 +183,21 @@ async def test_refusals_are_told_apart_by_their_words(
     twitch.order_fault(Fault(path=COMMERCIAL, status=status, body=body))
     answer = await start(helix, credential, twitch)
     assert answer == Answer(kind, f"Twitch answered {status}: {text}")
+
+
+@pytest.mark.parametrize(("seconds", "pause"), [("432", 432.0), ("9999", 480.0), ("0", None)])
+async def test_words_may_tell_the_seconds_of_a_cooldown(
+    helix: Helix,
+    credential: Credential,
+    twitch: TwitchSimulator,
+    *,
+    seconds: str,
+    pause: float | None,
+) -> None:
+    body = {"message": f"You must wait {seconds} seconds"}
+    twitch.order_fault(Fault(path=COMMERCIAL, status=400, body=body))
+    answer = await start(helix, credential, twitch)
+    assert (answer.kind, answer.retry_after) == (AnswerKind.COOLDOWN, pause)
 
 
 DATE = "Tue, 14 Nov 2023 22:13:20 GMT"
