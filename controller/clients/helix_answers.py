@@ -108,21 +108,23 @@ _REFUSALS = (
 
 
 def _accepted(response: httpx.Response, access: Sensitive) -> Answer:
-    # A 2xx is acceptance whatever its body holds: the cooldown burns, and a repeat would be wrong.
-    # Except where it says itself that nothing runs: Twitch was seen to refuse like that.
-    try:
-        entry = json_of(response)["data"][0]
-    except (ValueError, KeyError, IndexError, TypeError):
-        entry = None
-    if not isinstance(entry, dict):
-        entry = {}
+    # A 2xx with an entry is acceptance: the cooldown burns, and a repeat would be wrong. Except
+    # where it says itself that nothing runs: Twitch was seen to refuse like that.
+    entry, listed = _entry_of(response)
     told, length = entry.get("message"), _whole(entry.get("length"))
     message = shown(told, access) if isinstance(told, str) else ""
     retry_after = _number(entry.get("retry_after"), LONGEST_PAUSE)
+    said = f"Twitch answered {response.status_code}, and started nothing"
+    said += message and f": {message}"
     if length == 0 or (length is None and _COOLDOWN.search(message)):
-        said = f"Twitch answered {response.status_code}, and started nothing"
-        said += message and f": {message}"
         return Answer(AnswerKind.COOLDOWN, said, retry_after=retry_after or None)
+    if not listed and length is None:
+        for _, words, kind in _REFUSALS:
+            if words.search(message):
+                return Answer(kind, said, retry_after=retry_after or None)
+        # It may have run all the same: the ad schedule decides, as for an answer that was lost.
+        unclear = f"Twitch answered {response.status_code} with a body that is not understood"
+        return Answer(AnswerKind.NO_ANSWER, unclear + (message and f": {message}"))
     return Answer(
         AnswerKind.ACCEPTED,
         message,
@@ -130,6 +132,18 @@ def _accepted(response: httpx.Response, access: Sensitive) -> Answer:
         # More cannot have been asked for, nor run.
         length=length if length is not None and length <= _LONGEST_AD else None,
     )
+
+
+def _entry_of(response: httpx.Response) -> tuple[dict[str, Any], bool]:
+    """What tells of the commercial, and whether it stands where the contract has it: in a list."""
+    try:
+        body = json_of(response)
+    except ValueError:
+        body = None
+    data = body.get("data") if isinstance(body, dict) else None
+    if isinstance(data, list) and data and isinstance(data[0], dict):
+        return data[0], True
+    return next((found for found in (data, body) if isinstance(found, dict)), {}), False
 
 
 def schedule_of(entry: Mapping[str, Any]) -> AdSchedule:
