@@ -257,7 +257,7 @@ class Channel:
     def written(self, body: Mapping[str, Any]) -> None:
         """Take note of what the API server holds now."""
         self._status = pack(body)
-        self.resource = self.resource.kept(body)
+        self.resource = self.resource.kept(self._status)
 
     def _new_status(self, now: float) -> TwitchChannelStatus:
         """What `status` should say now."""

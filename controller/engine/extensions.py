@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from controller.clients.extension_jwt import Extension
 from controller.engine.conditions import to_conditions
+from controller.engine.resource import pack
 from controller.policies.extension_conditions import ExtensionFacts, extension_findings
 from controller.policies.extension_secrets import signing_secret
 from controller.policies.problems import Blocked
@@ -183,7 +184,7 @@ class ExtensionApp:
     def written(self, body: Mapping[str, Any]) -> None:
         """Take note of what the API server holds now."""
         self.status = ExtensionAppStatus.from_status(body)
-        self.resource = self.resource.kept(body)
+        self.resource = self.resource.kept(pack(body))
 
     def _new_status(self, now: float) -> ExtensionAppStatus:
         keeper, spec = self.keeper, self.spec

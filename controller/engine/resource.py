@@ -130,15 +130,15 @@ class Resource:
             self.labels,
         )
 
-    def kept(self, status: Mapping[str, Any] | None = None) -> Resource:
+    def kept(self, written: bytes | None = None) -> Resource:
         """What is held of it once its spec is parsed.
 
         Most of what a watch tells is an echo, and is never held: that is not worth packing.
 
         Args:
-            status: What was written since.
+            written: The status that was written since, packed.
         """
-        return replace(self, spec=_NONE, status=pack(self.status if status is None else status))
+        return replace(self, spec=_NONE, status=written or pack(self.status))
 
     @classmethod
     def from_body(cls, kind: Kind, body: Mapping[str, Any]) -> Resource:

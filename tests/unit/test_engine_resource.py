@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from controller.engine.resource import CHANNEL, Resource
+from controller.engine.resource import CHANNEL, Resource, pack
 
 _META = {
     "namespace": "default",
@@ -67,7 +67,7 @@ def test_what_is_kept_tells_the_status_and_not_the_spec() -> None:
     kept = replace(_resource(), status=status).kept()
     assert (kept.spec, kept.status, kept.asks) == ({}, status, _resource().asks)
     assert replace(kept, generation=2).status == status
-    assert kept.kept({"b": 1}).status == {"b": 1}
+    assert kept.kept(pack({"b": 1})).status == {"b": 1}
 
 
 def test_what_a_watch_tells_is_read_without_a_copy() -> None:
