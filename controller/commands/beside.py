@@ -6,8 +6,9 @@ import fcntl
 import hashlib
 import logging
 from contextlib import ExitStack, asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from controller.folders import cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -41,7 +42,9 @@ async def say_who_is_beside(
     places += [(namespace, fcntl.LOCK_EX) for namespace in sorted(set(namespaces))]
     with ExitStack() as stack:
         try:
-            file = stack.enter_context(_file(environment).open("a+"))
+            folder = cache_folder(environment)
+            folder.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context((folder / "running").open("a+"))
             for namespace, lock in places:
                 digest = hashlib.sha256(f"{host} {namespace}".encode()).digest()
                 place = int.from_bytes(digest[:7])  # within a file's largest offset
@@ -55,12 +58,3 @@ async def say_who_is_beside(
         except (OSError, RuntimeError) as error:
             logger.debug("an operator beside this one is not noticed: %s", error)
         yield
-
-
-def _file(environment: Mapping[str, str]) -> Path:
-    cache = Path(environment.get("XDG_CACHE_HOME", ""))
-    if not cache.is_absolute():  # as the specification of that variable has it
-        cache = Path.home() / ".cache"
-    folder = cache / "twitch-operator"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / "running"

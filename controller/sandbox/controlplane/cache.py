@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from controller.folders import cache_folder
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -38,10 +40,7 @@ class Cache:
     @classmethod
     def of_user(cls, environment: Mapping[str, str]) -> Cache:
         """The user's: under `$XDG_CACHE_HOME`, or `~/.cache`."""
-        home = Path(environment.get("XDG_CACHE_HOME", ""))
-        if not home.is_absolute():  # as the specification of that variable has it
-            home = Path.home() / ".cache"
-        return cls(home / "twitch-operator" / "controlplane")
+        return cls(cache_folder(environment) / "controlplane")
 
     @contextmanager
     def locked(self, progress: Progress) -> Iterator[None]:
