@@ -6,12 +6,10 @@ import asyncio
 import base64
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
-from kubernetes.aio.client.configuration import Configuration
 
 from controller.clients.extension_jwt import Perms
 from controller.clients.extensions import Extensions
@@ -22,6 +20,7 @@ from controller.engine.secrets import SecretStore
 from controller.policies import rotation
 from controller.sandbox.twitch import Fault
 from controller.sensitive import Sensitive
+from tests.simulated.local_api import LocalApi
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -45,7 +44,7 @@ def base64_of(text: Sensitive) -> str:
     return base64.b64encode(text.reveal().encode()).decode()
 
 
-class ApiServer:
+class ApiServer(LocalApi):
     """Keeps Secrets; `refused`: names of those that may not be read."""
 
     def __init__(self) -> None:
@@ -56,19 +55,7 @@ class ApiServer:
         app.router.add_get(f"{path}/{{name}}", self._get)
         app.router.add_post(path, self._put)
         app.router.add_put(f"{path}/{{name}}", self._put)
-        self._server = TestServer(app)
-
-    async def __aenter__(self) -> Self:
-        await self._server.start_server()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._server.close()
-
-    async def load(self) -> Configuration:
-        configuration = Configuration()
-        configuration.host = str(self._server.make_url("")).rstrip("/")
-        return configuration
+        super().__init__(app)
 
     def store(self, name: str, **body: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
         self._version += 1

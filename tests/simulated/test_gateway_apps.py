@@ -6,13 +6,11 @@ import asyncio
 import base64
 import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
-from kubernetes.aio.client.configuration import Configuration
 
 from controller.clients.kube import Kube
 from controller.engine.resource import EXTENSION
@@ -26,6 +24,7 @@ from controller.resources.common import rfc3339
 from controller.sensitive import Sensitive
 from controller.settings import Settings
 from tests.simulated.harness import eventually
+from tests.simulated.local_api import LocalApi
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -43,7 +42,7 @@ def shared(text: str) -> SharedSecret:
     return SharedSecret(Sensitive(base64.b64encode(text.encode()).decode()), 1.0, FAR)
 
 
-class ApiServer:
+class ApiServer(LocalApi):
     """Has ExtensionApps and Secrets; counts what it is asked for."""
 
     def __init__(self) -> None:
@@ -56,19 +55,7 @@ class ApiServer:
         app = web.Application()
         app.router.add_get("/apis/{tail:.*}/extensionapps", self._list)
         app.router.add_get("/api/v1/namespaces/{space}/secrets/{name}", self._secret)
-        self._server = TestServer(app)
-
-    async def __aenter__(self) -> Self:
-        await self._server.start_server()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._server.close()
-
-    async def load(self) -> Configuration:
-        configuration = Configuration()
-        configuration.host = str(self._server.make_url("")).rstrip("/")
-        return configuration
+        super().__init__(app)
 
     def put_app(self, name: str, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
         """Make or change an ExtensionApp; returns its body."""
