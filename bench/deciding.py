@@ -18,21 +18,21 @@ import httpx
 from bench import objects
 from bench.command import Options, Size, run
 from bench.report import Measure, say
+from controller.channels.airtime import Airtime
 from controller.clients.helix import Helix
-from controller.engine.airtime import Airtime
-from controller.engine.dispatch import Dispatcher
-from controller.engine.metrics import Metrics
-from controller.engine.resource import CHANNEL, RULE, Key, Resource
-from controller.engine.rules import Rule, Surroundings
 from controller.events import Event
 from controller.resources.commercials import CommercialPolicy
 from controller.rules.index import RuleIndex
+from controller.runtime.metrics import Metrics
+from controller.runtime.resource import CHANNEL, RULE, Key, Resource
 from controller.settings import Settings
+from controller.triggers.dispatcher import Dispatcher
+from controller.triggers.rule import Rule, Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from controller.engine.channels import Channel
+    from controller.channels.channel import Channel
 
 __all__ = ["benchmark", "measure"]
 

@@ -29,7 +29,6 @@ from bench.processes import run_until_end_of_input
 from controller.clients.extensions import Extensions
 from controller.clients.fetch import Fetcher
 from controller.clients.http import new_http_client
-from controller.engine.resource import EXTENSION, Key
 from controller.gateway.app import make_app
 from controller.gateway.authorizer import Authorizer
 from controller.gateway.catalog import Catalog, Served
@@ -38,6 +37,7 @@ from controller.gateway.providers import Provider
 from controller.gateway.server import Server
 from controller.logs import set_up_logging
 from controller.policies.extension_secrets import SharedSecret
+from controller.runtime.resource import EXTENSION, Key
 from controller.sensitive import Sensitive
 from controller.settings import Settings
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from controller.clients.helix import Unauthorized
 from controller.errors import TransientError
 from controller.events import Answer, AnswerKind
-from controller.policies.grant_facts import READ_ADS_SCOPE
+from controller.resources.twitchchannel import READ_ADS_SCOPE
 from controller.rules.memory import COOLDOWN
 from controller.rules.steps import Call, LookLive, ReadLastAd, Refresh, Reply, Ruling, Wait
 

@@ -17,9 +17,6 @@ from controller.clients.http import new_http_client
 from controller.clients.kube import Kube
 from controller.clients.kubeconfig import load_configuration
 from controller.commands.start import say_start
-from controller.engine.garbage import Garbage
-from controller.engine.probes import serve_probes
-from controller.engine.resource import EXTENSION, Kind
 from controller.gateway.app import make_app
 from controller.gateway.apps import Apps
 from controller.gateway.authorizer import Authorizer
@@ -28,6 +25,9 @@ from controller.gateway.metrics import GatewayMetrics
 from controller.gateway.server import Server
 from controller.handlers.watch import Watch
 from controller.logs import set_up_logging
+from controller.runtime.garbage import Garbage
+from controller.runtime.probes import serve_probes
+from controller.runtime.resource import EXTENSION, Kind
 from controller.settings import Settings
 
 if TYPE_CHECKING:

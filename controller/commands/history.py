@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from controller.clients.kube import KubeNotFound
 from controller.commands.cluster import run_in_cluster, told
 from controller.commands.recorded import Recording, Unrecognised
-from controller.engine import pubnub_keys
 from controller.errors import OperatorError, TransientError
-from controller.feeds.past import read_past
+from controller.feeds.pubnub import keys as pubnub_keys
+from controller.feeds.pubnub.past import read_past
 from controller.settings import Settings
 
 if TYPE_CHECKING:

@@ -9,17 +9,17 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from controller.channels.as_run import set_up_as_run_logging
 from controller.clients.http import new_http_client
 from controller.clients.kube import Kube
 from controller.clients.kubeconfig import load_configuration
 from controller.commands.beside import say_who_is_beside
 from controller.commands.start import say_start
-from controller.engine.as_run import set_up_as_run_logging
-from controller.engine.core import Engine
-from controller.engine.metrics import Metrics
-from controller.engine.probes import serve_probes
 from controller.handlers.watch import Watch
 from controller.logs import set_up_logging
+from controller.operator import Engine
+from controller.runtime.metrics import Metrics
+from controller.runtime.probes import serve_probes
 from controller.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from kubernetes.aio.client.configuration import Configuration
 
-    from controller.engine.resource import Kind
+    from controller.runtime.resource import Kind
 
 __all__ = ["run_operator"]
 

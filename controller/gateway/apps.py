@@ -14,14 +14,14 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from controller.clients.kube import KubeUnavailable
-from controller.engine.resource import EXTENSION, Key, Kind, Resource
-from controller.engine.secrets import SecretStore
-from controller.engine.sync import Sync
-from controller.engine.workqueue import WorkQueue
 from controller.errors import OperatorError
 from controller.gateway.candidates import Candidate
 from controller.gateway.precedence import Precedence
 from controller.gateway.providers import Login
+from controller.runtime.resource import EXTENSION, Key, Kind, Resource
+from controller.runtime.secrets import SecretStore
+from controller.runtime.sync import Sync
+from controller.runtime.workqueue import WorkQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from controller.clients.kube import Secret
-    from controller.engine.resource import Resource
     from controller.gateway.providers import Login, Provider
     from controller.policies.extension_secrets import SharedSecret
     from controller.resources.extensionapp import OAuth
+    from controller.runtime.resource import Resource
 
 __all__ = ["Candidate"]
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from controller.engine.resource import Key
     from controller.gateway.providers import Provider
     from controller.policies.extension_secrets import SharedSecret
+    from controller.runtime.resource import Key
 
 __all__ = ["Catalog", "Served"]
 

@@ -25,8 +25,8 @@ import kopf
 
 from controller.backoff import backoff
 from controller.clients.kube import KubeError, KubeNotFound, KubeUnavailable
-from controller.engine.resource import PLURALS, Kind
 from controller.resources.kind import GROUP, VERSION
+from controller.runtime.resource import PLURALS, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Conditions of an ExtensionApp, from facts; see `controller.policies.conditions`."""
+"""Conditions of an ExtensionApp, from facts; see `controller.channels.policies.conditions`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from controller.policies.conditions import Finding, with_summary
+from controller.policies.findings import Finding, with_summary
 from controller.resources.common import rfc3339
 
 if TYPE_CHECKING:

@@ -11,7 +11,9 @@ from controller.resources.fields import Clip, Flag, Instant, Matching, Rule, Who
 from controller.resources.kind import Column, Kind
 
 __all__ = [
+    "COMMERCIAL_SCOPE",
     "DEFAULT_SCOPES",
+    "READ_ADS_SCOPE",
     "RECENT_CUES",
     "STREAM_KEY_SCOPE",
     "TWITCH_CHANNEL",
@@ -357,3 +359,9 @@ TWITCH_CHANNEL = Kind(
         _STREAM_KEY_IS_APART,
     ),
 )
+
+
+COMMERCIAL_SCOPE = "channel:edit:commercial"
+
+
+READ_ADS_SCOPE = "channel:read:ads"

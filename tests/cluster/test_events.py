@@ -14,15 +14,15 @@ import pytest_asyncio
 
 from controller.clients.kube import Kube
 from controller.clients.kubeconfig import load_configuration
-from controller.engine.conditions import to_conditions
-from controller.engine.metrics import Metrics
-from controller.engine.recorder import Recorder
-from controller.engine.resource import CHANNEL, Resource
-from controller.engine.statuses import StatusWriter
-from controller.engine.traffic import Traffic
-from controller.policies.conditions import Finding
+from controller.policies.findings import Finding
 from controller.resources.common import parse_instant
 from controller.resources.twitchchannel import TwitchChannelStatus
+from controller.runtime.call_priority import Traffic
+from controller.runtime.conditions import to_conditions
+from controller.runtime.metrics import Metrics
+from controller.runtime.recorder import Recorder
+from controller.runtime.resource import CHANNEL, Resource
+from controller.runtime.statuses import StatusWriter
 from tests.cluster.kubectl import Kubectl, eventually
 from tests.cluster.manifests import channel
 from tests.cluster.operator_access import Line, account_kubeconfig
@@ -238,7 +238,7 @@ async def test_an_event_comes_later_when_the_api_server_was_away(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level("DEBUG", "controller.engine.recorder")
+    caplog.set_level("DEBUG", "controller.runtime.recorder")
     async with (
         Line(tmp_path / "line", admin(kubectl)) as line,
         desk(line.kubeconfig) as ours,
@@ -261,7 +261,7 @@ async def test_what_waits_at_the_end_is_posted_by_the_flush(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level("DEBUG", "controller.engine.recorder")
+    caplog.set_level("DEBUG", "controller.runtime.recorder")
     async with (
         Line(tmp_path / "line", admin(kubectl)) as line,
         desk(line.kubeconfig, closed=True) as ours,

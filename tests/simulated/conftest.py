@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from controller.clients.http import new_http_client
-from controller.feeds import denials, polling
+from controller.feeds.pubnub import denials, polling
 from controller.sandbox.pubnub import PubNubSimulator
 from controller.sandbox.twitch import TwitchSimulator
 from controller.settings import Settings

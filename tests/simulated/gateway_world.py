@@ -18,13 +18,13 @@ from prometheus_client import generate_latest
 from controller.clients.extensions import Extensions
 from controller.clients.fetch import Fetcher
 from controller.clients.http import new_http_client
-from controller.engine.resource import EXTENSION, Key
 from controller.gateway.app import make_app
 from controller.gateway.authorizer import Authorizer
 from controller.gateway.catalog import Catalog, Served
 from controller.gateway.metrics import GatewayMetrics
 from controller.gateway.providers import Provider
 from controller.policies.extension_secrets import SharedSecret
+from controller.runtime.resource import EXTENSION, Key
 from controller.sensitive import Sensitive
 from controller.settings import Settings
 

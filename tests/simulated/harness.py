@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from controller.feeds.pubnub import PubNubFeed, PubNubKeys
+from controller.feeds.pubnub.feed import PubNubFeed, PubNubKeys
 from controller.sandbox.pubnub import SUBSCRIBE_KEY
 from controller.sensitive import Sensitive
 from controller.settings import Settings
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from controller.events import Event
     from controller.feeds.health import FeedHealth
-    from controller.feeds.history import Gap
+    from controller.feeds.pubnub.history import Gap
     from controller.sandbox.pubnub import PubNubSimulator
 
 __all__ = ["KEYS", "Hearing", "eventually", "listening"]

@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from logging.handlers import BufferingHandler
 from typing import TYPE_CHECKING
 
-from controller.engine import as_run
-from controller.engine.as_run import AsRunLog, file_name
-from controller.engine.metrics import Metrics
+from controller.channels import as_run
+from controller.channels.as_run import AsRunLog, file_name
+from controller.runtime.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from controller.engine.metrics import Metrics
-from controller.engine.resource import Key, Resource
-from controller.engine.secrets import SecretStore
-from controller.engine.statuses import StatusWriter
-from controller.engine.traffic import Traffic
-from controller.engine.workqueue import WorkQueue
 from controller.resources.twitchchannel import TwitchChannelStatus
+from controller.runtime.call_priority import Traffic
+from controller.runtime.metrics import Metrics
+from controller.runtime.resource import Key, Resource
+from controller.runtime.secrets import SecretStore
+from controller.runtime.statuses import StatusWriter
+from controller.runtime.workqueue import WorkQueue
 from controller.settings import Settings
 from tests.simulated.harness import eventually
 from tests.simulated.test_kube_answers import META, as_json, served, whole

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from controller.channels.airtime import Airtime
 from controller.clients.helix import Credential, Helix
-from controller.engine.airtime import Airtime
 from controller.events import Verdict
 from controller.resources.commercials import CommercialPolicy
 from controller.rules.steps import Cue, Ruling

@@ -9,9 +9,9 @@ import pytest
 from kubernetes.aio.client.configuration import Configuration
 
 from controller.clients.kube import Kube
-from controller.engine.core import Engine
-from controller.engine.metrics import Metrics
-from controller.engine.resource import CHANNEL, RULE, Key, Kind
+from controller.operator import Engine
+from controller.runtime.metrics import Metrics
+from controller.runtime.resource import CHANNEL, RULE, Key, Kind
 
 if TYPE_CHECKING:
     import httpx
@@ -111,7 +111,7 @@ async def test_a_list_that_began_before_a_change_does_not_undo_it(
 async def test_only_the_last_deletions_are_remembered(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("controller.engine.core._DELETED", 3)
+    monkeypatch.setattr("controller.operator._DELETED", 3)
     for n in range(10):
         engine.notify(RULE, "DELETED", body(RULE, uid=f"rule-{n}"))
     assert list(engine._deleted) == ["rule-7", "rule-8", "rule-9"]

@@ -12,10 +12,10 @@ from aiohttp import web
 from controller.clients.extension_jwt import Extension, InvalidExtensionSecret
 from controller.clients.extensions import Extensions, NoAnswer, NotSent
 from controller.clients.http import new_http_client
-from controller.engine.extension_configuration import ConfigurationKeeper
-from controller.engine.resource import EXTENSION, Key
 from controller.errors import TransientError
+from controller.extensions.configuration import ConfigurationKeeper
 from controller.resources.extensionapp import ExtensionAppSpec
+from controller.runtime.resource import EXTENSION, Key
 from controller.sandbox.twitch import TwitchSimulator
 from controller.sensitive import Sensitive
 from controller.settings import Settings

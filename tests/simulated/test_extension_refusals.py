@@ -14,10 +14,10 @@ from aiohttp import web
 from controller.clients.extension_jwt import Perms
 from controller.clients.extensions import Extensions
 from controller.clients.kube import Kube
-from controller.engine.extension_rounds import ExtensionRounds
-from controller.engine.resource import EXTENSION, Key, Resource
-from controller.engine.secrets import SecretStore
-from controller.policies import rotation
+from controller.extensions.policies import rotation
+from controller.extensions.reconciler import ExtensionRounds
+from controller.runtime.resource import EXTENSION, Key, Resource
+from controller.runtime.secrets import SecretStore
 from controller.sandbox.twitch import Fault
 from controller.sensitive import Sensitive
 from tests.simulated.local_api import LocalApi
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from controller.engine.extensions import ExtensionApp
-    from controller.policies.conditions import Finding
+    from controller.extensions.app import ExtensionApp
+    from controller.policies.findings import Finding
     from controller.sandbox.twitch import TwitchSimulator
     from controller.sandbox.twitch.extensions import Extension
     from controller.settings import Settings

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from controller.feeds.pubnub import PubNubKeys
+from controller.feeds.pubnub.feed import PubNubKeys
 from controller.sandbox.faults import Fault
 from controller.sandbox.pubnub.wire import MESSAGE_LIMIT, Raw
 from controller.sensitive import Sensitive

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from controller.feeds import history
+from controller.feeds.pubnub import history
 from controller.sandbox.faults import Fault
 from controller.sandbox.pubnub import PubNubSimulator, Store
 from tests.simulated.harness import Hearing, eventually, listening

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from controller.engine.feeds import FeedPool
-from controller.engine.metrics import Metrics
-from controller.engine.resource import RULE, Key, Resource
-from controller.engine.rules import Rule, Surroundings
-from controller.feeds.pubnub import PubNubKeys
+from controller.feeds.pubnub.feed import PubNubKeys
+from controller.runtime.metrics import Metrics
+from controller.runtime.resource import RULE, Key, Resource
 from controller.sandbox.faults import Fault
 from controller.sandbox.pubnub import SUBSCRIBE_KEY
 from controller.sensitive import Sensitive
 from controller.settings import Settings
+from controller.triggers.feed_pool import FeedPool
+from controller.triggers.rule import Rule, Surroundings
 from tests.simulated.harness import KEYS, eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from controller.events import Event
-    from controller.feeds.history import Gap
+    from controller.feeds.pubnub.history import Gap
     from controller.sandbox.pubnub import PubNubSimulator
 
 OTHER_KEYS = PubNubKeys(Sensitive("sub-c-other"))

@@ -13,7 +13,6 @@ import pytest
 from aiohttp import web
 
 from controller.clients.kube import Kube
-from controller.engine.resource import EXTENSION
 from controller.gateway.answers import answer
 from controller.gateway.apps import Apps
 from controller.gateway.catalog import Catalog
@@ -21,6 +20,7 @@ from controller.gateway.metrics import GatewayMetrics
 from controller.gateway.requests import Requests
 from controller.policies.extension_secrets import SharedSecret, encode, verifying_secrets
 from controller.resources.common import rfc3339
+from controller.runtime.resource import EXTENSION
 from controller.sensitive import Sensitive
 from controller.settings import Settings
 from tests.simulated.harness import eventually

@@ -13,7 +13,7 @@ import jwt
 import pytest
 import pytest_asyncio
 
-from controller.engine.resource import EXTENSION, Key
+from controller.runtime.resource import EXTENSION, Key
 from tests.other_extensions import Answer
 from tests.simulated.gateway_stand import (
     CHANNEL,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from controller.engine.resource import EXTENSION, Key
+from controller.runtime.resource import EXTENSION, Key
 from tests.simulated.gateway_world import CHANNEL, CLIENT_ID, World, a_secret, open_world
 
 if TYPE_CHECKING:

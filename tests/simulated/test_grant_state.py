@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from controller.channels.grant.state import CLIENT_INTERVAL, GrantState
+from controller.channels.policies.grant_facts import Dead, Device, Grant, Holding, Known
 from controller.clients.helix import User
 from controller.clients.identity import Application
-from controller.engine.grant_state import CLIENT_INTERVAL, GrantState
-from controller.policies.grant_facts import Dead, Device, Grant, Holding, Known
 from controller.policies.problems import Blocked
 from controller.sensitive import Sensitive
 

@@ -18,22 +18,22 @@ from aiohttp import web
 from controller.clients.extension_jwt import Extension
 from controller.clients.extensions import Extensions
 from controller.clients.http import new_http_client
-from controller.engine.dispatch import Dispatcher
-from controller.engine.messenger import Messenger
-from controller.engine.metrics import Metrics
-from controller.engine.resource import CHANNEL, RULE, Key, Resource
-from controller.engine.rules import Rule, Surroundings
 from controller.events import Decision, Event, Verdict
-from controller.policies.conditions import Finding
+from controller.policies.findings import Finding
+from controller.runtime.metrics import Metrics
+from controller.runtime.resource import CHANNEL, RULE, Key, Resource
 from controller.sensitive import Sensitive
 from controller.settings import Settings
+from controller.triggers.dispatcher import Dispatcher
+from controller.triggers.messenger import Messenger
+from controller.triggers.rule import Rule, Surroundings
 from tests.simulated.harness import eventually
 from tests.unit.message_cases import a_message_spec
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from controller.engine.channels import Channel
+    from controller.channels.channel import Channel
 
     Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -18,11 +18,11 @@ from controller.clients.extensions import (
 )
 from controller.clients.helix import Unauthorized
 from controller.clients.http import new_http_client
-from controller.engine.extension_configuration import ConfigurationKeeper
-from controller.engine.resource import EXTENSION, Key
 from controller.errors import RateLimited, TransientError
+from controller.extensions.configuration import ConfigurationKeeper
 from controller.policies.extension_secrets import signing_secret
 from controller.resources.extensionapp import ExtensionAppSpec
+from controller.runtime.resource import EXTENSION, Key
 from controller.sensitive import Sensitive
 from controller.settings import Settings
 from tests.other_extensions import OtherExtensions

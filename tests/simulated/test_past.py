@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from controller.errors import TransientError
-from controller.feeds.past import read_past
+from controller.feeds.pubnub.past import read_past
 from controller.settings import Settings
 from tests.simulated.harness import KEYS
 

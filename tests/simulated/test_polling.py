@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from controller.errors import TransientError
-from controller.feeds import polling
-from controller.feeds.exchange import AccessDenied, Batch, Delivery
 from controller.feeds.pace import Pace
-from controller.feeds.polling import Poller
+from controller.feeds.pubnub import polling
+from controller.feeds.pubnub.exchange import AccessDenied, Batch, Delivery
+from controller.feeds.pubnub.polling import Poller
 from tests.simulated.harness import eventually
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import socket
 import pytest
 from prometheus_client import CollectorRegistry
 
-from controller.engine.probes import serve_probes
+from controller.runtime.probes import serve_probes
 from controller.settings import Settings, SettingsError
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from controller.errors import TransientError
 from controller.events import Event
-from controller.feeds.pubnub import PubNubKeys
-from controller.feeds.pubnub_client import PubNubConnection
+from controller.feeds.pubnub.client import PubNubConnection
+from controller.feeds.pubnub.feed import PubNubKeys
 from controller.sandbox.faults import Fault
 from controller.sandbox.pubnub import SUBSCRIBE_KEY, KeySet, PubNubSimulator
 from controller.sensitive import Sensitive

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from kubernetes.aio.client.configuration import Configuration
 
+from controller.channels.grant import token_secret as tokens
+from controller.channels.stream_keys import StreamKeyKeeper
 from controller.clients.helix import Credential, Helix, Unauthorized
 from controller.clients.kube import Kube, KubeUnavailable
 from controller.clients.kubeconfig import load_configuration
-from controller.engine import tokens
-from controller.engine.resource import CHANNEL, Key
-from controller.engine.secrets import SecretStore
-from controller.engine.stream_keys import StreamKeyKeeper
 from controller.errors import TransientError
+from controller.runtime.resource import CHANNEL, Key
+from controller.runtime.secrets import SecretStore
 from controller.sandbox.twitch import Fault
 from controller.sensitive import Sensitive
 from tests.simulated.harness import eventually

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from controller.engine.workqueue import WorkQueue
 from controller.errors import OperatorError, PermanentError, RateLimited, TransientError
+from controller.runtime.workqueue import WorkQueue
 from tests.simulated.harness import eventually
 
 if TYPE_CHECKING:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from controller.policies.grant_facts import (
-    COMMERCIAL_SCOPE,
-    READ_ADS_SCOPE,
+from controller.channels.policies.grant_facts import (
     Consent,
     Dead,
     Device,
@@ -16,8 +14,9 @@ from controller.policies.grant_facts import (
     Holding,
     Input,
 )
-from controller.policies.grants import Plan, plan
+from controller.channels.policies.grants import Plan, plan
 from controller.policies.problems import Blocked
+from controller.resources.twitchchannel import COMMERCIAL_SCOPE, READ_ADS_SCOPE
 from controller.sensitive import Sensitive
 
 __all__ = [

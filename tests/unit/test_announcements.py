@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.engine.conditions import to_conditions
 from controller.policies.announcements import Announcement, announcements
-from controller.policies.conditions import Finding
+from controller.policies.findings import Finding
 from controller.resources.common import Condition
+from controller.runtime.conditions import to_conditions
 
 Status = Literal["True", "False", "Unknown"]
 Conditions = tuple[Condition, ...]

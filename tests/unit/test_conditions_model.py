@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.policies import problems
-from controller.policies.conditions import (
+from controller.channels.policies.conditions import (
     ChannelFacts,
-    Finding,
     channel_findings,
     commercials_ready,
 )
-from controller.policies.grant_facts import COMMERCIAL_SCOPE, READ_ADS_SCOPE
+from controller.policies import problems
 from controller.policies.pausing import paused_message
 from controller.policies.problems import Blocked
-from controller.policies.rule_conditions import RuleFacts, rule_findings
+from controller.resources.twitchchannel import COMMERCIAL_SCOPE, READ_ADS_SCOPE
+from controller.triggers.policies.conditions import RuleFacts, rule_findings
+
+if TYPE_CHECKING:
+    from controller.policies.findings import Finding
 
 NOW = 1_700_000_000.0
 SCOPES = (COMMERCIAL_SCOPE, READ_ADS_SCOPE)

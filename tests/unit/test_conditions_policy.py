@@ -7,17 +7,16 @@ from typing import Any
 
 import pytest
 
-from controller.policies.conditions import (
+from controller.channels.policies.conditions import (
     ChannelFacts,
-    Finding,
     channel_findings,
     commercials_ready,
 )
-from controller.policies.grant_facts import COMMERCIAL_SCOPE, READ_ADS_SCOPE
+from controller.policies.findings import Finding
 from controller.policies.pausing import paused_message
 from controller.policies.problems import Blocked
-from controller.policies.rule_conditions import RuleFacts, rule_findings
-from controller.resources.twitchchannel import STREAM_KEY_SCOPE
+from controller.resources.twitchchannel import COMMERCIAL_SCOPE, READ_ADS_SCOPE, STREAM_KEY_SCOPE
+from controller.triggers.policies.conditions import RuleFacts, rule_findings
 
 NOW = 1_700_000_000.0
 SCOPES = (COMMERCIAL_SCOPE, READ_ADS_SCOPE)

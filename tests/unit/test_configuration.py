@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from controller.policies.configuration import Look, Rest, Set, SetRequired, plan
-from controller.policies.configuration_facts import (
+from controller.extensions.policies.configuration import Look, Rest, Set, SetRequired, plan
+from controller.extensions.policies.configuration_facts import (
     Budget,
     Content,
     Facts,
@@ -17,12 +17,12 @@ from controller.policies.configuration_facts import (
     marks,
     wants,
 )
-from controller.policies.configuration_states import finding, remembered, states
+from controller.extensions.policies.configuration_states import finding, remembered, states
 from controller.resources.extensionapp import ExtensionAppSpec
 
 if TYPE_CHECKING:
-    from controller.policies.conditions import Finding
-    from controller.policies.configuration_states import Told
+    from controller.extensions.policies.configuration_states import Told
+    from controller.policies.findings import Finding
 
 NOW = 1_700_000_000.0
 INTERVAL = 600.0

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.policies.configuration import Look, Rest, Set, SetRequired, plan
-from controller.policies.configuration_facts import (
+from controller.extensions.policies.configuration import Look, Rest, Set, SetRequired, plan
+from controller.extensions.policies.configuration_facts import (
     Budget,
     Content,
     Facts,

@@ -16,16 +16,16 @@ from controller.__main__ import main
 from controller.clients.kube import Kube
 from controller.commands.consent.terminal import say
 from controller.displayable import displayable, displayable_lines
-from controller.engine.metrics import Metrics
-from controller.engine.recorder import Recorder
-from controller.engine.resource import Key, Resource
-from controller.engine.rules import Rule, Surroundings
-from controller.engine.traffic import Traffic
 from controller.logs import set_up_logging
 from controller.resources.extensionapp import EXTENSION_APP
 from controller.resources.schema import structural_schema
 from controller.resources.triggerrule import TRIGGER_RULE
 from controller.resources.twitchchannel import TWITCH_CHANNEL
+from controller.runtime.call_priority import Traffic
+from controller.runtime.metrics import Metrics
+from controller.runtime.recorder import Recorder
+from controller.runtime.resource import Key, Resource
+from controller.triggers.rule import Rule, Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from controller.engine.metrics import FeedState, Metrics
+from controller.runtime.metrics import FeedState, Metrics
 
 DOCS = Path(__file__).parents[2] / "docs" / "install.md"
 _SELECTOR = re.compile(r"(twitch_operator_\w+)(?:\{([^}]*)\})?")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from controller.engine.resource import CHANNEL, Resource, pack
+from controller.runtime.resource import CHANNEL, Resource, pack
 
 _META = {
     "namespace": "default",

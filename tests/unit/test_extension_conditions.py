@@ -8,8 +8,8 @@ import pytest
 
 from controller.logs import redact
 from controller.policies.announcements import announcements, revocation, rotation
-from controller.policies.conditions import Finding
 from controller.policies.extension_conditions import ExtensionFacts, extension_findings
+from controller.policies.findings import Finding
 from controller.policies.gateway_checks import allows, provider_problem
 from controller.policies.problems import Blocked
 from controller.resources.common import Condition

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.feeds.answers import ITEM, UNREADABLE, split
 from controller.feeds.pace import BURST, MESSAGES, SIZE, Pace
+from controller.feeds.pubnub.answers import ITEM, UNREADABLE, split
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

@@ -7,10 +7,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.engine.resource import EXTENSION, Resource
 from controller.gateway.candidates import Candidate
 from controller.gateway.catalog import Catalog, Served
 from controller.gateway.precedence import Precedence
+from controller.runtime.resource import EXTENSION, Resource
 
 NAMES, CLIENT_IDS = ("deck", "quiz", "poll", "map"), ("one", "two", "three")
 ORIGINS = ("https://a.example.com", "https://b.example.com")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from controller.policies.grant_facts import Dead, Facts, Holding, Input
-from controller.policies.grants import (
+from controller.channels.policies.grant_facts import Dead, Facts, Holding, Input
+from controller.channels.policies.grants import (
     Import,
     Plan,
     Refresh,

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from controller.policies.grant_facts import Device, Facts, Holding
-from controller.policies.grants import (
+from controller.channels.policies.grant_facts import Device, Facts, Holding
+from controller.channels.policies.grants import (
     Plan,
     PollDevice,
     Refresh,

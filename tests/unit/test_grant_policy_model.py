@@ -8,9 +8,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.policies.grant_facts import (
-    COMMERCIAL_SCOPE,
-    READ_ADS_SCOPE,
+from controller.channels.policies.grant_facts import (
     Consent,
     Dead,
     Device,
@@ -19,7 +17,7 @@ from controller.policies.grant_facts import (
     Holding,
     Input,
 )
-from controller.policies.grants import (
+from controller.channels.policies.grants import (
     Import,
     Plan,
     PollDevice,
@@ -32,6 +30,7 @@ from controller.policies.grants import (
     plan,
 )
 from controller.policies.problems import Blocked
+from controller.resources.twitchchannel import COMMERCIAL_SCOPE, READ_ADS_SCOPE
 from controller.sensitive import Sensitive
 from tests.unit.grant_cases import APP, COMMAND, HOUR, NOW
 

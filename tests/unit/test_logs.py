@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.commands.start import say_start
-from controller.engine.resource import Key
 from controller.logs import fields, redact, set_up_logging
+from controller.runtime.resource import Key
 from controller.sensitive import Sensitive
 from controller.settings import Settings
 

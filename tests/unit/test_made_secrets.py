@@ -6,17 +6,19 @@ from dataclasses import replace
 
 import pytest
 
+from controller.channels.grant import token_secret as tokens
 from controller.clients.kube import Secret
-from controller.engine import pubnub_keys, tokens
-from controller.engine.resource import Key
-from controller.engine.secrets import text_of_key
+from controller.clients.secrets import text_of_key
 from controller.errors import InvalidSecret
+from controller.feeds.pubnub import keys as pubnub_keys
 from controller.policies.target_secret import CLIENT_ID_OF, target_labels
+from controller.runtime.owned_secrets import owner_reference
+from controller.runtime.resource import Key
 
 OTHER = Key("TwitchChannel", "tv", "other")
 GIVEN = Secret({"key": b"text", "subscribe-key": b"sub-c-1"}, {}, (), "1", "u")
 TOKENS = replace(GIVEN, labels=tokens.labels(OTHER))
-OWNER = ({**tokens.owner(OTHER, "u")},)
+OWNER = ({**owner_reference(OTHER, "u")},)
 
 
 @pytest.mark.parametrize(

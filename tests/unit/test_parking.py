@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from controller.engine.dispatch import Dispatcher
-from controller.engine.meter import Lap, Meter
-from controller.engine.metrics import Metrics
-from controller.engine.resource import RULE, Key, Resource
-from controller.engine.rules import Rule, Surroundings
 from controller.events import Decision, Event
-from controller.feeds.pubnub import PubNubKeys
+from controller.feeds.pubnub.feed import PubNubKeys
 from controller.rules.payloads import Refusal
+from controller.runtime.metrics import Metrics
+from controller.runtime.resource import RULE, Key, Resource
 from controller.sensitive import Sensitive
+from controller.triggers.dispatcher import Dispatcher
+from controller.triggers.meter import Lap, Meter
+from controller.triggers.rule import Rule, Surroundings
 
 
 class Clock:

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.policies import rotation
+from controller.extensions.policies import rotation
+from controller.extensions.policies.rotation import Declined, Facts, Holding
 from controller.policies.extension_secrets import (
     CURRENT,
     SharedSecret,
@@ -23,7 +24,6 @@ from controller.policies.extension_secrets import (
     verifying_secrets,
 )
 from controller.policies.problems import Blocked
-from controller.policies.rotation import Declined, Facts, Holding
 from controller.sensitive import Sensitive
 
 START = 1_900_000_000.0

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from controller.engine.dispatch import Dispatcher
-from controller.engine.metrics import Metrics
-from controller.engine.resource import RULE, Key, Resource
-from controller.engine.rules import Rule, Surroundings
-from controller.engine.topic_memory import TopicMemory
 from controller.events import Decision, Event, Verdict
 from controller.feeds.health import FeedHealth
-from controller.feeds.pubnub import PubNubKeys
+from controller.feeds.pubnub.feed import PubNubKeys
 from controller.rules.expressions import lazy_cel_view
+from controller.runtime.metrics import Metrics
+from controller.runtime.resource import RULE, Key, Resource
 from controller.sensitive import Sensitive
+from controller.triggers.dispatcher import Dispatcher
+from controller.triggers.rule import Rule, Surroundings
+from controller.triggers.topic_memory import TopicMemory
 
 ALONE = Surroundings((), None, None)
 KEYS = PubNubKeys(Sensitive("sub-c-anything"))

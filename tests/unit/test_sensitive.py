@@ -11,11 +11,11 @@ import traceback
 
 import pytest
 
+from controller.channels.policies.grant_facts import Device, Grant, Holding, Input
+from controller.channels.policies.grants import Import
 from controller.clients.helix import Credential
 from controller.clients.identity import Application, Tokens
-from controller.feeds.pubnub import PubNubKeys
-from controller.policies.grant_facts import Device, Grant, Holding, Input
-from controller.policies.grants import Import
+from controller.feeds.pubnub.feed import PubNubKeys
 from controller.sensitive import Sensitive
 
 SECRET = "abcdef0123456789abcdef"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.policies.shares import Shares
+from controller.triggers.policies.shares import Shares
 
 
 def test_who_takes_no_more_than_its_rate_is_never_over() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from controller.policies.stream_keys import Facts, Plan, Read, Rest, Write, plan
+from controller.channels.policies.stream_keys import Facts, Plan, Read, Rest, Write, plan
 
 NOW = 1_700_000_000.0
 HOUR = 3600.0

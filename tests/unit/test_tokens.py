@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.channels.grant import token_secret as tokens
+from controller.channels.policies.grant_facts import Device, Grant, Holding
 from controller.clients.kube import Secret
-from controller.engine import tokens
-from controller.engine.resource import Key
-from controller.engine.secrets import text_of_key
+from controller.clients.secrets import text_of_key
 from controller.errors import InvalidSecret
-from controller.policies.grant_facts import Device, Grant, Holding
+from controller.runtime.owned_secrets import jitter, owner_reference
+from controller.runtime.resource import Key
 from controller.sensitive import Sensitive
 
 GRANT = Grant(
@@ -227,7 +228,7 @@ def test_a_secret_says_whose_it_is() -> None:
         "app.kubernetes.io/managed-by": "twitch-operator",
         "twitch-operator.dev/channel": "mst3k",
     }
-    assert tokens.owner(mine, "u") == {
+    assert owner_reference(mine, "u") == {
         "apiVersion": "twitch-operator.dev/v1alpha1",
         "kind": "TwitchChannel",
         "name": "mst3k",
@@ -236,8 +237,8 @@ def test_a_secret_says_whose_it_is() -> None:
 
 
 def test_channels_are_spread_by_a_steady_jitter() -> None:
-    spread = [tokens.jitter(f"uid-{number}") for number in range(100)]
-    assert spread == [tokens.jitter(f"uid-{number}") for number in range(100)]
+    spread = [jitter(f"uid-{number}") for number in range(100)]
+    assert spread == [jitter(f"uid-{number}") for number in range(100)]
     assert all(0 <= jitter < 1 for jitter in spread)
     assert max(spread) - min(spread) > 0.9
 

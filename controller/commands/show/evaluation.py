@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from controller.actions.message_desk import described
+from controller.channels.status import remembered
 from controller.commands.show.conditions import find_condition
-from controller.engine.channel_status import remembered
 from controller.errors import PermanentError
 from controller.events import Event, Verdict
 from controller.policies.envelope import envelope

@@ -1,0 +1,77 @@
+"""Commercials that somebody asks for: the annotation of a channel, answered once."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+from controller.durations import parse_duration
+from controller.events import Verdict
+from controller.resources.common import parse_instant
+from controller.resources.kind import FIRE_REQUESTED
+from controller.resources.twitchchannel import LastFire
+from controller.rules.lengths import MAX_LENGTH
+from controller.rules.steps import BY_HAND, Cue, Ruling
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from controller.channels.channel import Channel
+
+__all__ = ["ByHand"]
+
+_DEFAULT_LENGTH = 60.0
+_MAX_AGE = 30.0
+_FIRST = 10_000  # above the priority of any rule
+
+
+class ByHand:
+    """Turns requests into cues.
+
+    Args:
+        answered: Called with a channel, the ruling, and whether a call was made.
+    """
+
+    def __init__(self, answered: Callable[[Channel, Ruling, bool], None]) -> None:
+        self._answered = answered
+        self._under_way: dict[str, str] = {}
+
+    def look(self, channel: Channel) -> None:
+        """Answer the channel's request, if there is one that was not answered yet."""
+        wish, uid = channel.resource.fire_requested, channel.resource.uid
+        if not wish or wish == channel.fired_for or wish == self._under_way.get(uid):
+            return
+        self._under_way[uid] = wish
+        done = partial(self._done, channel, wish)
+        try:
+            cue = _cue(wish, time.time())
+        except ValueError as error:
+            done(Ruling(Verdict.FAILED, f"the annotation {FIRE_REQUESTED}: {error}"), None)
+        else:
+            channel.airtime.submit(cue, done, lambda _: None)
+
+    def _done(self, channel: Channel, wish: str, ruling: Ruling, called_at: float | None) -> None:
+        if self._under_way.get(channel.resource.uid) == wish:
+            del self._under_way[channel.resource.uid]
+        channel.fired_for = wish
+        channel.last_fire = LastFire(
+            requested_at=wish, verdict=ruling.verdict.value, detail=ruling.detail
+        )
+        self._answered(channel, ruling, called_at is not None)
+
+
+def _cue(wish: str, now: float) -> Cue:
+    """Read a request.
+
+    Raises:
+        ValueError: It is none; the message says what one looks like.
+    """
+    at, _, text = wish.partition("/")
+    length = parse_duration(text) if text else _DEFAULT_LENGTH
+    if not 1 <= length <= MAX_LENGTH:
+        msg = f"{text} is not a length of a commercial: from 1s to {MAX_LENGTH}s, such as 60s"
+        raise ValueError(msg)
+    return Cue(
+        f"fire/{wish}", min(parse_instant(at), now), length, _MAX_AGE, rule=BY_HAND, priority=_FIRST
+    )

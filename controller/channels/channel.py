@@ -1,0 +1,281 @@
+"""A TwitchChannel that runs: its grant, its commercials, its status."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from controller.channels import status as channel_status
+from controller.channels.airtime import Airtime
+from controller.channels.policies.conditions import (
+    ChannelFacts,
+    channel_findings,
+    commercials_ready,
+)
+from controller.events import Verdict
+from controller.policies.pausing import paused_message
+from controller.resources.commercials import DEFAULT_POLICY, CommercialPolicy
+from controller.resources.common import InvalidSpec
+from controller.resources.twitchchannel import TwitchChannelSpec, TwitchChannelStatus
+from controller.rules.memory import COOLDOWN
+from controller.rules.steps import Readiness
+from controller.runtime.conditions import to_conditions
+from controller.runtime.resource import pack, unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from controller.channels.grant.manager import GrantKeeper
+    from controller.channels.stream_keys import StreamKeyKeeper
+    from controller.clients.helix import Credential, Helix
+    from controller.policies.findings import Finding
+    from controller.resources.twitchchannel import LastFire
+    from controller.runtime.resource import Resource
+    from controller.sensitive import Sensitive
+
+__all__ = ["Channel"]
+
+logger = logging.getLogger(__name__)
+
+
+class Channel:
+    """One channel.
+
+    Attributes:
+        resource: As the API server holds it.
+        spec: Parsed; None where it cannot be.
+        keeper: Its grant.
+        stream_key: Its stream key, where the spec wants it in a Secret.
+        airtime: Its commercials.
+        live: Whether a stream runs; None: not known yet.
+        broadcaster_id: Under which it is counted among the channels of one broadcaster.
+        rival: The older channel of the same broadcaster.
+        tried: The grant was looked at for the first time.
+        concluded: A first round has ended, so that there is something to tell.
+        stumbled: The first try failed by something that may pass, and was not told.
+        stopped: It runs no more.
+        handled: The last request to reconcile that a round has answered.
+        fired_for: The last request for a commercial by hand that was answered.
+        last_fire: What became of it.
+        status: As last written, or as found.
+        pause: What the annotation says that holds its calls; None: there is none.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it works with
+        self,
+        resource: Resource,
+        *,
+        keeper: GrantKeeper,
+        stream_key: StreamKeyKeeper,
+        helix: Helix,
+        started: float,
+        call_timeout: float,
+        on_refused: Callable[[Channel], None],
+    ) -> None:
+        self._on_refused = on_refused
+        self.keeper = keeper
+        self.stream_key = stream_key
+        self.live: bool | None = None
+        self.rival: str | None = None
+        self.broadcaster_id: str | None = None
+        self.concluded = False
+        self.stumbled = False
+        self.stopped = False
+        status = TwitchChannelStatus.from_status(resource.status)
+        self._status = pack(resource.status)
+        self.handled = status.last_handled_reconcile_at
+        self.fired_for = status.last_handled_fire_at
+        self.last_fire: LastFire | None = status.last_fire
+        keeper.known = channel_status.known(status.broadcaster)
+        keeper.revoked_before = status.last_handled_revoke_at or ""
+        self.resource = resource
+        self.pause: str | None = None
+        self.spec: TwitchChannelSpec | None = None
+        self._spec_problem: str | None = None
+        self.tried = False
+        remembered = channel_status.remembered(status)
+        self.airtime = Airtime(
+            str(resource.key),
+            helix=helix,
+            signer=self,
+            broadcaster_id=lambda: self.keeper.user.id if self.keeper.user is not None else "",
+            policy=DEFAULT_POLICY,
+            started=started,
+            call_timeout=call_timeout,
+            recent=remembered.cues,
+            next_eligible=remembered.next_eligible,
+            last_ad=remembered.last_ad,
+        )
+        self.airtime.arbiter.memory.retry_after = remembered.retry_after
+        self.airtime.arbiter.ads.last_confirmed = remembered.last_confirmed
+        self.update(resource)
+
+    def update(self, resource: Resource) -> None:
+        """Take a new state of the resource."""
+        if resource.pause != self.pause:
+            self.pause = resource.pause
+            logger.info("%s: %s", resource.key, self._paused_message() or "resumed")
+        self.resource = resource.kept()
+        self.keeper.revoke_request = resource.revoke_requested_at or ""
+        try:
+            self.spec = TwitchChannelSpec.from_spec(resource.spec)
+            self._spec_problem = None
+        except InvalidSpec as error:
+            self.spec, self._spec_problem = None, str(error)
+        self.settle()
+
+    @property
+    def policy(self) -> CommercialPolicy:
+        """How its commercials are run."""
+        return self.spec.commercials if self.spec is not None else DEFAULT_POLICY
+
+    @property
+    def login(self) -> str | None:
+        """The broadcaster's login, where it is known."""
+        return self.keeper.user.login if self.keeper.user is not None else None
+
+    @property
+    def claim(self) -> str | None:
+        """Id of the broadcaster whose grant it has; until a first round, as the status tells."""
+        if self.keeper.user is not None:
+            return self.keeper.user.id
+        if self.tried:
+            return None
+        status = self.status
+        held = any(c.type == "Authorized" and c.status == "True" for c in status.conditions)
+        return status.broadcaster.id if status.broadcaster is not None and held else None
+
+    @property
+    def status(self) -> TwitchChannelStatus:
+        """What was last written, or found; few ask for it, so that it is parsed when they do."""
+        return TwitchChannelStatus.from_status(unpack(self._status))
+
+    def credential(self) -> Credential | None:
+        """What to sign a call with."""
+        return self.keeper.credential()
+
+    def may(self, scope: str) -> bool:
+        """Whether the grant covers a scope."""
+        return self.keeper.may(scope)
+
+    async def renew(self, refused: Sensitive | None) -> bool:
+        """Replace a refused access token."""
+        return self.spec is not None and await self.keeper.renew(self.spec, refused)
+
+    def doubt(self) -> None:
+        """Twitch refused a call that the grant should cover."""
+        self._on_refused(self)
+
+    def findings(self) -> tuple[Finding, ...]:
+        """The conditions as they are now."""
+        return channel_findings(self._facts())
+
+    def _facts(self) -> ChannelFacts:
+        keeper, grant, spec = self.keeper, self.keeper.grant, self.spec
+        user = keeper.user
+        wants_key = spec is not None and spec.stream_key_secret_name is not None
+        return ChannelFacts(
+            spec_problem=self._spec_problem,
+            suspended=self.suspended,
+            paused=self._paused_message(),
+            blocked=keeper.blocked,
+            failure=keeper.failure,
+            expires_at=grant.expires_at if grant and keeper.credential() is not None else None,
+            ending=keeper.ending,
+            refused_input=keeper.refused_input,
+            owner_problem=keeper.owner_problem or self.stream_key.owner_problem,
+            remedy=keeper.remedy,
+            scopes=grant.scopes if grant is not None else (),
+            wanted_scopes=spec.wanted_scopes if spec is not None else (),
+            wanted_login=spec.login if spec is not None else None,
+            login=user.login if user is not None else None,
+            renamed=keeper.renamed(spec.login) if spec is not None else False,
+            broadcaster_type=user.broadcaster_type if user is not None else None,
+            rival=self.rival,
+            live=self.live,
+            stream_key=self.stream_key.synced if wants_key else None,
+            stream_key_problem=self.stream_key.problem,
+            next_ad=self._near_ad(),
+        )
+
+    def _paused_message(self) -> str | None:
+        key = self.resource.key
+        return (
+            paused_message(self.pause, key.name, key.namespace) if self.pause is not None else None
+        )
+
+    def _near_ad(self) -> float | None:
+        """When Twitch means to run an ad, if so soon that it may be a break's; to the minute."""
+        schedule = self.airtime.arbiter.ads.schedule
+        if schedule is None or schedule.next_ad is None:
+            return None
+        near = 0 <= schedule.next_ad - time.time() <= COOLDOWN
+        return 60.0 * round(schedule.next_ad / 60) if near else None
+
+    @property
+    def authorized(self) -> bool:
+        """Whether it has the grant that it should have."""
+        return any(f.type == "Authorized" and f.status == "True" for f in self.findings())
+
+    @property
+    def suspended(self) -> bool:
+        """Whether the user paused it."""
+        return self.spec is not None and self.spec.suspend
+
+    @property
+    def ready(self) -> Finding:
+        """Whether cues may start commercials."""
+        return commercials_ready(self._facts())
+
+    def settle(self) -> None:
+        """Tell the arbiter how commercials are run, and whether cues may start any."""
+        if self.stopped:
+            return  # a round or a look that was under way must not wake it up again
+        ready = self.ready
+        readiness: Readiness | None = None
+        if ready.status != "True":
+            readiness = Readiness.of(ready.reason, ready.message)
+            # A process that has just begun knows no grant yet, and a new grant may have scopes
+            # that are not known yet: cues wait while they are young.
+            grant = self.keeper.grant
+            unknown = not self.tried or (grant is not None and grant.scopes is None)
+            passing = unknown and readiness.verdict is Verdict.CHANNEL_NOT_READY
+            readiness = replace(readiness, passing=passing)
+        self.airtime.settle(self.policy, readiness)
+
+    def stop(self) -> None:
+        """Drop what is on its way: the resource is gone, or the process ends."""
+        self.stopped = True
+        self.airtime.stop()
+
+    def compose(self, now: float) -> TwitchChannelStatus | None:
+        """What the status should say now; None: nothing yet."""
+        return self._new_status(now) if self.concluded else None
+
+    def written(self, body: Mapping[str, Any]) -> None:
+        """Take note of what the API server holds now."""
+        self._status = pack(body)
+        self.resource = self.resource.kept(self._status)
+
+    def _new_status(self, now: float) -> TwitchChannelStatus:
+        """What `status` should say now."""
+        self.settle()
+        keeper, arbiter, before = self.keeper, self.airtime.arbiter, self.status
+        return TwitchChannelStatus(
+            observed_generation=self.resource.generation,
+            last_handled_reconcile_at=self.handled,
+            last_handled_revoke_at=keeper.revoked_for or None,
+            last_handled_fire_at=self.fired_for,
+            last_fire=self.last_fire,
+            conditions=to_conditions(
+                self.findings(), before.conditions, self.resource.generation, now
+            ),
+            broadcaster=channel_status.broadcaster(keeper.user, keeper.known, before.broadcaster),
+            authorization=channel_status.authorization(
+                keeper, before.authorization, tried=self.tried
+            ),
+            commercials=channel_status.commercials(arbiter, before.commercials),
+            ad_schedule=channel_status.ad_schedule(arbiter.ads.schedule, before.ad_schedule),
+        )

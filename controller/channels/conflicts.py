@@ -1,0 +1,57 @@
+"""A broadcaster belongs to one channel: the oldest that has its grant. Others are in conflict."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from controller.channels.channel import Channel
+    from controller.runtime.resource import Key
+
+__all__ = ["Rivals"]
+
+
+class Rivals:
+    """Knows which channels have the grant of the same broadcaster.
+
+    Args:
+        find: Finds a channel; None: it is gone.
+        changed: Called with a channel that lost its rival or got one, other than the one settled.
+    """
+
+    def __init__(
+        self, find: Callable[[Key], Channel | None], changed: Callable[[Channel], None]
+    ) -> None:
+        self._find = find
+        self._changed = changed
+        self._of_broadcaster: dict[str, set[Key]] = {}
+
+    def settle(self, channel: Channel) -> None:
+        """Look again at a channel whose grant, age or existence changed."""
+        before = channel.broadcaster_id
+        channel.broadcaster_id = channel.claim
+        if before is not None and before != channel.broadcaster_id:
+            self._rank(before, channel)
+        if channel.broadcaster_id is not None:
+            keys = self._of_broadcaster.setdefault(channel.broadcaster_id, set())
+            keys.add(channel.resource.key)
+            self._rank(channel.broadcaster_id, channel)
+
+    def _rank(self, broadcaster_id: str, asking: Channel) -> None:
+        found = [self._find(key) for key in self._of_broadcaster.get(broadcaster_id, ())]
+        same = [c for c in found if c is not None and c.broadcaster_id == broadcaster_id]
+        if not same:
+            self._of_broadcaster.pop(broadcaster_id, None)
+            return
+        self._of_broadcaster[broadcaster_id] = {channel.resource.key for channel in same}
+        same.sort(key=lambda c: (c.resource.created, c.resource.uid))
+        first = same[0].resource.key
+        for channel in same:
+            rival = None if channel is same[0] else f"{first.namespace}/{first.name}"
+            if channel.rival != rival:
+                channel.rival = rival
+                channel.settle()
+                if channel is not asking and channel.concluded:
+                    self._changed(channel)

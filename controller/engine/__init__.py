@@ -1,1 +1,0 @@
-"""Holds what runs: channels, rules and feeds in use; level-triggered."""

@@ -1,0 +1,1 @@
+"""ExtensionApps: the rotation of their secrets, their configuration, their status."""

@@ -1,0 +1,230 @@
+"""An ExtensionApp that runs: its secrets, its configuration, its status."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from controller.clients.extension_jwt import Extension
+from controller.extensions.policies.rotation import revocation_ends
+from controller.policies.extension_conditions import ExtensionFacts, extension_findings
+from controller.policies.extension_secrets import signing_secret
+from controller.policies.problems import Blocked
+from controller.resources.common import InvalidSpec
+from controller.resources.extensionapp import (
+    ExtensionAppSpec,
+    ExtensionAppStatus,
+    ExtensionSecret,
+    SecretState,
+)
+from controller.runtime.conditions import to_conditions
+from controller.runtime.resource import pack
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from controller.extensions.configuration import ConfigurationKeeper
+    from controller.extensions.secrets import SecretKeeper
+    from controller.policies.extension_secrets import SharedSecret
+    from controller.policies.findings import Finding
+    from controller.runtime.resource import Resource
+
+__all__ = ["ExtensionApp"]
+
+
+class ExtensionApp:
+    """One extension.
+
+    Args:
+        resource: As the API server holds it.
+        keeper: Its secrets.
+        configuration: Its configuration segments.
+        least_delay: Seconds of the shortest activation delay (MIN_ACTIVATION_DELAY).
+
+    Attributes:
+        resource: As the API server holds it.
+        spec: Parsed; None where it cannot be used.
+        problem: Why it cannot.
+        keeper: Its secrets.
+        configuration: Its configuration segments.
+        rival: The ExtensionApp that has this client id.
+        gateway: Whether the gateway can serve it; None: it is not asked to, or not looked at.
+        failures: How many rounds in a row went wrong.
+        concluded: A first round has ended, so that there is something to tell.
+        handled: The last request to reconcile that a round has answered.
+        status: As last written, or as found.
+    """
+
+    def __init__(
+        self,
+        resource: Resource,
+        *,
+        keeper: SecretKeeper,
+        configuration: ConfigurationKeeper,
+        least_delay: float,
+    ) -> None:
+        self.keeper = keeper
+        self.configuration = configuration
+        self._least_delay = least_delay
+        self.rival: str | None = None
+        self.gateway: Finding | None = None
+        self.concluded = False
+        self.failures = 0
+        self.status = ExtensionAppStatus.from_status(resource.status)
+        self.handled = self.status.last_handled_reconcile_at
+        keeper.revoked_before = self.status.last_handled_revoke_at or ""
+        keeper.rotated_at = self.status.last_rotation_time
+        self.resource = resource
+        self.spec: ExtensionAppSpec | None = None
+        self.problem: Blocked | None = None
+        self.update(resource)
+
+    def update(self, resource: Resource) -> None:
+        """Take a new state of the resource; what has changed is held against what Twitch has."""
+        if resource.generation != self.resource.generation:
+            self.configuration.recheck()
+        self.resource = resource.kept()
+        self.spec, self.problem = None, None
+        try:
+            spec = ExtensionAppSpec.from_spec(resource.spec)
+        except InvalidSpec as error:
+            self.problem = Blocked("InvalidSpec", str(error), human=True)
+            return
+        delay = spec.secret.rotation.activation_delay
+        if delay < self._least_delay:
+            message = (
+                f"spec.secret.rotation.activationDelay is {delay:g}s, and must be at least"
+                f" {self._least_delay:g}s (the operator's setting MIN_ACTIVATION_DELAY; Twitch"
+                " takes none below 300s)"
+            )
+            self.problem = Blocked("InvalidSpec", message, human=True)
+            return
+        self.spec = spec
+
+    def recheck(self) -> None:
+        """Somebody asked: look at all that Twitch has, and try again what it refused."""
+        self.keeper.recheck()
+        self.configuration.recheck()
+
+    @property
+    def client_id(self) -> str | None:
+        """Of the extension, where the spec can be used."""
+        return self.spec.client_id if self.spec is not None else None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether Twitch took a secret of it, in this process or before.
+
+        What the target Secret holds shows nothing: whoever may write ExtensionApps may write it.
+        """
+        return self.keeper.proven or bool(self.status.secrets)
+
+    @property
+    def channels(self) -> frozenset[str]:
+        """Names of the TwitchChannels whose segments it declares."""
+        configuration = self.spec.configuration if self.spec is not None else None
+        entries = configuration.channels if configuration is not None else ()
+        return frozenset(entry.channel_ref.name for entry in entries)
+
+    @property
+    def next_rotation(self) -> float | None:
+        """When the next secret is made; None: it is not known, or not this one's business."""
+        mine = self.spec if self.rival is None else None
+        return self.keeper.next_rotation(mine) if mine is not None else None
+
+    def signer(self, now: float) -> Extension | str:
+        """What to sign calls with now, or why there is nothing."""
+        spec = self.spec
+        if spec is None or self.rival is not None:
+            finding = self.secrets_finding(now)
+            return f"{finding.reason}: {finding.message}"
+        secret = signing_secret(self.keeper.secrets, now)
+        if secret is None:
+            finding = self.secrets_finding(now)
+            return f"{finding.reason}: {finding.message}"
+        return Extension(spec.client_id, spec.owner_id, secret.content)
+
+    def secrets_finding(self, now: float) -> Finding:
+        """Whether its secrets are current."""
+        return next(f for f in self.findings(now) if f.type == "SecretsCurrent")
+
+    def findings(self, now: float) -> tuple[Finding, ...]:
+        """The conditions as they are at a moment."""
+        return extension_findings(self._facts(now))
+
+    def _facts(self, now: float) -> ExtensionFacts:
+        keeper, spec = self.keeper, self.spec
+        return ExtensionFacts(
+            spec_problem=self.problem,
+            rival=self.rival,
+            blocked=keeper.problem,
+            warning=keeper.warning,
+            owner_problem=keeper.owner_problem,
+            failure=keeper.failure,
+            signs=signing_secret(keeper.secrets, now) is not None,
+            stored=keeper.stored,
+            target=spec.secret.target_secret_name if spec is not None else "",
+            next_rotation=keeper.next_rotation(spec) if spec is not None else None,
+            revoking=self._revoking(now),
+            revoked_until=revocation_ends(keeper.holding, now),
+            configuration=self.configuration.finding if spec is not None else None,
+            gateway=self.gateway if spec is not None else None,
+        )
+
+    def _revoking(self, now: float) -> bool:
+        """Whether all that could verify was revoked."""
+        secrets = self.keeper.secrets
+        if not any(secret.revoked for secret in secrets):
+            return False
+        return not any(not secret.revoked and secret.counts(now) for secret in secrets)
+
+    def compose(self, now: float) -> ExtensionAppStatus | None:
+        """What the status should say now; None: nothing yet."""
+        return self._new_status(now) if self.concluded else None
+
+    def written(self, body: Mapping[str, Any]) -> None:
+        """Take note of what the API server holds now."""
+        self.status = ExtensionAppStatus.from_status(body)
+        self.resource = self.resource.kept(pack(body))
+
+    def _new_status(self, now: float) -> ExtensionAppStatus:
+        keeper, spec = self.keeper, self.spec
+        mine = spec is not None and self.rival is None
+        return ExtensionAppStatus(
+            observed_generation=self.resource.generation,
+            last_handled_reconcile_at=self.handled,
+            conditions=to_conditions(
+                self.findings(now), self.status.conditions, self.resource.generation, now
+            ),
+            secrets=_told(keeper.secrets, now) if mine and self.accepted else (),
+            last_rotation_time=keeper.rotated_at,
+            next_rotation_time=self.next_rotation,
+            last_handled_revoke_at=keeper.handled or None,
+            helper_tokens_refused_until=revocation_ends(keeper.holding, now),
+            configuration=self.configuration.segments() if mine else (),
+        )
+
+
+def _told(secrets: tuple[SharedSecret, ...], now: float) -> tuple[ExtensionSecret, ...]:
+    current = signing_secret(secrets, now)
+    return tuple(
+        ExtensionSecret(
+            fingerprint=secret.fingerprint,
+            active_time=secret.active,
+            expiration_time=secret.expires,
+            state=_state(secret, current, now),
+        )
+        for secret in secrets
+        if now < secret.expires
+    )
+
+
+def _state(secret: SharedSecret, current: SharedSecret | None, now: float) -> SecretState:
+    if secret.revoked:
+        return "Revoked"
+    if secret == current:
+        return "Active"
+    return "Pending" if now < secret.active or _newer(secret, current) else "Retiring"
+
+
+def _newer(secret: SharedSecret, current: SharedSecret | None) -> bool:
+    return current is not None and secret.expires > current.expires

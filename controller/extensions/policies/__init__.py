@@ -1,0 +1,1 @@
+"""What the secrets and the configuration of an extension need next: pure decisions from facts."""

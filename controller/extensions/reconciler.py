@@ -1,0 +1,260 @@
+"""What is done for an ExtensionApp whenever something about it may have changed."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from typing import TYPE_CHECKING
+
+from controller.backoff import MOST_PAUSE, backoff
+from controller.clients.kube import KubeError
+from controller.clients.secrets import marks_of
+from controller.errors import OperatorError, TransientError
+from controller.extensions.app import ExtensionApp
+from controller.extensions.configuration import ConfigurationKeeper
+from controller.extensions.secrets import SecretKeeper
+from controller.policies.extension_secrets import next_change
+from controller.policies.findings import Finding
+from controller.policies.gateway_checks import provider_problem
+from controller.policies.problems import secret_refused
+from controller.resources.extensionapp import ExtensionAppStatus
+from controller.runtime.resource import EXTENSION, Key
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from controller.clients.extension_jwt import Extension
+    from controller.clients.extensions import Extensions
+    from controller.clients.kube import Kube
+    from controller.resources.extensionapp import ExtensionAppSpec
+    from controller.runtime.resource import Resource
+    from controller.runtime.secrets import SecretStore
+    from controller.settings import Settings
+
+__all__ = ["ExtensionRounds"]
+
+logger = logging.getLogger(__name__)
+
+
+class ExtensionRounds:
+    """Makes ExtensionApps, and runs their rounds.
+
+    Args:
+        settings: Limits and intervals.
+        kube: The API server.
+        extensions: Twitch's extension endpoints.
+        secrets: The Secrets that ExtensionApps name.
+        broadcaster_of: Finds a channel's broadcaster id; None: it is not known.
+        tell: Called when the status of one may have changed.
+        look: Asks for a round.
+
+    Attributes:
+        apps: All that run.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it works with
+        self,
+        settings: Settings,
+        kube: Kube,
+        *,
+        extensions: Extensions,
+        secrets: SecretStore,
+        broadcaster_of: Callable[[str, str], str | None],
+        tell: Callable[[ExtensionApp], None],
+        look: Callable[[Key], None],
+    ) -> None:
+        self._settings = settings
+        self._kube = kube
+        self._extensions = extensions
+        self._secrets = secrets
+        self._broadcaster_of = broadcaster_of
+        self._tell = tell
+        self._look = look
+        self.apps: dict[Key, ExtensionApp] = {}
+        self._broadcasters: dict[Key, str | None] = {}
+
+    def new_app(self, resource: Resource) -> ExtensionApp:
+        """An ExtensionApp that has not been looked at yet."""
+        keeper = SecretKeeper(
+            resource.key,
+            resource.uid,
+            resource.created,
+            extensions=self._extensions,
+            secrets=self._secrets,
+            kube=self._kube,
+            settings=self._settings,
+        )
+        status = ExtensionAppStatus.from_status(resource.status)
+        configuration = ConfigurationKeeper(
+            resource.key, self._extensions, self._settings, status.configuration
+        )
+        least = self._settings.min_activation_delay
+        return ExtensionApp(resource, keeper=keeper, configuration=configuration, least_delay=least)
+
+    def changed(self, client_id: str | None) -> None:
+        """An ExtensionApp of this client id came, changed or went: others may have the turn."""
+        for key, app in self.apps.items():
+            if client_id is not None and app.client_id == client_id:
+                self._look(key)
+
+    def channel_changed(self, channel: Key) -> None:
+        """A channel's broadcaster may have become known, or another."""
+        found = self._broadcaster_of(channel.namespace, channel.name)
+        if self._broadcasters.get(channel) == found:
+            return
+        self._broadcasters[channel] = found
+        for key, app in self.apps.items():
+            if key.namespace == channel.namespace and channel.name in app.channels:
+                self._look(key)
+
+    def signer_of(self, namespace: str, name: str) -> Extension | str:
+        """What to sign the calls of an ExtensionApp with, or why there is nothing."""
+        app = self.apps.get(Key(EXTENSION, namespace, name))
+        if app is None:
+            return f"ExtensionApp {name} does not exist"
+        return app.signer(time.time())
+
+    async def run(self, app: ExtensionApp) -> float | None:
+        """Look at the whole of it, and do what is due.
+
+        Returns:
+            When to come back; None: when something changes.
+        """
+        requested = app.resource.requested_at
+        spec = app.spec
+        self._settle(app)
+        if spec is None or app.rival is not None:
+            app.handled = requested
+            self._conclude(app)
+            return None
+        problems: list[OperatorError] = []
+        try:
+            self._release(app, spec)
+            moments = [
+                # Trouble with one of them keeps none of the others from its time.
+                await _tried(self._check_gateway(app, spec), problems),
+                await _tried(self._keep_secrets(app, spec), problems),
+                await _tried(self._keep_configuration(app, spec), problems),
+            ]
+            moments += self._after(app, problems)
+            if not problems:
+                app.handled = requested
+            return min((at for at in moments if at is not None), default=None)
+        finally:
+            self._conclude(app)
+
+    @staticmethod
+    def _after(app: ExtensionApp, problems: list[OperatorError]) -> list[float | None]:
+        """When to come back because of what went wrong."""
+        if not problems:
+            app.failures = 0
+            return []
+        app.failures += 1
+        level = logging.WARNING if app.failures == 1 else logging.DEBUG
+        for problem in problems:
+            logger.log(level, "%s: %s; trying again", app.resource.key, problem)
+        now = time.time()
+        hints = [p.retry_after or 0.0 for p in problems if isinstance(p, TransientError)]
+        pause = backoff(app.failures, random.random(), first=1.0)  # noqa: S311 - jitter
+        again = now + max(pause, min(max(hints, default=0.0), MOST_PAUSE))
+        # What only the passing of time changes in the Secret needs no Twitch.
+        return [again, next_change(app.keeper.secrets, now)]
+
+    def _conclude(self, app: ExtensionApp) -> None:
+        app.concluded = True
+        if self.apps.get(app.resource.key) is app:
+            self._tell(app)
+
+    def _release(self, app: ExtensionApp, spec: ExtensionAppSpec) -> None:
+        """Forget the Secrets that it named before."""
+        oauth = spec.gateway.oauth if spec.gateway is not None else None
+        reference = oauth.secret_ref if oauth is not None else None
+        named = [spec.secret.target_secret_name, spec.secret.bootstrap_secret_ref.name]
+        named += [reference.name] if reference is not None else []
+        key = app.resource.key
+        self._secrets.release(key, but={(key.namespace, name) for name in named})
+
+    async def _keep_secrets(self, app: ExtensionApp, spec: ExtensionAppSpec) -> float | None:
+        accepted = app.accepted
+        try:
+            return await app.keeper.reconcile(spec, app.resource.revoke_requested_at or "")
+        finally:
+            if app.accepted and not accepted:
+                self.changed(app.client_id)
+
+    async def _check_gateway(self, app: ExtensionApp, spec: ExtensionAppSpec) -> float | None:
+        """See whether the gateway will find what it needs."""
+        kind, gateway = "GatewayConfigured", spec.gateway
+        if gateway is None or not gateway.enabled:
+            app.gateway = None
+            return None
+        oauth = gateway.oauth
+        if oauth is None:
+            message = "/setup/ is served; /send/ lets nobody in without spec.gateway.oauth"
+            app.gateway = Finding(kind, "True", "Succeeded", message)
+            return None
+        secret = None
+        if oauth.secret_ref is not None:
+            key, name = app.resource.key, oauth.secret_ref.name
+            field = "spec.gateway.oauth.secretRef"
+            try:
+                secret = await self._secrets.get(key.namespace, name, key)
+            except KubeError as error:
+                refused = secret_refused(f"{field}: {error}")
+                app.gateway = Finding(kind, "False", refused.reason, refused.message, refused.human)
+                raise
+            refusal = marks_of(secret).refusal(name) if secret is not None else None
+            if refusal is not None:
+                message = f"{field}: {refusal}"
+                app.gateway = Finding(kind, "False", "InvalidSecret", message, human=True)
+                return None
+        problem = provider_problem(
+            oauth,
+            secret.data if secret is not None else None,
+            secret.annotations if secret is not None else {},
+            self._settings.allowed_fetch_hosts,
+            app.resource.key.namespace,
+        )
+        app.gateway = (
+            Finding(kind, "True", "Succeeded", "")
+            if problem is None
+            else Finding(kind, "False", problem.reason, problem.message, problem.human)
+        )
+        return None
+
+    async def _keep_configuration(self, app: ExtensionApp, spec: ExtensionAppSpec) -> float | None:
+        signer = app.signer(time.time())
+        if isinstance(signer, str):
+            return None
+        namespace = app.resource.key.namespace
+        again = await app.configuration.reconcile(
+            spec, signer, lambda name: self._broadcaster_of(namespace, name)
+        )
+        if app.configuration.doubted:
+            app.keeper.look()
+            return time.time()
+        return again
+
+    def _settle(self, app: ExtensionApp) -> None:
+        """A client id belongs to the oldest of those that Twitch accepted.
+
+        Until it accepted one, each may try: whoever names a client id that is not theirs, and was
+        first, keeps nobody from it.
+        """
+        if app.client_id is None:
+            app.rival = None
+            return
+        same = [other for other in self.apps.values() if other.client_id == app.client_id]
+        same.sort(key=lambda o: (not o.accepted, o.resource.created, o.resource.uid))
+        first = same[0] if same else app
+        free = first is app or not first.accepted
+        app.rival = None if free else first.resource.key.path
+
+
+async def _tried(work: Awaitable[float | None], problems: list[OperatorError]) -> float | None:
+    try:
+        return await work
+    except OperatorError as problem:
+        problems.append(problem)
+        return None

@@ -1,0 +1,1 @@
+"""PubNub as a feed."""

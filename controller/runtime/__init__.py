@@ -1,0 +1,1 @@
+"""What every kind of resource needs: a work queue, Secrets, statuses, Events, probes, metrics."""

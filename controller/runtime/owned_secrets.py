@@ -1,0 +1,92 @@
+"""Writes the Secrets that the operator makes, with their owners where that is allowed."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from controller.clients.kube import KubeConflict, KubeError, KubeNotFound
+from controller.resources.kind import GROUP, VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from controller.clients.kube import Kube, Secret
+    from controller.runtime.resource import Key
+    from controller.sensitive import Sensitive
+
+__all__ = ["jitter", "owner_reference", "store_secret"]
+
+_FORBIDDEN = 403
+
+
+async def store_secret(  # noqa: PLR0913 - a Secret has that many parts
+    kube: Kube,
+    namespace: str,
+    name: str,
+    data: Mapping[str, Sensitive],
+    labels: Mapping[str, str],
+    *,
+    before: Secret | None,
+    owner: Mapping[str, Any] | None,
+    annotations: Mapping[str, str] | None = None,
+    rehearse: bool = False,
+) -> tuple[Secret, KubeError | None]:
+    """Make a Secret, or replace one that is still as it was read.
+
+    Clusters with the admission plugin OwnerReferencesPermissionEnforcement let nobody change the
+    owners of an object who may not delete it. Then the Secret is stored with the owners it has.
+
+    Args:
+        kube: Writes.
+        namespace: Of the Secret.
+        name: Of the Secret.
+        data: Key → text.
+        labels: Of the Secret.
+        before: As it was read; None: there is none.
+        owner: Owner reference that it should have; None: none.
+        annotations: Of the Secret.
+        rehearse: Only find out whether it could be written.
+
+    Returns:
+        As it is stored, and why its owner is not as wanted (None: it is).
+
+    Raises:
+        KubeConflict: It is not as it was read.
+        KubeNotFound: It is gone.
+        KubeError: The API server refuses it for good.
+        KubeUnavailable: The API server is away.
+    """
+    if before is None:
+        made = await kube.create_secret(
+            namespace, name, data, labels, owner, annotations=annotations, rehearse=rehearse
+        )
+        return made, None
+
+    async def update(owners: tuple[Mapping[str, Any], ...]) -> Secret:
+        return await kube.update_secret(
+            namespace, name, data, labels,
+            resource_version=before.resource_version, owners=owners,
+            annotations=annotations, rehearse=rehearse,
+        )  # fmt: skip
+
+    wanted = (owner,) if owner is not None else ()
+    try:
+        return await update(wanted), None
+    except (KubeConflict, KubeNotFound):
+        raise
+    except KubeError as error:
+        same = [each["uid"] for each in wanted] == list(before.owner_uids)
+        if error.status != _FORBIDDEN or same:
+            raise
+        return await update(before.owners), error
+
+
+def owner_reference(key: Key, uid: str) -> dict[str, object]:
+    """Owner reference: the Secret goes with its channel."""
+    return {"apiVersion": f"{GROUP}/{VERSION}", "kind": key.kind, "name": key.name, "uid": uid}
+
+
+def jitter(uid: str) -> float:
+    """0..1, steady for a resource: spreads what would fall due together."""
+    return int.from_bytes(hashlib.sha256(uid.encode()).digest()[:4]) / 2**32

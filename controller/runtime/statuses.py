@@ -1,0 +1,172 @@
+"""Writes statuses: at once what matters, the rest at most once in a while, never the same twice.
+
+Nothing that decides about cues waits for this, and a slow API server only makes it write less.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
+
+from controller.clients.kube import KubeConflict, KubeError, KubeNotFound, KubeUnavailable
+from controller.runtime.resource import PLURALS
+from controller.runtime.workqueue import WorkQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from controller.clients.kube import Kube
+    from controller.resources.common import StatusModel
+    from controller.runtime.call_priority import Traffic
+    from controller.runtime.metrics import Metrics
+    from controller.runtime.resource import Key, Resource
+
+__all__ = ["Reporter", "StatusWriter"]
+
+logger = logging.getLogger(__name__)
+
+_AT_ONCE = 8
+_FORBIDDEN = 403
+_SPACING = 1.0  # between two writes of one object that are both urgent
+_MOST_PAUSE = 15.0  # between two tries while the API server is away
+
+
+class Reporter(Protocol):
+    """Tells the status of one resource."""
+
+    @property
+    def resource(self) -> Resource:
+        """The resource."""
+        ...
+
+    def compose(self, now: float) -> StatusModel | None:
+        """Its status now; None: nothing to tell yet."""
+        ...
+
+    def written(self, body: Mapping[str, Any]) -> None:
+        """Take note that this is what the API server holds now."""
+        ...
+
+
+class StatusWriter:
+    """Writes the statuses of resources that were marked.
+
+    Args:
+        kube: Writes them.
+        metrics: Counts the writes.
+        traffic: The calls that go first.
+        interval: Seconds between two writes of one object that are not urgent.
+        reporter: Finds who tells a resource's status; None: it is gone.
+        on_gone: Called when the API server says that a resource is not what it was.
+        announce: Told of each write: the resource as it was held before, and its status now.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it works with
+        self,
+        kube: Kube,
+        metrics: Metrics,
+        traffic: Traffic,
+        interval: float,
+        *,
+        reporter: Callable[[Key], Reporter | None],
+        on_gone: Callable[[Key], None],
+        announce: Callable[[Resource, Mapping[str, Any]], None] | None = None,
+    ) -> None:
+        self._kube = kube
+        self._traffic = traffic
+        self._metrics = metrics
+        self._interval = interval
+        self._reporter = reporter
+        self._on_gone = on_gone
+        self._announce = announce
+        self._last: dict[Key, float] = {}
+        self._marked: set[Key] = set()
+        self._queue: WorkQueue[Key] = WorkQueue(self._write, _AT_ONCE, most=_MOST_PAUSE)
+
+    def mark(self, key: Key, *, urgent: bool) -> None:
+        """Ask for a write if there is news.
+
+        Args:
+            key: The resource.
+            urgent: As soon as may be; else not before the interval since the last write is over.
+        """
+        self._marked.add(key)
+        spacing = _SPACING if urgent else self._interval
+        self._queue.add(key, self._last.get(key, -math.inf) + spacing)
+
+    def forget(self, key: Key) -> None:
+        """Drop a resource that is gone."""
+        self._queue.forget(key)
+        self._marked.discard(key)
+        self._last.pop(key, None)
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        await self._queue.run()
+
+    async def flush(self, within: float) -> None:
+        """Write what is still marked, due or not, for at most so many seconds."""
+        with suppress(TimeoutError, KubeUnavailable):
+            async with asyncio.timeout(within):
+                for key in list(self._marked):
+                    with suppress(KubeError):
+                        await self._write(key)
+        if self._marked:
+            logger.warning("statuses that were not written at the end: %d", len(self._marked))
+
+    async def _write(self, key: Key) -> None:
+        """Write one status if there is news; raises what is worth another try."""
+        await self._traffic.quiet()
+        self._marked.discard(key)
+        reporter = self._reporter(key)
+        status = reporter.compose(time.time()) if reporter is not None else None
+        if reporter is None or status is None:
+            return
+        resource, body = reporter.resource, status.to_status()
+        if _news(body) == _news(resource.status):
+            return
+        self._last[key] = time.monotonic()
+        result = "failed"
+        try:
+            await self._kube.replace_status(
+                PLURALS[key.kind], key.namespace, key.name, resource.uid, body
+            )
+            reporter.written(body)
+            result = "written"
+            if self._announce is not None:
+                self._announce(resource, body)
+        except (KubeNotFound, KubeConflict):
+            result = "gone"
+            self._on_gone(key)
+        except (KubeUnavailable, asyncio.CancelledError):
+            # Cancelled in the middle at the end: the flush writes it again.
+            result = "unavailable"
+            self._marked.add(key)
+            raise
+        except KubeError as error:
+            result = "refused"
+            if error.status == _FORBIDDEN:  # until somebody gives the right (back)
+                self._marked.add(key)
+                raise
+            # The spec's next change, or new news, leads to another try.
+            logger.error("%s: the status was refused: %s", key, error)
+        finally:
+            self._metrics.status_writes.labels(key.kind, result).inc()
+
+
+def _news(status: Mapping[str, Any]) -> dict[str, Any]:
+    """The status without what is told only along with something else."""
+    told = dict(status)
+    if isinstance(authorization := told.get("authorization"), dict):
+        told["authorization"] = {
+            name: value for name, value in authorization.items() if name != "lastValidationTime"
+        }
+    if isinstance(schedule := told.get("adSchedule"), dict):
+        # The rest is a forecast, and counts down.
+        told["adSchedule"] = schedule.get("lastAdTime")
+    told.pop("nearestMiss", None)
+    return told

@@ -1,0 +1,1 @@
+"""TriggerRules: their feeds, the way of an event to the decisions, their status."""

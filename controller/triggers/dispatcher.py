@@ -1,0 +1,342 @@
+"""The way of an event: the rules that it may match, their decisions, the channels' arbiters.
+
+Nothing here waits for anything, but to give others a turn: no API server, no disk, no lock.
+Rules that are over their share of CPU wait in a backlog behind all others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+from controller.events import Decision, Event, Verdict
+from controller.feeds.turns import TURN
+from controller.logs import fields
+from controller.rules.deciding import latency_of, off_cue_time
+from controller.rules.expressions import lazy_cel_view
+from controller.rules.messages import Message
+from controller.rules.payloads import Refusal
+from controller.rules.steps import Cue, Ruling
+from controller.triggers.backlog import Backlog, Late
+from controller.triggers.meter import MOST, Lap, Meter
+from controller.triggers.policies.shares import Shares
+from controller.triggers.rule import result_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from controller.channels.channel import Channel
+    from controller.rules.compiled import MatchResult
+    from controller.rules.deciding import Matched
+    from controller.rules.expressions import CelView
+    from controller.runtime.metrics import Metrics
+    from controller.runtime.resource import Key
+    from controller.triggers.rule import Rule
+
+    Send = Callable[[Rule, Channel, Message, Callable[[Ruling, float | None], None]], None]
+
+__all__ = ["Dispatcher"]
+
+# Seconds of CPU that a namespace, and a rule, may take each second, and at once beyond that, before
+# its events wait behind those of others.
+_SHARE, _BURST = 0.1, 0.5
+_LITTLE = 20e-6  # seconds that are not worth to be noted for a rule
+
+logger = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """Brings events to rules, and cues to channels.
+
+    Args:
+        rule: Finds a rule.
+        targets: Finds the channels that a rule and an event are for.
+        decided: Called with the rule, the channel, the decision and whether Twitch was asked for a
+            commercial.
+        metrics: Counts.
+        send: Takes the messages, and tells what became of each as `Airtime.submit` does.
+        parked: Called with a rule that took too long for an event and is parked.
+        meter: Measures what rules take.
+        changed: Called with a rule whose conditions change by an event that it did not match.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it works with
+        self,
+        rule: Callable[[Key], Rule | None],
+        targets: Callable[[Rule, Event], Sequence[Channel]],
+        decided: Callable[[Rule, Channel | None, Decision, bool], None],
+        metrics: Metrics,
+        send: Send | None = None,
+        *,
+        parked: Callable[[Key], None] = lambda _: None,
+        meter: Meter | None = None,
+        changed: Callable[[Key], None] = lambda _: None,
+    ) -> None:
+        self._rule = rule
+        self._targets = targets
+        self._on_decided = decided
+        self._metrics = metrics
+        self._send = send
+        self._parked = parked
+        self._meter = meter or Meter()
+        self._changed = changed
+        self._spent: dict[str, float] = {}
+        self._by_namespace: Shares[str] = Shares(_SHARE, _BURST)
+        self._by_rule: Shares[Key] = Shares(_SHARE, _BURST)
+        self._backlog = Backlog(
+            self._meet,
+            lambda name: self._by_namespace.debt(name, self._meter.wall()),
+            self._meter,
+        )
+
+    async def event(self, keys: Iterable[Key], cancels: Iterable[Key], event: Event) -> None:
+        """Meet an event with the rules that it may match.
+
+        Args:
+            keys: Of rules whose `match` may hold.
+            cancels: Of rules whose `cancelOn` may hold.
+            event: The event.
+        """
+        self._meter.begin()
+        on, off = list(keys), list(cancels)
+        late = self._late(on + off)
+        cancelled = set()
+        for key in off:
+            if key in late:
+                continue
+            await self._take_turns()
+            if self._cancelled(key, event):
+                cancelled.add(key)
+        view, now = lazy_cel_view(event.payload), time.time()
+        matching: list[Rule] = []
+        for key in on:
+            if key in late or key in cancelled:
+                continue
+            await self._take_turns()
+            rule = self._rule(key)
+            if rule is not None and self._matches(rule, event, view):
+                matching.append(rule)
+        for rule in sorted(matching, key=lambda rule: -rule.priority):
+            await self._take_turns()
+            self._decide(rule, event, now, view)
+        self._charge()
+        for key in sorted(late, key=self._rank):
+            await self._backlog.add(Late(key, event, key in off, key in on, view))
+
+    async def drained(self) -> None:
+        """Wait until no rule waits any more."""
+        await self._backlog.drained()
+
+    async def close(self) -> None:
+        """End: what waits is dropped."""
+        await self._backlog.close()
+
+    def _late(self, keys: Iterable[Key]) -> dict[Key, None]:
+        """Return the rules that have to wait, because they are over their share of CPU."""
+        now = self._meter.wall()
+        namespaces, rules = self._by_namespace.over(now), self._by_rule.over(now)
+        if not namespaces and not rules and not self._backlog:
+            return {}
+        return {
+            key: None
+            for key in keys
+            if key in self._backlog or key.namespace in namespaces or key in rules
+        }
+
+    def _rank(self, key: Key) -> int:
+        """The highest priority comes first, also among those that wait."""
+        rule = self._rule(key)
+        return -rule.priority if rule is not None else 0
+
+    def _meet(self, late: Late) -> None:
+        """Meet a rule that waited with its event."""
+        key, event, view = late.key, late.event, late.view
+        cancelled = late.off and self._cancelled(key, event)
+        rule = self._rule(key)
+        if rule is not None and late.on and not cancelled and self._matches(rule, event, view):
+            self._decide(rule, event, time.time(), view)
+        self._charge()
+
+    def _decide(
+        self, rule: Rule, event: Event, now: float, view: Callable[[], CelView | Refusal]
+    ) -> None:
+        try:
+            self._match(rule, event, now, view)
+        except Exception:
+            logger.exception("%s: event %s was not handled", rule.resource.key, event.id)
+
+    def _took(self, key: Key, seconds: float) -> None:
+        self._spent[key.namespace] = self._spent.get(key.namespace, 0.0) + seconds
+        if seconds > _LITTLE:
+            self._by_rule.charge(key, seconds, self._meter.wall())
+
+    def _charge(self) -> None:
+        now = self._meter.wall()
+        for namespace, seconds in self._spent.items():
+            self._by_namespace.charge(namespace, seconds, now)
+        self._spent.clear()
+
+    def _matches(self, rule: Rule, event: Event, view: Callable[[], CelView | Refusal]) -> bool:
+        if rule.compiled is None:
+            return False
+        key = rule.resource.key
+        try:
+            lap = Lap(self._meter, view)
+            result = rule.compiled.match(event.payload, lap.view)
+            took, by_when = lap.end()
+            self._took(key, took)
+            if took > MOST:
+                self._park(rule, event, "spec.when" if by_when else "spec.match", took)
+                return False
+            self._note_match(rule, result)
+            if not result.matched and logger.isEnabledFor(logging.DEBUG):
+                told = rule.compiled.explain(event.payload, result)
+                logger.debug("%s: event %s does not match: %s", key, event.id, told)
+        except Exception:
+            # A fault of ours in one rule must not take the event from the others.
+            logger.exception("%s: event %s was not handled", key, event.id)
+            return False
+        return result.matched
+
+    async def _take_turns(self) -> None:
+        """Let others have a turn, if it is time."""
+        if self._meter.elapsed > TURN:
+            await asyncio.sleep(0)
+            self._meter.begin()
+
+    def _park(self, rule: Rule, event: Event, part: str, took: float) -> None:
+        """Take a rule out of service that took too long for an event."""
+        key = rule.resource.key
+        rule.park(part, took, event)
+        logger.warning("%s: event %s: parked: %s", key, event.id, rule.problem)
+        if self._rule(key) is rule:
+            self._parked(key)
+
+    def _note_match(self, rule: Rule, result: MatchResult) -> None:
+        key = rule.resource.key
+        if rule.note(result) and self._rule(key) is rule:
+            if result.error is not None:
+                logger.warning("%s: %s", key, result.error)
+            self._changed(key)
+        if result.error is not None:
+            self._metrics.rule_events.inc(key.namespace, key.name, "error")
+
+    def _cancelled(self, key: Key, event: Event) -> bool:
+        """Whether the event is an off cue for a rule; if so it takes effect."""
+        rule = self._rule(key)
+        if rule is None or rule.compiled is None or rule.suspended:
+            return False
+        try:
+            lap = Lap(self._meter, lazy_cel_view(event.payload))
+            at = off_cue_time(rule.compiled, event, time.time())
+            took, _ = lap.end()
+            self._took(key, took)
+            if took > MOST:
+                self._park(rule, event, "spec.cancelOn", took)
+            if at is None:
+                return False
+            if isinstance(at, Refusal):
+                logger.log(
+                    logging.WARNING if rule.is_first_refusal() else logging.DEBUG,
+                    "%s: event %s is not taken for an off cue: %s", key, event.id, at.reason,
+                )  # fmt: skip
+                return False
+            for channel in self._targets(rule, event):
+                if channel.airtime.cancel(at, dry_run=rule.rehearses):
+                    logger.info(
+                        "%s: off cue %s on %s", key, event.id, channel.resource.key,
+                        extra=fields(
+                            rule=key.name, channel=channel.resource.key.name, cue=event.id
+                        ),
+                    )  # fmt: skip
+        except Exception:
+            logger.exception("%s: off cue %s was not handled", key, event.id)
+        return True
+
+    def _match(
+        self, rule: Rule, event: Event, now: float, view: Callable[[], CelView | Refusal]
+    ) -> None:
+        lap = Lap(self._meter, view)
+        matched = rule.decide(event, now, lap.view)
+        took, _ = lap.end()
+        self._took(rule.resource.key, took)
+        if took > MOST:
+            self._park(rule, event, "spec.action", took)
+        if matched is None:
+            return
+        outcome = matched.outcome
+        if isinstance(outcome, Ruling):
+            self._decided(rule, None, event, matched, outcome, None)
+            return
+        channels = self._targets(rule, event)
+        if not channels and not matched.known:
+            ruling = Ruling(Verdict.CHANNEL_NOT_READY, rule.no_channel(event))
+            self._decided(rule, None, event, matched, ruling, None)
+        for channel in channels:
+            done = partial(self._decided, rule, channel, event, matched)
+            if not isinstance(outcome, Message):
+                waits = partial(self._waits, rule, channel, event, matched)
+                channel.airtime.submit(outcome, done, waits)
+            elif self._send is not None:
+                self._send(rule, channel, outcome, _unsaid if matched.known else done)
+
+    def _waits(
+        self, rule: Rule, channel: Channel, event: Event, matched: Matched, ruling: Ruling
+    ) -> None:
+        if self._rule(rule.resource.key) is rule:
+            self._note(rule, channel, event, matched, ruling, None)
+
+    def _decided(  # noqa: PLR0913, PLR0917 - what a decision consists of
+        self,
+        rule: Rule,
+        channel: Channel | None,
+        event: Event,
+        matched: Matched,
+        ruling: Ruling,
+        called_at: float | None,
+    ) -> None:
+        # What was called for concerns the channel, also where the rule was deleted meanwhile.
+        latency = self._note(rule, channel, event, matched, ruling, called_at)
+        self._metrics.decisions.labels(ruling.verdict.value).inc()
+        key = rule.resource.key
+        if self._rule(key) is rule:
+            for result in ("matched", result_of(ruling.verdict)):
+                self._metrics.rule_events.inc(key.namespace, key.name, result)
+        if called_at is not None:
+            self._metrics.cue_to_call.observe(latency)
+
+    def _note(  # noqa: PLR0913, PLR0917 - what a decision consists of
+        self,
+        rule: Rule,
+        channel: Channel | None,
+        event: Event,
+        matched: Matched,
+        ruling: Ruling,
+        called_at: float | None,
+    ) -> float:
+        """Keep a decision for the status; returns its latency in seconds."""
+        then = time.monotonic() if called_at is None else called_at
+        ahead = 0.0
+        if channel is not None and isinstance(matched.outcome, Cue):
+            ahead = matched.outcome.due(channel.policy.delay) - time.time()
+        latency = latency_of(event.received, time.monotonic() + ahead, then)
+        name = channel.resource.key.name if channel is not None else None
+        decision = Decision(
+            matched.cue_id, time.time(), ruling.verdict, ruling.detail, latency, name
+        )
+        rule.record(decision, event, matched.time)
+        key, verdict = rule.resource.key, ruling.verdict
+        logger.info(
+            "%s: cue %s: %s: %s", key, matched.cue_id, verdict, ruling.detail,
+            extra=fields(rule=key.name, channel=name, cue=matched.cue_id, verdict=verdict.value),
+        )  # fmt: skip
+        asked = called_at is not None and not isinstance(matched.outcome, Message)
+        self._on_decided(rule, channel, decision, asked)
+        return latency
+
+
+def _unsaid(_ruling: Ruling, _called_at: float | None) -> None:
+    """The status tells of it already."""

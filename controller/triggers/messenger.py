@@ -1,0 +1,195 @@
+"""The messages of rules to extensions' front ends: from the event to Twitch.
+
+They never wait for one another, but for a free connection; and nothing of a commercial waits for
+them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+from controller.actions.extension_message import Letter, send_message
+from controller.actions.message_desk import Line, MessageDesk, described
+from controller.clients.extension_jwt import Perms
+from controller.events import Verdict
+from controller.rules.messages import EVERYWHERE
+from controller.rules.steps import Readiness, Ruling
+from controller.triggers.reach import reachable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from controller.channels.channel import Channel
+    from controller.clients.extension_jwt import Extension
+    from controller.clients.extensions import Extensions
+    from controller.rules.messages import Message
+    from controller.runtime.resource import Key
+    from controller.triggers.rule import Rule
+
+    Done = Callable[[Ruling, float | None], None]
+
+__all__ = ["Messenger"]
+
+logger = logging.getLogger(__name__)
+
+_AT_ONCE = 200  # calls; there are connections left for commercials then
+_AT_ONCE_EACH = 32  # calls of one extension: it must not take the others' turn
+_MOST_UNDER_WAY = 10_000
+_SETTLE = 30.0  # seconds in which a process that has just begun reads the extensions' secrets
+_LOOK, _MOST_PAUSE = 0.1, 1.0  # the pause between two looks grows: thousands may wait
+
+
+class Messenger:
+    """Sends the messages of rules.
+
+    Args:
+        rule: Finds a rule.
+        extension_of: What to sign the calls of an ExtensionApp with, by namespace and name; or why
+            there is nothing.
+        extensions: Twitch.
+        started: When this process began.
+    """
+
+    def __init__(
+        self,
+        rule: Callable[[Key], Rule | None],
+        *,
+        extension_of: Callable[[str, str], Extension | str],
+        extensions: Extensions,
+        started: float,
+    ) -> None:
+        self._rule = rule
+        self._extension_of = extension_of
+        self._extensions = extensions
+        self._started = started
+        self._desk = MessageDesk()
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._all = asyncio.Semaphore(_AT_ONCE)
+        self._each: dict[str, asyncio.Semaphore] = {}
+
+    def recall(self, rule: Rule) -> None:
+        """Remember what a former process sent for a rule, as its status tells."""
+        now = time.time()
+        for channel, sent in rule.sent_before:
+            self._desk.recall(Line(rule.resource.uid, channel), sent, now)
+
+    def submit(self, rule: Rule, channel: Channel, message: Message, done: Done) -> None:
+        """Decide about a message, and send it.
+
+        Args:
+            rule: Whose it is.
+            channel: To which it goes; where it goes to all, the one that the rule names.
+            message: What is sent.
+            done: Called with the ruling and, where a call was made, the monotonic time at which
+                the first one left.
+        """
+        judged = self._judge(rule, channel, message)
+        if isinstance(judged, Ruling):
+            again = judged.verdict is Verdict.DUPLICATE
+            if message.past and not again:
+                rule.remember(message, channel.resource.key.name)
+            if not message.past or not again:  # that it came twice before the start is no news
+                done(judged, None)
+            return
+        if len(self._under_way) >= _MOST_UNDER_WAY:
+            self._desk.take_back(_line(rule, channel, message), message)
+            done(Ruling(Verdict.FAILED, f"{_MOST_UNDER_WAY} messages wait already"), None)
+            return
+        work = self._finish(rule, channel, message, judged, done)
+        task = asyncio.get_running_loop().create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def drain(self, within: float) -> None:
+        """Wait, for at most so many seconds, for the answers to what is under way."""
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=within)
+        for task in self._under_way:
+            task.cancel()
+
+    def _judge(self, rule: Rule, channel: Channel, message: Message) -> Letter | Ruling | None:
+        """What to send, or why nothing; None: that will be known in moments."""
+        now, line = time.time(), _line(rule, channel, message)
+        ruling = self._desk.turned_away(line, message, now) or _held(channel, message)
+        if ruling is not None:
+            return ruling
+        extension = self._extension_of(rule.resource.key.namespace, message.extension)
+        if isinstance(extension, str):
+            settling = now < self._started + _SETTLE
+            return None if settling else Ruling(Verdict.FAILED, extension)
+        to = EVERYWHERE if message.is_global else channel.broadcaster_id or ""
+        text = self._desk.admit(line, message, extension.client_id, to, now)
+        if isinstance(text, Ruling):
+            return text
+        return Letter(extension, Perms(to, message.send), text, described(message, text))
+
+    async def _finish(
+        self, rule: Rule, channel: Channel, message: Message, judged: Letter | None, done: Done
+    ) -> None:
+        try:
+            ruling, called_at = await self._sent(rule, channel, message, judged)
+        except Exception:
+            # A fault of ours: told as a verdict, and the next message has its own chance.
+            logger.exception("%s: message %s failed", rule.resource.key, message.id)
+            told = "an internal fault; see the operator's log"
+            ruling, called_at = Ruling(Verdict.FAILED, told), None
+        done(ruling, called_at)
+
+    async def _sent(
+        self, rule: Rule, channel: Channel, message: Message, letter: Letter | None
+    ) -> tuple[Ruling, float | None]:
+        pause = _LOOK
+        while letter is None:
+            await asyncio.sleep(pause)
+            pause = min(1.5 * pause, _MOST_PAUSE)
+            judged = self._withdrawn(rule, message) or self._judge(rule, channel, message)
+            if isinstance(judged, Ruling):
+                return judged, None
+            letter = judged
+        held = partial(self._held_back, rule, channel, message)
+        client_id = letter.extension.client_id
+        each = self._each.setdefault(client_id, asyncio.Semaphore(_AT_ONCE_EACH))
+        async with each, self._all:
+            sent = await send_message(self._extensions, letter, held)
+        if sent.left:
+            rule.remember(message, channel.resource.key.name)
+        else:
+            self._desk.take_back(_line(rule, channel, message), message)
+        if sent.limited:
+            self._desk.drain(client_id, letter.perms.channel_id, time.time())
+        return sent.ruling, sent.called_at
+
+    def _held_back(self, rule: Rule, channel: Channel, message: Message) -> Ruling | None:
+        """Why a message must not be sent any more."""
+        return (
+            self._withdrawn(rule, message)
+            or message.too_old(time.time())
+            or _held(channel, message)
+        )
+
+    def _withdrawn(self, rule: Rule, message: Message) -> Ruling | None:
+        """Whether the rule changed while its message waited."""
+        if self._rule(rule.resource.key) is not rule:
+            return Ruling(Verdict.SUSPENDED, "the rule was deleted while the message waited")
+        if rule.suspended:
+            return Ruling(Verdict.SUSPENDED, "the rule was suspended while the message waited")
+        if rule.rehearses and not message.dry_run:
+            return Ruling(Verdict.SUSPENDED, "the rule became a DryRun while the message waited")
+        return None
+
+
+def _held(channel: Channel, message: Message) -> Ruling | None:
+    """Why a channel gets no messages at present."""
+    finding = reachable(channel, everywhere=message.is_global)
+    if finding.status == "True":
+        return None
+    held = Readiness.of(finding.reason, finding.message)
+    return Ruling(held.verdict, held.detail)
+
+
+def _line(rule: Rule, channel: Channel, message: Message) -> Line:
+    return Line(rule.resource.uid, channel.resource.key.name, message.dry_run)

@@ -1,0 +1,1 @@
+"""Conditions of a rule and shares of CPU: pure decisions from facts."""

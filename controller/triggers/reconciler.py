@@ -1,0 +1,196 @@
+"""What is done for a TriggerRule whenever something about it may have changed."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from controller.clients.kube import KubeError
+from controller.errors import OperatorError
+from controller.feeds.pubnub import keys as pubnub_keys
+from controller.policies.problems import Blocked, secret_refused
+from controller.runtime.resource import EXTENSION, Key
+from controller.triggers.rule import Surroundings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from controller.policies.findings import Finding
+    from controller.runtime.secrets import SecretStore
+    from controller.triggers.feed_pool import FeedPool
+    from controller.triggers.rule import Rule
+    from controller.triggers.targets import Targets
+
+__all__ = ["RuleRounds"]
+
+_SETTLE = 1.0  # a channel that is applied together with its rule may come a moment later
+_PATIENCE = 120.0  # after which a status is written even if a first round has not ended
+
+
+class RuleRounds:
+    """Runs the rounds of rules.
+
+    Args:
+        rule: Finds a rule.
+        secrets: The Secrets that rules name.
+        feeds: What they listen to.
+        targets: The channels that they are for.
+        mark: Asks for a rule's status to be written.
+        extension_ready: Whether the secrets of an ExtensionApp are current, by namespace and name;
+            None: there is no such.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it works with
+        self,
+        rule: Callable[[Key], Rule | None],
+        *,
+        secrets: SecretStore,
+        feeds: Callable[[], FeedPool],
+        targets: Targets,
+        mark: Callable[[Key], None],
+        extension_ready: Callable[[str, str], Finding | None] | None = None,
+    ) -> None:
+        self._rule = rule
+        self._secrets = secrets
+        self._feeds = feeds
+        self._targets = targets
+        self._mark = mark
+        self._extension_ready = extension_ready
+        self._senders: dict[Key, set[Key]] = {}
+        self._sends_by: dict[Key, Key] = {}
+        self._silent: dict[Key, bool] = {}
+
+    async def run(self, rule: Rule) -> float | None:
+        """Look at the whole of it, and do what is due.
+
+        Returns:
+            When to come back; None: when something changes.
+
+        Raises:
+            OperatorError: To be tried again with growing pauses.
+        """
+        key, requested = rule.resource.key, rule.resource.requested_at
+        if rule.spec is None or not rule.usable:
+            self._feeds().drop(key)
+            self._handled(rule, requested)
+            return None
+        name = rule.spec.feed.pubnub.secret_ref.name
+        self._secrets.release(key, but={(key.namespace, name)})
+        try:
+            secret = await self._secrets.get(key.namespace, name, key)
+        except OperatorError as error:
+            if rule.keys is None:
+                told = f"spec.feed.pubnub.secretRef: {error}"
+                rule.feed_blocked = (
+                    secret_refused(told)
+                    if isinstance(error, KubeError)
+                    else Blocked("TransientError", told, human=False)
+                )
+            self.refresh(key)
+            raise
+        rule.keys, rule.feed_blocked = pubnub_keys.read(secret, name, key.namespace)
+        if self._rule(key) is not rule:
+            return None
+        self._use(rule)
+        self._handled(rule, requested)
+        if rule.concluded:
+            return None
+        waited = time.monotonic() - rule.seen_at
+        return time.time() + (_SETTLE if waited < _SETTLE else _PATIENCE) - waited
+
+    def _handled(self, rule: Rule, requested: str | None) -> None:
+        if requested is not None and requested != rule.handled:
+            rule.look_for_misses(self._feeds().recent(rule.resource.key))
+        rule.handled = requested
+        self.refresh(rule.resource.key)
+
+    def _use(self, rule: Rule) -> None:
+        rule.delay = self._delay(rule)
+        self._feeds().use(rule)
+
+    def _delay(self, rule: Rule) -> float:
+        if rule.sends:
+            return 0.0  # a message is due at once
+        return max((c.policy.delay for c in self._targets.of(rule)), default=0.0)
+
+    def forget(self, key: Key) -> None:
+        """A rule is gone."""
+        self._silent.pop(key, None)
+        self._file(key, None)
+
+    def extension_changed(self, extension: Key) -> None:
+        """An ExtensionApp came, changed or went: the rules that send by it follow."""
+        for key in list(self._senders.get(extension, ())):
+            self.refresh(key)
+
+    def refresh(self, key: Key) -> None:
+        """Something that a rule's status tells may have changed."""
+        rule = self._rule(key)
+        if rule is None:
+            return
+        if rule.topics and rule.delay != self._delay(rule):
+            self._use(rule)
+        rule.concluded = rule.concluded or self._has_concluded(rule)
+        self._mark(key)
+
+    def look_at_silence(self) -> None:
+        """Find rules whose feed has fallen silent, or speaks again."""
+        for key, was in list(self._silent.items()):
+            rule = self._rule(key)
+            if rule is None:
+                continue
+            silent = rule.is_silent()
+            if silent is not was:
+                self._silent[key] = silent
+                self._mark(key)
+
+    def expect(self, rule: Rule) -> None:
+        """Take note whether a rule expects its feed to speak, and by which extension it sends."""
+        key, name = rule.resource.key, rule.extension
+        self._file(key, None if name is None else Key(EXTENSION, key.namespace, name))
+        if rule.spec is not None and rule.spec.expect_every is not None:
+            self._silent.setdefault(key, False)
+        else:
+            self._silent.pop(key, None)
+
+    def _file(self, key: Key, extension: Key | None) -> None:
+        before = self._sends_by.pop(key, None)
+        if before is not None:
+            rules = self._senders[before]
+            rules.discard(key)
+            if not rules:
+                del self._senders[before]
+        if extension is not None:
+            self._sends_by[key] = extension
+            self._senders.setdefault(extension, set()).add(key)
+
+    def _extension_of(self, rule: Rule) -> Finding | None:
+        name = rule.extension
+        if name is None or self._extension_ready is None:
+            return None
+        return self._extension_ready(rule.resource.key.namespace, name)
+
+    def _has_concluded(self, rule: Rule) -> bool:
+        """Whether a first status would not be followed by another one at once."""
+        waited = time.monotonic() - rule.seen_at
+        if not rule.usable or rule.feed_blocked is not None or waited >= _PATIENCE:
+            return True
+        health = self._feeds().health(rule.resource.key)
+        if health is None or health.connected is None:
+            return False
+        channels, extension = self._targets.of(rule), self._extension_of(rule)
+        if extension is not None and extension.status == "Unknown":
+            return False
+        if not channels or (rule.sends and extension is None):
+            return waited >= _SETTLE
+        return all(channel.concluded for channel in channels)
+
+    def surroundings(self, rule: Rule) -> Surroundings:
+        """What a rule depends on."""
+        key, feeds = rule.resource.key, self._feeds()
+        return Surroundings(
+            self._targets.of(rule),
+            feeds.health(key),
+            feeds.silent_since(key),
+            self._extension_of(rule),
+        )
