@@ -31,7 +31,7 @@ from controller.clients.fetch import Fetcher
 from controller.clients.http import new_http_client
 from controller.gateway.app import make_app
 from controller.gateway.authorizer import Authorizer
-from controller.gateway.catalog import Catalog, Served
+from controller.gateway.catalog import Catalog, Endpoint
 from controller.gateway.metrics import GatewayMetrics
 from controller.gateway.providers import Provider
 from controller.gateway.server import Server
@@ -157,7 +157,7 @@ def _catalog(upstream: str) -> Catalog:
         client_secret=Sensitive("gateway-secret"),
         channels_claim="twitch_channels",
     )
-    served = Served(
+    served = Endpoint(
         key=Key(EXTENSION, "benchmark", "benchmark"),
         client_id=CLIENT_ID,
         owner_id=OWNER_ID,

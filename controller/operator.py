@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Any
 from controller.channels.ads import AdsWatch
 from controller.channels.as_run import AsRunLog
 from controller.channels.by_hand import ByHand
-from controller.channels.conflicts import Rivals
+from controller.channels.conflicts import Conflicts
 from controller.channels.live import LiveWatch
-from controller.channels.reconciler import ChannelRounds
+from controller.channels.reconciler import ChannelReconciler
 from controller.clients.extensions import Extensions
 from controller.clients.helix import Helix
 from controller.clients.identity import Identity
 from controller.events import Verdict
-from controller.extensions.reconciler import ExtensionRounds
+from controller.extensions.reconciler import ExtensionReconciler
 from controller.logs import fields
 from controller.policies.clocks import WallClock
 from controller.rules.as_run import Station, break_entry, foreign_entry
 from controller.rules.steps import Ruling
-from controller.runtime.call_priority import Traffic
+from controller.runtime.call_priority import CallPriority
 from controller.runtime.garbage import Garbage
 from controller.runtime.recorder import Recorder
 from controller.runtime.resource import CHANNEL, EXTENSION, RULE, Key, Kind, Resource
@@ -38,7 +38,7 @@ from controller.runtime.workqueue import WorkQueue
 from controller.triggers.dispatcher import Dispatcher
 from controller.triggers.feed_pool import FeedPool
 from controller.triggers.messenger import Messenger
-from controller.triggers.reconciler import RuleRounds
+from controller.triggers.reconciler import RuleReconciler
 from controller.triggers.rule import Rule
 from controller.triggers.targets import Targets
 
@@ -91,19 +91,19 @@ class Engine:
         self._kube = kube
         self._metrics = metrics
         self._started = time.time()
-        self._traffic = Traffic()
-        self._helix = Helix(http, settings, self._traffic.note)
+        self._call_priority = CallPriority()
+        self._helix = Helix(http, settings, self._call_priority.note)
         self._channels: dict[Key, Channel] = {}
         self._rules: dict[Key, Rule] = {}
         self._targets = Targets(self._channels)
         self._selectors_due: set[str] = set()
         self._deleted: OrderedDict[str, None] = OrderedDict()
-        self._rivals = Rivals(self._channels.get, self._told)
+        self._conflicts = Conflicts(self._channels.get, self._told)
         self._sync = Sync(kube, settings, held=self._uids, found=self._found, gone=self._gone)
-        self._secrets = SecretStore(kube, settings, self._ask_again, self._traffic.quiet)
+        self._secrets = SecretStore(kube, settings, self._ask_again, self._call_priority.quiet)
         self._queue: WorkQueue[Key] = WorkQueue(self._reconcile, _WORKERS)
         extensions = Extensions(http, settings)
-        self._extensions = ExtensionRounds(
+        self._extensions = ExtensionReconciler(
             settings,
             kube,
             extensions=extensions,
@@ -127,7 +127,7 @@ class Engine:
             parked=self._queue.add,
             changed=lambda key: self._statuses.mark(key, urgent=True),
         )
-        self._rule_rounds = RuleRounds(
+        self._rule_reconciler = RuleReconciler(
             self._rules.get,
             secrets=self._secrets,
             feeds=lambda: self._feeds,
@@ -139,7 +139,7 @@ class Engine:
             settings,
             metrics,
             self._dispatcher.event,
-            on_health=self._rule_rounds.refresh,
+            on_health=self._rule_reconciler.refresh,
             on_gap=lambda gap: metrics.feed_gaps.labels(
                 "Recovered" if gap.problem is None else "Lost"
             ).inc(),
@@ -153,7 +153,7 @@ class Engine:
             self._refused,
             settings.ads_check_interval,
             on_first=self._told,
-            quiet=self._traffic.quiet,
+            quiet=self._call_priority.quiet,
         )
         self._live = LiveWatch(
             self._helix,
@@ -162,24 +162,24 @@ class Engine:
             self._refused,
             settings.live_check_interval,
         )
-        self._rounds = ChannelRounds(
+        self._channel_reconciler = ChannelReconciler(
             settings,
             kube,
             metrics,
             helix=self._helix,
             identity=Identity(http, settings),
             secrets=self._secrets,
-            rivals=self._rivals,
+            conflicts=self._conflicts,
             look_live=self._live.ask,
             refused=self._refused,
             tell=self._told,
             started=self._started,
         )
-        self._recorder = Recorder(kube, metrics, self._traffic)
+        self._recorder = Recorder(kube, metrics, self._call_priority)
         self._statuses = StatusWriter(
             kube,
             metrics,
-            self._traffic,
+            self._call_priority,
             settings.status_interval,
             reporter=self._reporter,
             on_gone=self._queue_resync,
@@ -266,11 +266,11 @@ class Engine:
 
     async def settle(self) -> None:
         """Wait until refreshed tokens are in their Secrets: a one-time token must not be lost."""
-        keepers = [channel.keeper for channel in self._channels.values()]
+        grant_managers = [channel.grant_manager for channel in self._channels.values()]
         within = self._settings.identity_timeout + _FLUSH
         try:
             async with asyncio.timeout(within):
-                await asyncio.gather(*(keeper.finish() for keeper in keepers))
+                await asyncio.gather(*(grant_manager.finish() for grant_manager in grant_managers))
         except TimeoutError:
             logger.error("a token was still being refreshed at the end")
 
@@ -296,7 +296,7 @@ class Engine:
             if back := clock.set_back(time.time(), self._beat):
                 for channel in self._channels.values():
                     channel.airtime.set_back(back)
-            self._rule_rounds.look_at_silence()
+            self._rule_reconciler.look_at_silence()
             self._tell_as_run()
             self._garbage.look()
             if not self._feeds.check():
@@ -353,7 +353,7 @@ class Engine:
         """Somebody asked for a look at everything."""
         self._secrets.look_again(key)
         if key.kind == CHANNEL:
-            self._channels[key].keeper.recheck(anew=True)
+            self._channels[key].grant_manager.recheck(anew=True)
         elif key.kind == EXTENSION:
             self._extensions.apps[key].recheck()
 
@@ -361,12 +361,12 @@ class Engine:
         """A resource that was not there before."""
         key = resource.key
         if key.kind == CHANNEL:
-            self._channels[key] = channel = self._rounds.new_channel(resource)
-            self._rivals.settle(channel)
+            self._channels[key] = channel = self._channel_reconciler.new_channel(resource)
+            self._conflicts.settle(channel)
         elif key.kind == EXTENSION:
             self._extensions.apps[key] = self._extensions.new_app(resource)
         else:
-            self._rules[key] = Rule(resource, self._started, self._rule_rounds.surroundings)
+            self._rules[key] = Rule(resource, self._started, self._rule_reconciler.surroundings)
             self._messenger.recall(self._rules[key])
             self._metrics.add_rule(key.namespace, key.name)
 
@@ -377,11 +377,11 @@ class Engine:
 
     def _rule_changed(self, rule: Rule) -> None:
         self._targets.add_rule(rule)
-        self._rule_rounds.expect(rule)
+        self._rule_reconciler.expect(rule)
 
     def _withdraw_from_elsewhere(self, rule: Rule) -> None:
         """A rule changed: what it would not start any more is not called for."""
-        if rule.suspended or rule.rehearses:
+        if rule.suspended or rule.dry_run:
             self._withdraw(rule.resource.key, _SUSPENDED if rule.suspended else _REHEARSES)
         else:
             self._withdraw(rule.resource.key, _ELSEWHERE, but=self._targets.of(rule))
@@ -411,7 +411,7 @@ class Engine:
             self._tell_breaks(held, at_once=True)
             self._targets.remove_channel(key)
             self._metrics.remove_channel(key.namespace, key.name)
-            self._rivals.settle(held)
+            self._conflicts.settle(held)
             self._refresh_rules_of(held)
         elif key.kind == EXTENSION:
             self._extensions.changed(held.client_id)
@@ -421,7 +421,7 @@ class Engine:
             self._withdraw(key, _GONE)
             self._feeds.drop(key)
             self._targets.remove_rule(key)
-            self._rule_rounds.forget(key)
+            self._rule_reconciler.forget(key)
             self._metrics.remove_rule(key.namespace, key.name)
 
     async def _reconcile(self, key: Key) -> float | None:
@@ -431,8 +431,8 @@ class Engine:
             if app is not None:
                 return await self._extensions.run(app)
             if channel is not None:
-                return await self._rounds.run(channel)
-            return await self._rule_rounds.run(rule) if rule is not None else None
+                return await self._channel_reconciler.run(channel)
+            return await self._rule_reconciler.run(rule) if rule is not None else None
         finally:
             if key not in self._holdings(key.kind):
                 self._secrets.release(key)  # deleted during the round
@@ -440,7 +440,7 @@ class Engine:
     # Channels
 
     def _refused(self, channel: Channel) -> None:
-        channel.keeper.recheck()
+        channel.grant_manager.recheck()
         self._queue.add(channel.resource.key)
 
     def _told(self, channel: Channel) -> None:
@@ -456,7 +456,7 @@ class Engine:
     def _broadcaster_of(self, namespace: str, name: str) -> str | None:
         """The broadcaster id of a channel that has its grant; None: it is not known."""
         channel = self._channels.get(Key(CHANNEL, namespace, name))
-        return channel.claim if channel is not None and channel.rival is None else None
+        return channel.claim if channel is not None and channel.conflict is None else None
 
     def _saw_ads(self, channel: Channel, news: AdsNews) -> None:
         """Twitch told of the channel's ads."""
@@ -503,7 +503,7 @@ class Engine:
 
     def _refresh_senders(self, key: Key) -> None:
         """Look at the rules that send messages by an ExtensionApp."""
-        self._rule_rounds.extension_changed(key)
+        self._rule_reconciler.extension_changed(key)
 
     def _secrets_current(self, namespace: str, name: str) -> Finding | None:
         """Whether the secrets of an ExtensionApp are current; None: there is no such."""
@@ -514,7 +514,7 @@ class Engine:
 
     def _refresh_rules_of(self, channel: Channel) -> None:
         for key in self._targets.naming(channel.resource.key):
-            self._rule_rounds.refresh(key)
+            self._rule_reconciler.refresh(key)
         # These may be for thousands of channels, which change together.
         self._look_at_selectors(channel.resource.key.namespace)
 
@@ -530,7 +530,7 @@ class Engine:
         due, self._selectors_due = self._selectors_due, set()
         for namespace in due:
             for key in self._targets.selecting(namespace):
-                self._rule_rounds.refresh(key)
+                self._rule_reconciler.refresh(key)
 
     def _decided(
         self, rule: Rule, channel: Channel | None, decision: Decision, called: bool
@@ -551,7 +551,7 @@ class Engine:
             fired = channel.airtime.arbiter.memory.last_fired
             self._ads.expect(channel, fired.started if fired is not None else time.time())
         if verdict is Verdict.FAILED:
-            channel.keeper.recheck()
+            channel.grant_manager.recheck()
             self._queue.add(channel.resource.key)
         if verdict is Verdict.NOT_LIVE:
             self._live.ask(channel)
@@ -566,6 +566,6 @@ class Engine:
 
 
 def _station(channel: Channel) -> Station:
-    key, user = channel.resource.key, channel.keeper.user
+    key, user = channel.resource.key, channel.grant_manager.user
     broadcaster_id = user.id if user is not None else ""
     return Station(channel.resource.uid, key.namespace, key.name, broadcaster_id)

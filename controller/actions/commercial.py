@@ -76,7 +76,7 @@ class CommercialAction:
         self._on_waiting = on_waiting
         self._told: Ruling | None = None
         self._changed = asyncio.Event()
-        self._rehearsal = False
+        self._is_dry_run = False
         self._run: Generator[Step, Reply, Ruling] | None = None
         self._step: Step | None = None
         self.called_at: float | None = None
@@ -96,7 +96,7 @@ class CommercialAction:
         Returns:
             The ruling, if there is nothing to do; else `finish` goes on.
         """
-        self._rehearsal = start.cue.dry_run
+        self._is_dry_run = start.cue.dry_run
         self._run = arbiter.run(start, now)
         try:
             self._step = next(self._run)
@@ -123,8 +123,8 @@ class CommercialAction:
     async def _do(self, step: Step) -> Reply:
         if isinstance(step, Wait):
             await self._wait(step)
-        elif self._rehearsal:
-            return _rehearse(step)
+        elif self._is_dry_run:
+            return _assume_accepted(step)
         elif isinstance(step, Call):
             return await self._call(step.length)
         elif isinstance(step, ReadLastAd):
@@ -194,7 +194,7 @@ class CommercialAction:
         return Reply(time.time(), refreshed=renewed)
 
 
-def _rehearse(step: Step) -> Reply:
+def _assume_accepted(step: Step) -> Reply:
     """What Twitch would say as a rule: a rehearsal calls nothing."""
     if isinstance(step, Call):
         answer = Answer(AnswerKind.ACCEPTED, "", COOLDOWN, step.length)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from controller.clients.extension_jwt import Extension, Perms
     from controller.clients.extensions import Extensions, UpstreamAnswer
 
-__all__ = ["Letter", "Sent", "send_message"]
+__all__ = ["OutboundMessage", "Sent", "send_message"]
 
 _TRIES = 2  # the second only where the first did not leave
 _PAUSE = 0.5
@@ -30,7 +30,7 @@ _JWT = re.compile(r"eyJ[\w-]+(?:\.[\w-]*)*")
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class OutboundMessage:
     """A message that is ready to be sent.
 
     Attributes:
@@ -64,7 +64,7 @@ class Sent:
 
 
 async def send_message(
-    extensions: Extensions, letter: Letter, held: Callable[[], Ruling | None]
+    extensions: Extensions, letter: OutboundMessage, held: Callable[[], Ruling | None]
 ) -> Sent:
     """Send a message.
 

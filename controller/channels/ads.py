@@ -149,7 +149,7 @@ class AdsWatch:
     def _tells(channel: Channel) -> bool:
         """Whether there is anything to see, and a right to see it."""
         live = channel.live is True and not channel.stopped and not channel.suspended
-        return live and channel.keeper.user is not None and channel.may(READ_ADS_SCOPE)
+        return live and channel.grant_manager.user is not None and channel.may(READ_ADS_SCOPE)
 
     async def _keep_appointments(self) -> None:
         while True:
@@ -173,7 +173,7 @@ class AdsWatch:
         channel.airtime.arbiter.ads.give_up(time.time())
 
     async def _look(self, channel: Channel) -> None:
-        credential, user = channel.credential(), channel.keeper.user
+        credential, user = channel.credential(), channel.grant_manager.user
         if credential is None or user is None or channel.stopped:
             return
         try:

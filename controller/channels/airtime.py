@@ -72,7 +72,7 @@ class Airtime:
         self._signer = signer
         self._broadcaster_id = broadcaster_id
         self._under_way: dict[asyncio.Task[None], CommercialAction] = {}
-        self._rehearsal: Arbiter | None = None
+        self._dry_run_arbiter: Arbiter | None = None
         self.arbiter = Arbiter(
             policy,
             started,
@@ -88,7 +88,7 @@ class Airtime:
     def set_back(self, seconds: float) -> None:
         """The clock was set back by so many seconds."""
         now = time.time()
-        for arbiter in filter(None, (self.arbiter, self._rehearsal)):
+        for arbiter in filter(None, (self.arbiter, self._dry_run_arbiter)):
             arbiter.memory.set_back(seconds, now)
         self._wake()
 
@@ -128,10 +128,10 @@ class Airtime:
     def _arbiter_for(self, cue: Cue) -> Arbiter:
         if not cue.dry_run:
             return self.arbiter
-        if self._rehearsal is None:
+        if self._dry_run_arbiter is None:
             real = self.arbiter
-            self._rehearsal = Arbiter(real.policy, real.started, real.call_timeout, real=real)
-        return self._rehearsal
+            self._dry_run_arbiter = Arbiter(real.policy, real.started, real.call_timeout, real=real)
+        return self._dry_run_arbiter
 
     async def _finish(self, cue: Cue, action: CommercialAction, done: Done) -> None:
         try:
@@ -159,14 +159,14 @@ class Airtime:
         """
         due = begins + self.arbiter.policy.delay
         real = None if dry_run else self.arbiter
-        arbiters = [a for a in (real, self._rehearsal) if a is not None]
+        arbiters = [a for a in (real, self._dry_run_arbiter) if a is not None]
         found = [arbiter.cancel(due, time.time()) for arbiter in arbiters]
         self._wake()
         return any(found)
 
     def withdraw(self, rule: str, why: Ruling) -> None:
         """A rule is gone or suspended: none of its starts is called for any more."""
-        for arbiter in (self.arbiter, self._rehearsal):
+        for arbiter in (self.arbiter, self._dry_run_arbiter):
             if arbiter is not None:
                 arbiter.withdraw(rule, why)
         self._wake()
@@ -185,15 +185,15 @@ class Airtime:
             at_once: The process ends: take what was called for, over or not.
         """
         now = time.time()
-        if self._rehearsal is not None:
-            self._rehearsal.ended(now)
+        if self._dry_run_arbiter is not None:
+            self._dry_run_arbiter.ended(now)
         return self.arbiter.ended(now, at_once=at_once)
 
     @property
     def idle(self) -> bool:
         """Whether no break is open, nor was a moment ago."""
-        rehearses = self._rehearsal is not None and bool(self._rehearsal.breaks)
-        return not self.arbiter.breaks and not rehearses
+        dry_run = self._dry_run_arbiter is not None and bool(self._dry_run_arbiter.breaks)
+        return not self.arbiter.breaks and not dry_run
 
     @property
     def busy(self) -> bool:

@@ -39,39 +39,46 @@ class ByHand:
 
     def look(self, channel: Channel) -> None:
         """Answer the channel's request, if there is one that was not answered yet."""
-        wish, uid = channel.resource.fire_requested, channel.resource.uid
-        if not wish or wish == channel.fired_for or wish == self._under_way.get(uid):
+        request, uid = channel.resource.fire_requested, channel.resource.uid
+        if not request or request == channel.fired_for or request == self._under_way.get(uid):
             return
-        self._under_way[uid] = wish
-        done = partial(self._done, channel, wish)
+        self._under_way[uid] = request
+        done = partial(self._done, channel, request)
         try:
-            cue = _cue(wish, time.time())
+            cue = _cue(request, time.time())
         except ValueError as error:
             done(Ruling(Verdict.FAILED, f"the annotation {FIRE_REQUESTED}: {error}"), None)
         else:
             channel.airtime.submit(cue, done, lambda _: None)
 
-    def _done(self, channel: Channel, wish: str, ruling: Ruling, called_at: float | None) -> None:
-        if self._under_way.get(channel.resource.uid) == wish:
+    def _done(
+        self, channel: Channel, request: str, ruling: Ruling, called_at: float | None
+    ) -> None:
+        if self._under_way.get(channel.resource.uid) == request:
             del self._under_way[channel.resource.uid]
-        channel.fired_for = wish
+        channel.fired_for = request
         channel.last_fire = LastFire(
-            requested_at=wish, verdict=ruling.verdict.value, detail=ruling.detail
+            requested_at=request, verdict=ruling.verdict.value, detail=ruling.detail
         )
         self._answered(channel, ruling, called_at is not None)
 
 
-def _cue(wish: str, now: float) -> Cue:
+def _cue(request: str, now: float) -> Cue:
     """Read a request.
 
     Raises:
         ValueError: It is none; the message says what one looks like.
     """
-    at, _, text = wish.partition("/")
+    at, _, text = request.partition("/")
     length = parse_duration(text) if text else _DEFAULT_LENGTH
     if not 1 <= length <= MAX_LENGTH:
         msg = f"{text} is not a length of a commercial: from 1s to {MAX_LENGTH}s, such as 60s"
         raise ValueError(msg)
     return Cue(
-        f"fire/{wish}", min(parse_instant(at), now), length, _MAX_AGE, rule=BY_HAND, priority=_FIRST
+        f"fire/{request}",
+        min(parse_instant(at), now),
+        length,
+        _MAX_AGE,
+        rule=BY_HAND,
+        priority=_FIRST,
     )

@@ -27,8 +27,8 @@ from controller.runtime.resource import pack, unpack
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from controller.channels.grant.manager import GrantKeeper
-    from controller.channels.stream_keys import StreamKeyKeeper
+    from controller.channels.grant.manager import GrantManager
+    from controller.channels.stream_keys import StreamKeyManager
     from controller.clients.helix import Credential, Helix
     from controller.policies.findings import Finding
     from controller.resources.twitchchannel import LastFire
@@ -46,12 +46,12 @@ class Channel:
     Attributes:
         resource: As the API server holds it.
         spec: Parsed; None where it cannot be.
-        keeper: Its grant.
+        grant_manager: Its grant.
         stream_key: Its stream key, where the spec wants it in a Secret.
         airtime: Its commercials.
         live: Whether a stream runs; None: not known yet.
         broadcaster_id: Under which it is counted among the channels of one broadcaster.
-        rival: The older channel of the same broadcaster.
+        conflict: The older channel of the same broadcaster.
         tried: The grant was looked at for the first time.
         concluded: A first round has ended, so that there is something to tell.
         stumbled: The first try failed by something that may pass, and was not told.
@@ -67,18 +67,18 @@ class Channel:
         self,
         resource: Resource,
         *,
-        keeper: GrantKeeper,
-        stream_key: StreamKeyKeeper,
+        grant_manager: GrantManager,
+        stream_key: StreamKeyManager,
         helix: Helix,
         started: float,
         call_timeout: float,
         on_refused: Callable[[Channel], None],
     ) -> None:
         self._on_refused = on_refused
-        self.keeper = keeper
+        self.grant_manager = grant_manager
         self.stream_key = stream_key
         self.live: bool | None = None
-        self.rival: str | None = None
+        self.conflict: str | None = None
         self.broadcaster_id: str | None = None
         self.concluded = False
         self.stumbled = False
@@ -88,8 +88,8 @@ class Channel:
         self.handled = status.last_handled_reconcile_at
         self.fired_for = status.last_handled_fire_at
         self.last_fire: LastFire | None = status.last_fire
-        keeper.known = channel_status.known(status.broadcaster)
-        keeper.revoked_before = status.last_handled_revoke_at or ""
+        grant_manager.known = channel_status.known(status.broadcaster)
+        grant_manager.revoked_before = status.last_handled_revoke_at or ""
         self.resource = resource
         self.pause: str | None = None
         self.spec: TwitchChannelSpec | None = None
@@ -100,7 +100,9 @@ class Channel:
             str(resource.key),
             helix=helix,
             signer=self,
-            broadcaster_id=lambda: self.keeper.user.id if self.keeper.user is not None else "",
+            broadcaster_id=lambda: (
+                self.grant_manager.user.id if self.grant_manager.user is not None else ""
+            ),
             policy=DEFAULT_POLICY,
             started=started,
             call_timeout=call_timeout,
@@ -118,7 +120,7 @@ class Channel:
             self.pause = resource.pause
             logger.info("%s: %s", resource.key, self._paused_message() or "resumed")
         self.resource = resource.kept()
-        self.keeper.revoke_request = resource.revoke_requested_at or ""
+        self.grant_manager.revoke_request = resource.revoke_requested_at or ""
         try:
             self.spec = TwitchChannelSpec.from_spec(resource.spec)
             self._spec_problem = None
@@ -134,13 +136,13 @@ class Channel:
     @property
     def login(self) -> str | None:
         """The broadcaster's login, where it is known."""
-        return self.keeper.user.login if self.keeper.user is not None else None
+        return self.grant_manager.user.login if self.grant_manager.user is not None else None
 
     @property
     def claim(self) -> str | None:
         """Id of the broadcaster whose grant it has; until a first round, as the status tells."""
-        if self.keeper.user is not None:
-            return self.keeper.user.id
+        if self.grant_manager.user is not None:
+            return self.grant_manager.user.id
         if self.tried:
             return None
         status = self.status
@@ -154,15 +156,15 @@ class Channel:
 
     def credential(self) -> Credential | None:
         """What to sign a call with."""
-        return self.keeper.credential()
+        return self.grant_manager.credential()
 
     def may(self, scope: str) -> bool:
         """Whether the grant covers a scope."""
-        return self.keeper.may(scope)
+        return self.grant_manager.may(scope)
 
     async def renew(self, refused: Sensitive | None) -> bool:
         """Replace a refused access token."""
-        return self.spec is not None and await self.keeper.renew(self.spec, refused)
+        return self.spec is not None and await self.grant_manager.renew(self.spec, refused)
 
     def doubt(self) -> None:
         """Twitch refused a call that the grant should cover."""
@@ -173,27 +175,29 @@ class Channel:
         return channel_findings(self._facts())
 
     def _facts(self) -> ChannelFacts:
-        keeper, grant, spec = self.keeper, self.keeper.grant, self.spec
-        user = keeper.user
+        grant_manager, grant, spec = self.grant_manager, self.grant_manager.grant, self.spec
+        user = grant_manager.user
         wants_key = spec is not None and spec.stream_key_secret_name is not None
         return ChannelFacts(
             spec_problem=self._spec_problem,
             suspended=self.suspended,
             paused=self._paused_message(),
-            blocked=keeper.blocked,
-            failure=keeper.failure,
-            expires_at=grant.expires_at if grant and keeper.credential() is not None else None,
-            ending=keeper.ending,
-            refused_input=keeper.refused_input,
-            owner_problem=keeper.owner_problem or self.stream_key.owner_problem,
-            remedy=keeper.remedy,
+            blocked=grant_manager.blocked,
+            failure=grant_manager.failure,
+            expires_at=grant.expires_at
+            if grant and grant_manager.credential() is not None
+            else None,
+            ending=grant_manager.ending,
+            refused_input=grant_manager.refused_input,
+            owner_problem=grant_manager.owner_problem or self.stream_key.owner_problem,
+            remedy=grant_manager.remedy,
             scopes=grant.scopes if grant is not None else (),
             wanted_scopes=spec.wanted_scopes if spec is not None else (),
             wanted_login=spec.login if spec is not None else None,
             login=user.login if user is not None else None,
-            renamed=keeper.renamed(spec.login) if spec is not None else False,
+            renamed=grant_manager.renamed(spec.login) if spec is not None else False,
             broadcaster_type=user.broadcaster_type if user is not None else None,
-            rival=self.rival,
+            conflict=self.conflict,
             live=self.live,
             stream_key=self.stream_key.synced if wants_key else None,
             stream_key_problem=self.stream_key.problem,
@@ -239,7 +243,7 @@ class Channel:
             readiness = Readiness.of(ready.reason, ready.message)
             # A process that has just begun knows no grant yet, and a new grant may have scopes
             # that are not known yet: cues wait while they are young.
-            grant = self.keeper.grant
+            grant = self.grant_manager.grant
             unknown = not self.tried or (grant is not None and grant.scopes is None)
             passing = unknown and readiness.verdict is Verdict.CHANNEL_NOT_READY
             readiness = replace(readiness, passing=passing)
@@ -262,19 +266,21 @@ class Channel:
     def _new_status(self, now: float) -> TwitchChannelStatus:
         """What `status` should say now."""
         self.settle()
-        keeper, arbiter, before = self.keeper, self.airtime.arbiter, self.status
+        grant_manager, arbiter, before = self.grant_manager, self.airtime.arbiter, self.status
         return TwitchChannelStatus(
             observed_generation=self.resource.generation,
             last_handled_reconcile_at=self.handled,
-            last_handled_revoke_at=keeper.revoked_for or None,
+            last_handled_revoke_at=grant_manager.revoked_for or None,
             last_handled_fire_at=self.fired_for,
             last_fire=self.last_fire,
             conditions=to_conditions(
                 self.findings(), before.conditions, self.resource.generation, now
             ),
-            broadcaster=channel_status.broadcaster(keeper.user, keeper.known, before.broadcaster),
+            broadcaster=channel_status.broadcaster(
+                grant_manager.user, grant_manager.known, before.broadcaster
+            ),
             authorization=channel_status.authorization(
-                keeper, before.authorization, tried=self.tried
+                grant_manager, before.authorization, tried=self.tried
             ),
             commercials=channel_status.commercials(arbiter, before.commercials),
             ad_schedule=channel_status.ad_schedule(arbiter.ads.schedule, before.ad_schedule),

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from controller.channels.channel import Channel
     from controller.runtime.resource import Key
 
-__all__ = ["Rivals"]
+__all__ = ["Conflicts"]
 
 
-class Rivals:
+class Conflicts:
     """Knows which channels have the grant of the same broadcaster.
 
     Args:
@@ -49,9 +49,9 @@ class Rivals:
         same.sort(key=lambda c: (c.resource.created, c.resource.uid))
         first = same[0].resource.key
         for channel in same:
-            rival = None if channel is same[0] else f"{first.namespace}/{first.name}"
-            if channel.rival != rival:
-                channel.rival = rival
+            conflict = None if channel is same[0] else f"{first.namespace}/{first.name}"
+            if channel.conflict != conflict:
+                channel.conflict = conflict
                 channel.settle()
                 if channel is not asking and channel.concluded:
                     self._changed(channel)

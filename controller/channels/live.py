@@ -80,7 +80,7 @@ class LiveWatch:
             credential = channel.credential()
             if channel.suspended:
                 continue
-            if credential is not None and channel.keeper.user is not None:
+            if credential is not None and channel.grant_manager.user is not None:
                 by_client[credential.client_id].append(channel)
         for group in by_client.values():
             rest = iter(group)
@@ -88,10 +88,14 @@ class LiveWatch:
                 await self._look_at(part)
 
     async def _look_at(self, part: list[Channel]) -> None:
-        ids = [channel.keeper.user.id for channel in part if channel.keeper.user is not None]
+        ids = [
+            channel.grant_manager.user.id
+            for channel in part
+            if channel.grant_manager.user is not None
+        ]
         live = await self._ask_twitch(part, ids)
         for channel in part:
-            user = channel.keeper.user
+            user = channel.grant_manager.user
             state = None if live is None or user is None else user.id in live
             if state is None:
                 if not channel.concluded:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from controller.channels.channel import Channel
-from controller.channels.grant.manager import GrantKeeper
+from controller.channels.grant.manager import GrantManager
 from controller.channels.grant.secrets import GrantSecrets, Permits
-from controller.channels.stream_keys import StreamKeyKeeper
+from controller.channels.stream_keys import StreamKeyManager
 from controller.clients.helix import Unauthorized
 from controller.resources.twitchchannel import STREAM_KEY_SCOPE
 from controller.runtime.owned_secrets import jitter
@@ -15,7 +15,7 @@ from controller.runtime.owned_secrets import jitter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from controller.channels.conflicts import Rivals
+    from controller.channels.conflicts import Conflicts
     from controller.clients.helix import Helix
     from controller.clients.identity import Identity
     from controller.clients.kube import Kube
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from controller.runtime.secrets import SecretStore
     from controller.settings import Settings
 
-__all__ = ["ChannelRounds"]
+__all__ = ["ChannelReconciler"]
 
 
-class ChannelRounds:
+class ChannelReconciler:
     """Makes channels, and runs their rounds.
 
     Args:
@@ -38,7 +38,7 @@ class ChannelRounds:
         helix: Twitch's API.
         identity: Twitch's OAuth.
         secrets: The Secrets that channels name.
-        rivals: Which channel has which broadcaster.
+        conflicts: Which channel has which broadcaster.
         look_live: Asks soon whether a channel is live.
         refused: Called with a channel whose token was refused.
         tell: Called when a channel's status may have changed.
@@ -54,7 +54,7 @@ class ChannelRounds:
         helix: Helix,
         identity: Identity,
         secrets: SecretStore,
-        rivals: Rivals,
+        conflicts: Conflicts,
         look_live: Callable[[Channel], None],
         refused: Callable[[Channel], None],
         tell: Callable[[Channel], None],
@@ -66,7 +66,7 @@ class ChannelRounds:
         self._helix = helix
         self._identity = identity
         self._secrets = secrets
-        self._rivals = rivals
+        self._conflicts = conflicts
         self._look_live = look_live
         self._refused = refused
         self._tell = tell
@@ -75,7 +75,7 @@ class ChannelRounds:
 
     def new_channel(self, resource: Resource) -> Channel:
         """A channel that has not been looked at yet."""
-        keeper = GrantKeeper(
+        grant_manager = GrantManager(
             resource.key,
             resource.uid,
             identity=self._identity,
@@ -87,7 +87,7 @@ class ChannelRounds:
             validate_interval=self._settings.validate_interval,
             eligible_interval=self._settings.live_check_interval,
         )
-        stream_key = StreamKeyKeeper(
+        stream_key = StreamKeyManager(
             resource.key,
             resource.uid,
             helix=self._helix,
@@ -98,7 +98,7 @@ class ChannelRounds:
         )
         return Channel(
             resource,
-            keeper=keeper,
+            grant_manager=grant_manager,
             stream_key=stream_key,
             helix=self._helix,
             started=self._started,
@@ -123,16 +123,16 @@ class ChannelRounds:
             self._tell(channel)
             return None
         try:
-            again = await channel.keeper.reconcile(channel.spec)
+            again = await channel.grant_manager.reconcile(channel.spec)
             channel.tried = True  # a failure that may pass is no answer: young cues wait on
             channel.handled = requested
             key_again = await self._keep_stream_key(channel, channel.spec)
             return min((at for at in (again, key_again) if at is not None), default=None)
         finally:
-            if channel.keeper.user is None:
+            if channel.grant_manager.user is None:
                 channel.live = None
             channel.settle()
-            self._rivals.settle(channel)
+            self._conflicts.settle(channel)
             self._tell_expiration(channel)
             if channel.live is None and channel.credential() is not None:
                 self._look_live(channel)
@@ -144,28 +144,28 @@ class ChannelRounds:
         """Whether a round that ended is told now; else a look at the stream follows and tells."""
         if channel.concluded:
             return True
-        if channel.keeper.failure is not None and not channel.stumbled:
+        if channel.grant_manager.failure is not None and not channel.stumbled:
             channel.stumbled = True  # the next try is a second away: one status tells how it ends
             return False
-        return channel.credential() is None or channel.keeper.user is None
+        return channel.credential() is None or channel.grant_manager.user is None
 
     async def _keep_stream_key(self, channel: Channel, spec: TwitchChannelSpec) -> float | None:
         if spec.suspend or not channel.authorized:
             return None  # no calls, or the key of somebody else
-        keeper, user = channel.keeper, channel.keeper.user
+        grant_manager, user = channel.grant_manager, channel.grant_manager.user
         try:
             return await channel.stream_key.reconcile(
                 spec.stream_key_secret_name,
                 channel.credential(),
                 user.id if user is not None else "",
-                keeper.may(STREAM_KEY_SCOPE),
+                grant_manager.may(STREAM_KEY_SCOPE),
             )
         except Unauthorized:
-            keeper.recheck()
+            grant_manager.recheck()
             raise
 
     def _tell_expiration(self, channel: Channel) -> None:
-        key, grant = channel.resource.key, channel.keeper.grant
+        key, grant = channel.resource.key, channel.grant_manager.grant
         if channel.stopped:
             return
         if grant is None:

@@ -17,7 +17,7 @@ from controller.resources.twitchchannel import (
 from controller.rules.steps import BY_HAND, CueRecord
 
 if TYPE_CHECKING:
-    from controller.channels.grant.manager import GrantKeeper
+    from controller.channels.grant.manager import GrantManager
     from controller.clients.helix import User
     from controller.events import AdSchedule
     from controller.resources.twitchchannel import TwitchChannelStatus
@@ -111,24 +111,24 @@ def known(before: Broadcaster | None) -> Known | None:
 
 
 def authorization(
-    keeper: GrantKeeper, before: AuthorizationStatus | None, *, tried: bool
+    grant_manager: GrantManager, before: AuthorizationStatus | None, *, tried: bool
 ) -> AuthorizationStatus | None:
     """The grant and the access token.
 
     Args:
-        keeper: Of the grant.
+        grant_manager: Of the grant.
         before: As told before.
         tried: Whether the grant was looked at yet.
     """
-    grant, device = keeper.grant, keeper.device
+    grant, device = grant_manager.grant, grant_manager.device
     if grant is None and device is None and (before is None or not tried):
         return before
     told = before or AuthorizationStatus()
     return AuthorizationStatus(
         scopes=(grant.scopes or ()) if grant is not None else (),
         expiration_time=(grant.expires_at or None) if grant is not None else None,
-        last_refresh_time=keeper.last_refresh or told.last_refresh_time,
-        last_validation_time=keeper.last_validation or told.last_validation_time,
+        last_refresh_time=grant_manager.last_refresh or told.last_refresh_time,
+        last_validation_time=grant_manager.last_validation or told.last_validation_time,
         verification_uri=device.verification_uri if device is not None else None,
         user_code=device.user_code if device is not None else None,
         user_code_expiration_time=device.expires_at if device is not None else None,

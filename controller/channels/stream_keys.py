@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from controller.runtime.secrets import SecretStore
     from controller.sensitive import Sensitive
 
-__all__ = ["DATA_KEY", "StreamKeyKeeper"]
+__all__ = ["DATA_KEY", "StreamKeyManager"]
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ DATA_KEY = "stream-key"
 _MOST_STEPS = 6
 
 
-class StreamKeyKeeper:
+class StreamKeyManager:
     """Keeps the Secret of one channel's stream key as Twitch tells the key.
 
     The Secret is owned by the channel and goes with it. When the spec names another, or none any
@@ -138,9 +138,9 @@ class StreamKeyKeeper:
 
     def _facts(
         self, name: str, secret: Secret | None, *, granted: bool, allowed: bool
-    ) -> policy.Facts:
+    ) -> policy.StreamKeyFacts:
         foreign = secret is not None and not self._is_ours(secret)
-        return policy.Facts(
+        return policy.StreamKeyFacts(
             name=name,
             command=f"kubectl twitch authorize -n {self._channel.namespace} {self._channel.name}",
             foreign=foreign,

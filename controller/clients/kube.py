@@ -224,7 +224,7 @@ class Kube:
         name: str,
         annotations: Mapping[str, str | None],
         *,
-        rehearse: bool = False,
+        dry_run: bool = False,
     ) -> None:
         """Set annotations of a resource, or only find out whether they could be set.
 
@@ -233,14 +233,14 @@ class Kube:
             namespace: Its namespace.
             name: Its name.
             annotations: Name → value; None: the annotation is removed.
-            rehearse: Only find out.
+            dry_run: Only find out.
 
         Raises:
             KubeNotFound: There is none of that name.
         """
         changes = {"metadata": {"annotations": dict(annotations)}}
         path = f"{_path(plural, namespace)}/{name}"
-        await self._merge(path, _KINDS[plural], changes, rehearse=rehearse)
+        await self._merge(path, _KINDS[plural], changes, dry_run=dry_run)
 
     async def who_am_i(self) -> str:
         """Name of the user as whom the API server sees these calls."""
@@ -282,7 +282,7 @@ class Kube:
         owner: Mapping[str, Any] | None = None,
         *,
         annotations: Mapping[str, str] | None = None,
-        rehearse: bool = False,
+        dry_run: bool = False,
     ) -> Secret:
         """Make a Secret.
 
@@ -293,14 +293,14 @@ class Kube:
             labels: Its labels.
             owner: Owner reference; None: it has no owner.
             annotations: Its annotations.
-            rehearse: Only find out whether it could be made.
+            dry_run: Only find out whether it could be made.
 
         Raises:
             KubeConflict: One of that name exists.
         """
         owners = () if owner is None else (owner,)
         manifest = _secret_manifest(name, data, labels, owners, annotations)
-        query = _DRY_RUN if rehearse else None
+        query = _DRY_RUN if dry_run else None
         made = await self._call("POST", _secret(namespace), "Secret", body=manifest, query=query)
         return Secret.from_manifest(made)
 
@@ -314,7 +314,7 @@ class Kube:
         resource_version: str,
         owners: Sequence[Mapping[str, Any]] = (),
         annotations: Mapping[str, str] | None = None,
-        rehearse: bool = False,
+        dry_run: bool = False,
     ) -> Secret:
         """Replace a Secret that is still as it was read.
 
@@ -326,7 +326,7 @@ class Kube:
             resource_version: As it was read.
             owners: Owner references.
             annotations: Its annotations.
-            rehearse: Only find out whether it could be written.
+            dry_run: Only find out whether it could be written.
 
         Raises:
             KubeConflict: Somebody wrote it in between.
@@ -334,17 +334,17 @@ class Kube:
         """
         manifest = _secret_manifest(name, data, labels, owners, annotations)
         manifest["metadata"]["resourceVersion"] = resource_version
-        query = _DRY_RUN if rehearse else None
+        query = _DRY_RUN if dry_run else None
         path = _secret(namespace, name)
         stored = await self._call("PUT", path, "Secret", body=manifest, query=query)
         return Secret.from_manifest(stored)
 
     async def set_secret_key(
-        self, namespace: str, name: str, key: str, value: Sensitive, *, rehearse: bool = False
+        self, namespace: str, name: str, key: str, value: Sensitive, *, dry_run: bool = False
     ) -> Secret:
         """Set one key of a Secret, which is made if there is none; its other keys stay.
 
-        With `rehearse` it is only found out whether that could be done.
+        With `dry_run` it is only found out whether that could be done.
 
         Returns:
             The Secret as it is, or would be, with that key.
@@ -352,16 +352,16 @@ class Kube:
         data = {key: base64.b64encode(value.reveal().encode()).decode()}
         try:
             path = _secret(namespace, name)
-            changed = await self._merge(path, "Secret", {"data": data}, rehearse=rehearse)
+            changed = await self._merge(path, "Secret", {"data": data}, dry_run=dry_run)
         except KubeNotFound:
-            return await self.create_secret(namespace, name, {key: value}, {}, rehearse=rehearse)
+            return await self.create_secret(namespace, name, {key: value}, {}, dry_run=dry_run)
         return Secret.from_manifest(changed)
 
     async def _merge(
-        self, path: str, kind: str, changes: Mapping[str, Any], *, rehearse: bool = False
+        self, path: str, kind: str, changes: Mapping[str, Any], *, dry_run: bool = False
     ) -> dict[str, Any]:
         content_type = "application/merge-patch+json"
-        query = _DRY_RUN if rehearse else None
+        query = _DRY_RUN if dry_run else None
         return await self._call(
             "PATCH", path, kind, query=query, body=dict(changes), content_type=content_type
         )

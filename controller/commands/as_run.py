@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from zoneinfo import ZoneInfo
 
-__all__ = ["Wishes", "as_run", "broadcast_day", "read_entries", "select"]
+__all__ = ["Options", "as_run", "broadcast_day", "read_entries", "select"]
 
 _INSTANTS = ("due", "called", "confirmed")
 _LENGTHS = (
@@ -44,7 +44,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class Options:
     """What the user asked for.
 
     Attributes:
@@ -64,7 +64,7 @@ class Wishes:
     output: Literal["csv", "json", "table"]
 
 
-def as_run(wishes: Wishes) -> int:
+def as_run(options: Options) -> int:
     """Print what ran.
 
     Returns:
@@ -73,10 +73,10 @@ def as_run(wishes: Wishes) -> int:
     Raises:
         OperatorError: A file cannot be read; the message names it.
     """
-    lines = (entry for file in wishes.files for _, entry in read_entries(file))
-    entries = select(lines, wishes)
-    show = {"csv": _as_csv, "json": _as_json, "table": _as_table}[wishes.output]
-    _put(show(entries, wishes.zone))
+    lines = (entry for file in options.files for _, entry in read_entries(file))
+    entries = select(lines, options)
+    show = {"csv": _as_csv, "json": _as_json, "table": _as_table}[options.output]
+    _put(show(entries, options.zone))
     print(_totals(entries), file=sys.stderr)  # noqa: T201 - beside what a program reads
     return 0
 
@@ -100,15 +100,15 @@ def broadcast_day(day: date, zone: ZoneInfo, start: time) -> tuple[float, float]
     return begin.timestamp(), end.timestamp()
 
 
-def select(entries: Iterable[Mapping[str, Any]], wishes: Wishes) -> list[Mapping[str, Any]]:
+def select(entries: Iterable[Mapping[str, Any]], options: Options) -> list[Mapping[str, Any]]:
     """Return the entries that are wished for, oldest first; of several with one key the last."""
     span = None
-    if wishes.day is not None:
-        span = broadcast_day(wishes.day, wishes.zone, wishes.day_start)
+    if options.day is not None:
+        span = broadcast_day(options.day, options.zone, options.day_start)
     chosen: dict[str, tuple[float, Mapping[str, Any]]] = {}
     for entry in entries:
         at = _when(entry)
-        if at is None or not _is_of(entry, wishes.channel):
+        if at is None or not _is_of(entry, options.channel):
             continue
         if span is None or span[0] <= at < span[1]:
             key = str(entry["key"])

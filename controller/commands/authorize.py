@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from controller.resources.twitchchannel import TwitchChannelStatus
     from controller.sensitive import Sensitive
 
-__all__ = ["Wishes", "authorize"]
+__all__ = ["Options", "authorize"]
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class Options:
     """What the user asked for.
 
     Attributes:
@@ -58,7 +58,7 @@ class Wishes:
     timeout: float
 
 
-def authorize(wishes: Wishes) -> int:
+def authorize(options: Options) -> int:
     """Let the broadcaster of a channel consent, and wait for the operator to take it.
 
     Returns:
@@ -69,30 +69,30 @@ def authorize(wishes: Wishes) -> int:
     """
     settings = Settings.from_environment(os.environ)
     set_up_logging(settings.log_level, settings.log_format)
-    say(asyncio.run(_authorize(wishes, settings)))
+    say(asyncio.run(_authorize(options, settings)))
     return 0
 
 
-async def _authorize(wishes: Wishes, settings: Settings) -> str:
-    async with open_channel(wishes.name, wishes.namespace, wishes.context) as channel:
+async def _authorize(options: Options, settings: Settings) -> str:
+    async with open_channel(options.name, options.namespace, options.context) as channel:
         way = channel.spec.authorization
-        redirect = _redirect(way, wishes.redirect_uri)
-        await channel.rehearse(way.secret_key_ref, REQUESTED_AT)
+        redirect = _redirect(way, options.redirect_uri)
+        await channel.dry_run(way.secret_key_ref, REQUESTED_AT)
         if redirect is not None and way.secret_key_ref is not None:
             app = await _confidential(channel)
-            given = await _ask(channel, app, redirect, wishes, settings)
+            given = await _ask(channel, app, redirect, options, settings)
             if way.refresh_token is not None:
                 given = await _exchange(app, given, redirect, settings)
             await channel.hand_over(way.secret_key_ref, given)
-        return await _wait(channel, wishes)
+        return await _wait(channel, options)
 
 
-def _redirect(way: Authorization, wished: str | None) -> Redirect | None:
+def _redirect(way: Authorization, wanted: str | None) -> Redirect | None:
     """Where the browser is sent; None: a device code needs no such place."""
     if way.refresh_token is not None:
-        return parse_redirect(wished or DEFAULT_REDIRECT_URI)
+        return parse_redirect(wanted or DEFAULT_REDIRECT_URI)
     fixed = way.authorization_code.redirect_uri if way.authorization_code is not None else None
-    if wished not in (None, fixed):
+    if wanted not in (None, fixed):
         msg = (
             "--redirect-uri is for a channel with spec.authorization.refreshToken, and this one has"
             f" {way.way}: leave it out"
@@ -114,7 +114,7 @@ async def _confidential(channel: Channel) -> Application:
 
 
 async def _ask(
-    channel: Channel, app: Application, redirect: Redirect, wishes: Wishes, settings: Settings
+    channel: Channel, app: Application, redirect: Redirect, options: Options, settings: Settings
 ) -> Sensitive:
     state = secrets.token_urlsafe(32)
     # Verified each time: who is signed in by chance must not consent unseen.
@@ -127,7 +127,7 @@ async def _ask(
         force_verify=True,
     )
     return await ask_in_browser(
-        url, redirect, state, use_browser=wishes.use_browser, patience=wishes.timeout
+        url, redirect, state, use_browser=options.use_browser, patience=options.timeout
     )
 
 
@@ -150,7 +150,7 @@ async def _exchange(
     return tokens.refresh
 
 
-async def _wait(channel: Channel, wishes: Wishes) -> str:
+async def _wait(channel: Channel, options: Options) -> str:
     before = channel.status.conditions
     request = Request(
         channel=channel.name,
@@ -163,6 +163,6 @@ async def _wait(channel: Channel, wishes: Wishes) -> str:
     def judge(status: TwitchChannelStatus) -> Verdict:
         return judge_authorization(status, request, time.time())
 
-    if wishes.use_browser:
-        return await channel.wait(judge, wishes.timeout, open_browser)
-    return await channel.wait(judge, wishes.timeout)
+    if options.use_browser:
+        return await channel.wait(judge, options.timeout, open_browser)
+    return await channel.wait(judge, options.timeout)

@@ -34,14 +34,14 @@ if TYPE_CHECKING:
     from controller.rules.messages import Message
     from controller.rules.simulation import Outcome
 
-__all__ = ["Wishes", "backtest"]
+__all__ = ["Options", "backtest"]
 
 _TELL_EVERY = 2000  # events between two steps of the progress bar
 _BAR = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class Options:
     """What the user asked for.
 
     Attributes:
@@ -67,7 +67,7 @@ class Wishes:
     as_json: bool
 
 
-def backtest(wishes: Wishes) -> int:
+def backtest(options: Options) -> int:
     """Run rules over recorded events.
 
     Returns:
@@ -76,16 +76,16 @@ def backtest(wishes: Wishes) -> int:
     Raises:
         OperatorError: A file cannot be used; the message names it and the remedy.
     """
-    if "-" in wishes.files and "-" in wishes.events:
+    if "-" in options.files and "-" in options.events:
         msg = "the standard input can be a rule (-f -) or the events (-), not both"
         raise OperatorError(msg)
-    manifests = read_manifests(wishes.files)
-    rules = _rules(manifests, wishes.rule)
+    manifests = read_manifests(options.files)
+    rules = _rules(manifests, options.rule)
     channels = _channels(manifests, rules)
-    recording = _recording(wishes, rules)
+    recording = _recording(options, rules)
     simulation = Simulation(rules, channels, _Post().send)
     _run(simulation, recording)
-    show = _for_programs if wishes.as_json else _for_people
+    show = _for_programs if options.as_json else _for_people
     say(show(simulation, recording))
     return 0
 
@@ -107,25 +107,25 @@ class _Post:
         return text if isinstance(text, Ruling) else Ruling(Verdict.FIRED, described(message, text))
 
 
-def _recording(wishes: Wishes, rules: Sequence[SimulatedRule]) -> Recording:
-    if wishes.begin is not None:
-        if wishes.events:
+def _recording(options: Options, rules: Sequence[SimulatedRule]) -> Recording:
+    if options.begin is not None:
+        if options.events:
             msg = "give files of events, or --from for PubNub's history, not both"
             raise OperatorError(msg)
-        end = wishes.end if wishes.end is not None else time.time()
-        if end <= wishes.begin:
-            msg = f"--to ({rfc3339(end)}) must be after --from ({rfc3339(wishes.begin)})"
+        end = options.end if options.end is not None else time.time()
+        if end <= options.begin:
+            msg = f"--to ({rfc3339(end)}) must be after --from ({rfc3339(options.begin)})"
             raise OperatorError(msg)
         # It brings the clients of Kubernetes and PubNub along, which take a second to load.
         from controller.commands.history import read_history  # noqa: PLC0415
 
-        return read_history(rules, wishes.begin, end, wishes.namespace, wishes.context)
-    if not wishes.events:
+        return read_history(rules, options.begin, end, options.namespace, options.context)
+    if not options.events:
         msg = "give files of events, or --from for PubNub's history"
         raise OperatorError(msg)
-    time_field = _time_field(wishes.time_field, rules)
+    time_field = _time_field(options.time_field, rules)
     return read_recording(
-        ((file, read_text(file, lenient=True)) for file in wishes.events), time_field
+        ((file, read_text(file, lenient=True)) for file in options.events), time_field
     )
 
 
@@ -196,8 +196,8 @@ def _name(manifest: Mapping[str, Any]) -> str:
     return str(meta.get("name") or "") if isinstance(meta, dict) else ""
 
 
-def _time_field(wished: str | None, rules: Iterable[SimulatedRule]) -> FieldPath:
-    named = wished or next((r.spec.time_field for r in rules if r.spec.time_field), None)
+def _time_field(wanted: str | None, rules: Iterable[SimulatedRule]) -> FieldPath:
+    named = wanted or next((r.spec.time_field for r in rules if r.spec.time_field), None)
     try:
         return FieldPath.parse(named or DEFAULT_TIME_FIELD)
     except FieldPathError as error:

@@ -23,7 +23,7 @@ from controller.sandbox.demo.examples import examples_folder, fill_secrets, shor
 from controller.sandbox.demo.extension import Extension
 from controller.sandbox.demo.hands import Hands
 from controller.sandbox.demo.hints import hints
-from controller.sandbox.demo.outcome import Facts, check_outcome
+from controller.sandbox.demo.outcome import DemoFacts, check_outcome
 from controller.sandbox.demo.script import Script
 from controller.sandbox.demo.table import tables
 from controller.sandbox.stage import Stage, signals_interrupt, write_exports
@@ -149,7 +149,7 @@ class _Demo:
 
     def judge(self) -> int:
         """Check the outcome, and tell it; returns the exit code."""
-        facts = Facts(
+        facts = DemoFacts(
             resources=read_resources(self._plane),
             commercials=read_commercials(self._stage.twitch),
             log=self._operator.read_log(),

@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 
     from controller.commands.cluster import Cluster
 
-__all__ = ["Wishes", "explain"]
+__all__ = ["Options", "explain"]
 
 _PATIENCE = 5.0  # seconds for the operator to tell the nearest miss
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class Options:
     """What the user asked for.
 
     Attributes:
@@ -61,7 +61,7 @@ class Wishes:
     as_json: bool
 
 
-def explain(wishes: Wishes) -> int:
+def explain(options: Options) -> int:
     """Explain a rule.
 
     Returns:
@@ -70,38 +70,38 @@ def explain(wishes: Wishes) -> int:
     Raises:
         OperatorError: There is nothing that could be explained; the message names the remedy.
     """
-    if wishes.files:
-        say(_explain_files(wishes))
+    if options.files:
+        say(_explain_files(options))
         return 0
-    if wishes.name is None:
+    if options.name is None:
         msg = "name a TriggerRule of the cluster, or give a file that holds one: -f rule.yaml"
         raise OperatorError(msg)
-    name = wishes.name
+    name = options.name
 
     async def work(cluster: Cluster) -> str:
-        namespace = cluster.namespace(wishes.namespace)
-        if wishes.event is None:
-            return await _explain_decisions(cluster, namespace, name, wishes)
-        return await _explain_event(cluster, namespace, name, wishes)
+        namespace = cluster.namespace(options.namespace)
+        if options.event is None:
+            return await _explain_decisions(cluster, namespace, name, options)
+        return await _explain_event(cluster, namespace, name, options)
 
-    say(run_in_cluster(wishes.context, work))
+    say(run_in_cluster(options.context, work))
     return 0
 
 
-def _explain_files(wishes: Wishes) -> str:
-    if wishes.event is None:
+def _explain_files(options: Options) -> str:
+    if options.event is None:
         msg = "-f is to hold events against a rule: give one with --event FILE"
         raise OperatorError(msg)
-    if wishes.event == "-" and "-" in wishes.files:
+    if options.event == "-" and "-" in options.files:
         msg = "the standard input can be the rule (-f -) or the event (--event -), not both"
         raise OperatorError(msg)
-    manifests = read_manifests(wishes.files)
-    rule = choose(manifests, TRIGGER_RULE, wishes.name)
+    manifests = read_manifests(options.files)
+    rule = choose(manifests, TRIGGER_RULE, options.name)
     channels = [each for each in manifests if each.get("kind") == TWITCH_CHANNEL.name]
-    return _evaluated(rule, channels, wishes)
+    return _evaluated(rule, channels, options)
 
 
-async def _explain_event(cluster: Cluster, namespace: str, name: str, wishes: Wishes) -> str:
+async def _explain_event(cluster: Cluster, namespace: str, name: str, options: Options) -> str:
     rule = await cluster.get(TRIGGER_RULE, namespace, name)
     reference = rule["spec"].get("channelRef")
     channels, notes = [], []
@@ -112,13 +112,13 @@ async def _explain_event(cluster: Cluster, namespace: str, name: str, wishes: Wi
             channels = [await cluster.get(TWITCH_CHANNEL, namespace, reference["name"])]
     except OperatorError as error:
         notes = [str(error)]
-    return _evaluated(rule, channels, wishes, notes)
+    return _evaluated(rule, channels, options, notes)
 
 
 def _evaluated(
     manifest: Mapping[str, Any],
     channels: Iterable[Mapping[str, Any]],
-    wishes: Wishes,
+    options: Options,
     notes: Iterable[str] = (),
 ) -> str:
     name = _name(manifest) or "the rule"
@@ -129,11 +129,11 @@ def _evaluated(
             known.append(_channel(each))
         except InvalidSpec as error:
             told.append(f"channel {_name(each)}: {error}")
-    file = wishes.event or "-"
+    file = options.event or "-"
     events = read_events(file, read_text(file, lenient=True))
     now = time.time()
     evaluations = [evaluate(rule, event, known, now) for event in events]
-    if wishes.as_json:
+    if options.as_json:
         return to_json(evaluations_for_programs(name, evaluations, told))
     return "\n\n".join([evaluations_for_people(name, evaluations), *told])
 
@@ -152,7 +152,7 @@ def _name(manifest: Mapping[str, Any]) -> str:
     return str((manifest.get("metadata") or {}).get("name") or "")
 
 
-async def _explain_decisions(cluster: Cluster, namespace: str, name: str, wishes: Wishes) -> str:
+async def _explain_decisions(cluster: Cluster, namespace: str, name: str, options: Options) -> str:
     rule = await cluster.get(TRIGGER_RULE, namespace, name)
     status, notes = await _asked(cluster, namespace, name)
     try:
@@ -167,7 +167,7 @@ async def _explain_decisions(cluster: Cluster, namespace: str, name: str, wishes
         except OperatorError as error:
             notes = [*notes, str(error)]
     told = Explained(namespace, name, spec, status, channel, notes)
-    return to_json(explained_for_programs(told)) if wishes.as_json else explained_for_people(told)
+    return to_json(explained_for_programs(told)) if options.as_json else explained_for_people(told)
 
 
 async def _asked(

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from controller.commands.cluster import Cluster
 
-__all__ = ["Wishes", "pause"]
+__all__ = ["Options", "pause"]
 
 _AT_ONCE = 16
 _TRIES = 3
@@ -41,7 +41,7 @@ _PAUSE = 0.5  # seconds between two tries, while the API server is away
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class Options:
     """What the user asked for.
 
     Attributes:
@@ -61,7 +61,7 @@ class Wishes:
     wait: float
 
 
-def pause(wishes: Wishes, *, resume: bool) -> int:
+def pause(options: Options, *, resume: bool) -> int:
     """Pause channels, or let them go on.
 
     Returns:
@@ -72,24 +72,24 @@ def pause(wishes: Wishes, *, resume: bool) -> int:
     """
 
     async def work(cluster: Cluster) -> tuple[Outcome, Scope]:
-        switch = _Switch(cluster, wishes, resume=resume)
+        switch = _Switch(cluster, options, resume=resume)
         return await switch.turn(), switch.scope
 
-    outcome, scope = run_in_cluster(wishes.context, work)
-    say(report(outcome, scope, resume=resume, wait=wishes.wait))
+    outcome, scope = run_in_cluster(options.context, work)
+    say(report(outcome, scope, resume=resume, wait=options.wait))
     return 0 if outcome.complete else 1
 
 
 class _Switch:
-    def __init__(self, cluster: Cluster, wishes: Wishes, *, resume: bool) -> None:
+    def __init__(self, cluster: Cluster, options: Options, *, resume: bool) -> None:
         self._cluster = cluster
-        self._wishes = wishes
+        self._options = options
         self._resume = resume
         self._free = asyncio.Semaphore(_AT_ONCE)
         # Names are in one namespace; without them, none means all.
-        named = bool(wishes.names)
-        self._namespace = cluster.namespace(wishes.namespace) if named else wishes.namespace
-        self.scope = Scope(named, self._namespace, wishes.context)
+        named = bool(options.names)
+        self._namespace = cluster.namespace(options.namespace) if named else options.namespace
+        self.scope = Scope(named, self._namespace, options.context)
 
     async def turn(self) -> Outcome:
         outcome = Outcome()
@@ -98,11 +98,11 @@ class _Switch:
         done = {place for place, pause in pauses.items() if (pause is None) is self._resume}
         outcome.already.extend(sorted(done))
         todo = [place for place in found if place not in done]
-        if self._resume and not self._wishes.names and not self._wishes.sure and len(todo) > 1:
+        if self._resume and not self._options.names and not self._options.sure and len(todo) > 1:
             await self._ask({place: pauses[place] or "" for place in todo})
         value = None if self._resume or not todo else await self._value()
         await asyncio.gather(*(self._set(place, value, outcome) for place in todo))
-        if self._wishes.wait:
+        if self._options.wait:
             await self._confirm(outcome)
         return outcome
 
@@ -123,8 +123,8 @@ class _Switch:
             raise OperatorError(msg)
 
     async def _find(self, outcome: Outcome) -> dict[Place, Mapping[str, Any]]:
-        if self._wishes.names:
-            return await self._named(self._wishes.names, outcome)
+        if self._options.names:
+            return await self._named(self._options.names, outcome)
         try:
             found = await self._cluster.list_all(TWITCH_CHANNEL, self._namespace)
         except Forbidden as error:
@@ -158,7 +158,7 @@ class _Switch:
             who = await self._cluster.kube.who_am_i()
         except (KubeError, KubeUnavailable):  # an API server before 1.28 does not tell
             who = ""
-        return written_pause(rfc3339(time.time()), who, self._wishes.reason)
+        return written_pause(rfc3339(time.time()), who, self._options.reason)
 
     async def _set(self, place: Place, value: str | None, outcome: Outcome) -> None:
         namespace, name = place
@@ -181,7 +181,7 @@ class _Switch:
         """Wait until the status of each tells that the operator has seen it."""
 
         async def read() -> dict[Place, Mapping[str, Any]]:
-            if self._wishes.names:
+            if self._options.names:
                 return await self._named([place.name for place in outcome.set], Outcome())
             found = await self._cluster.list_all(TWITCH_CHANNEL, self._namespace)
             return {Place.of(each): each for each in found}
@@ -195,6 +195,6 @@ class _Switch:
 
         if outcome.set:
             found, _ = await self._cluster.until(
-                read, lambda seen: not unconfirmed(seen), self._wishes.wait, look=_PAUSE
+                read, lambda seen: not unconfirmed(seen), self._options.wait, look=_PAUSE
             )
             outcome.unconfirmed = unconfirmed(found)

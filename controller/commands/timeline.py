@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from controller.commands.cluster import Cluster
     from controller.commands.show.timeline import Row
 
-__all__ = ["Wishes", "show_timeline"]
+__all__ = ["Options", "show_timeline"]
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class Options:
     """What the user asked for.
 
     Attributes:
@@ -55,7 +55,7 @@ class Wishes:
     as_json: bool
 
 
-def show_timeline(wishes: Wishes) -> int:
+def show_timeline(options: Options) -> int:
     """Print the breaks of a channel beside its commercials.
 
     Returns:
@@ -66,22 +66,24 @@ def show_timeline(wishes: Wishes) -> int:
     """
 
     async def work(cluster: Cluster) -> str:
-        return await _timeline(cluster, cluster.namespace(wishes.namespace), wishes)
+        return await _timeline(cluster, cluster.namespace(options.namespace), options)
 
-    say(run_in_cluster(wishes.context, work))
+    say(run_in_cluster(options.context, work))
     return 0
 
 
-async def _timeline(cluster: Cluster, namespace: str, wishes: Wishes) -> str:
-    channel = await cluster.get(TWITCH_CHANNEL, namespace, wishes.name)
+async def _timeline(cluster: Cluster, namespace: str, options: Options) -> str:
+    channel = await cluster.get(TWITCH_CHANNEL, namespace, options.name)
     status = TwitchChannelStatus.from_status(channel.get("status") or {})
     rules, notes = await _rules(cluster, namespace)
     now = time.time()
-    recorded = [row for file in wishes.as_run for row in _read_as_run(file, wishes.name, namespace)]
-    told = rows_from_statuses(wishes.name, status, rules)
-    rows = timeline(told, recorded, now - wishes.since)
-    if not wishes.as_json:
-        empty = f"no break, and no ad, within {format_duration(wishes.since)}"
+    recorded = [
+        row for file in options.as_run for row in _read_as_run(file, options.name, namespace)
+    ]
+    told = rows_from_statuses(options.name, status, rules)
+    rows = timeline(told, recorded, now - options.since)
+    if not options.as_json:
+        empty = f"no break, and no ad, within {format_duration(options.since)}"
         table = timeline_for_people(rows) if rows else empty
         return "\n".join([table, "", *next_times(status, now), *notes])
     ran, schedule = status.commercials, status.ad_schedule
@@ -90,7 +92,7 @@ async def _timeline(cluster: Cluster, namespace: str, wishes: Wishes) -> str:
     return to_json(
         {
             "namespace": namespace,
-            "channel": wishes.name,
+            "channel": options.name,
             "breaks": timeline_for_programs(rows),
             "nextEligibleTime": None if eligible is None else rfc3339(eligible),
             "nextAdTime": None if planned is None else rfc3339(planned),

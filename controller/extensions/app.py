@@ -22,8 +22,8 @@ from controller.runtime.resource import pack
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from controller.extensions.configuration import ConfigurationKeeper
-    from controller.extensions.secrets import SecretKeeper
+    from controller.extensions.configuration import ConfigurationManager
+    from controller.extensions.secrets import SecretManager
     from controller.policies.extension_secrets import SharedSecret
     from controller.policies.findings import Finding
     from controller.runtime.resource import Resource
@@ -36,7 +36,7 @@ class ExtensionApp:
 
     Args:
         resource: As the API server holds it.
-        keeper: Its secrets.
+        secret_manager: Its secrets.
         configuration: Its configuration segments.
         least_delay: Seconds of the shortest activation delay (MIN_ACTIVATION_DELAY).
 
@@ -44,9 +44,9 @@ class ExtensionApp:
         resource: As the API server holds it.
         spec: Parsed; None where it cannot be used.
         problem: Why it cannot.
-        keeper: Its secrets.
+        secret_manager: Its secrets.
         configuration: Its configuration segments.
-        rival: The ExtensionApp that has this client id.
+        conflict: The ExtensionApp that has this client id.
         gateway: Whether the gateway can serve it; None: it is not asked to, or not looked at.
         failures: How many rounds in a row went wrong.
         concluded: A first round has ended, so that there is something to tell.
@@ -58,21 +58,21 @@ class ExtensionApp:
         self,
         resource: Resource,
         *,
-        keeper: SecretKeeper,
-        configuration: ConfigurationKeeper,
+        secret_manager: SecretManager,
+        configuration: ConfigurationManager,
         least_delay: float,
     ) -> None:
-        self.keeper = keeper
+        self.secret_manager = secret_manager
         self.configuration = configuration
         self._least_delay = least_delay
-        self.rival: str | None = None
+        self.conflict: str | None = None
         self.gateway: Finding | None = None
         self.concluded = False
         self.failures = 0
         self.status = ExtensionAppStatus.from_status(resource.status)
         self.handled = self.status.last_handled_reconcile_at
-        keeper.revoked_before = self.status.last_handled_revoke_at or ""
-        keeper.rotated_at = self.status.last_rotation_time
+        secret_manager.revoked_before = self.status.last_handled_revoke_at or ""
+        secret_manager.rotated_at = self.status.last_rotation_time
         self.resource = resource
         self.spec: ExtensionAppSpec | None = None
         self.problem: Blocked | None = None
@@ -102,7 +102,7 @@ class ExtensionApp:
 
     def recheck(self) -> None:
         """Somebody asked: look at all that Twitch has, and try again what it refused."""
-        self.keeper.recheck()
+        self.secret_manager.recheck()
         self.configuration.recheck()
 
     @property
@@ -116,7 +116,7 @@ class ExtensionApp:
 
         What the target Secret holds shows nothing: whoever may write ExtensionApps may write it.
         """
-        return self.keeper.proven or bool(self.status.secrets)
+        return self.secret_manager.proven or bool(self.status.secrets)
 
     @property
     def channels(self) -> frozenset[str]:
@@ -128,16 +128,16 @@ class ExtensionApp:
     @property
     def next_rotation(self) -> float | None:
         """When the next secret is made; None: it is not known, or not this one's business."""
-        mine = self.spec if self.rival is None else None
-        return self.keeper.next_rotation(mine) if mine is not None else None
+        mine = self.spec if self.conflict is None else None
+        return self.secret_manager.next_rotation(mine) if mine is not None else None
 
     def signer(self, now: float) -> Extension | str:
         """What to sign calls with now, or why there is nothing."""
         spec = self.spec
-        if spec is None or self.rival is not None:
+        if spec is None or self.conflict is not None:
             finding = self.secrets_finding(now)
             return f"{finding.reason}: {finding.message}"
-        secret = signing_secret(self.keeper.secrets, now)
+        secret = signing_secret(self.secret_manager.secrets, now)
         if secret is None:
             finding = self.secrets_finding(now)
             return f"{finding.reason}: {finding.message}"
@@ -152,27 +152,27 @@ class ExtensionApp:
         return extension_findings(self._facts(now))
 
     def _facts(self, now: float) -> ExtensionFacts:
-        keeper, spec = self.keeper, self.spec
+        secret_manager, spec = self.secret_manager, self.spec
         return ExtensionFacts(
             spec_problem=self.problem,
-            rival=self.rival,
-            blocked=keeper.problem,
-            warning=keeper.warning,
-            owner_problem=keeper.owner_problem,
-            failure=keeper.failure,
-            signs=signing_secret(keeper.secrets, now) is not None,
-            stored=keeper.stored,
+            conflict=self.conflict,
+            blocked=secret_manager.problem,
+            warning=secret_manager.warning,
+            owner_problem=secret_manager.owner_problem,
+            failure=secret_manager.failure,
+            signs=signing_secret(secret_manager.secrets, now) is not None,
+            stored=secret_manager.stored,
             target=spec.secret.target_secret_name if spec is not None else "",
-            next_rotation=keeper.next_rotation(spec) if spec is not None else None,
+            next_rotation=secret_manager.next_rotation(spec) if spec is not None else None,
             revoking=self._revoking(now),
-            revoked_until=revocation_ends(keeper.holding, now),
+            revoked_until=revocation_ends(secret_manager.holding, now),
             configuration=self.configuration.finding if spec is not None else None,
             gateway=self.gateway if spec is not None else None,
         )
 
     def _revoking(self, now: float) -> bool:
         """Whether all that could verify was revoked."""
-        secrets = self.keeper.secrets
+        secrets = self.secret_manager.secrets
         if not any(secret.revoked for secret in secrets):
             return False
         return not any(not secret.revoked and secret.counts(now) for secret in secrets)
@@ -187,19 +187,19 @@ class ExtensionApp:
         self.resource = self.resource.kept(pack(body))
 
     def _new_status(self, now: float) -> ExtensionAppStatus:
-        keeper, spec = self.keeper, self.spec
-        mine = spec is not None and self.rival is None
+        secret_manager, spec = self.secret_manager, self.spec
+        mine = spec is not None and self.conflict is None
         return ExtensionAppStatus(
             observed_generation=self.resource.generation,
             last_handled_reconcile_at=self.handled,
             conditions=to_conditions(
                 self.findings(now), self.status.conditions, self.resource.generation, now
             ),
-            secrets=_told(keeper.secrets, now) if mine and self.accepted else (),
-            last_rotation_time=keeper.rotated_at,
+            secrets=_told(secret_manager.secrets, now) if mine and self.accepted else (),
+            last_rotation_time=secret_manager.rotated_at,
             next_rotation_time=self.next_rotation,
-            last_handled_revoke_at=keeper.handled or None,
-            helper_tokens_refused_until=revocation_ends(keeper.holding, now),
+            last_handled_revoke_at=secret_manager.handled or None,
+            helper_tokens_refused_until=revocation_ends(secret_manager.holding, now),
             configuration=self.configuration.segments() if mine else (),
         )
 

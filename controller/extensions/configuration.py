@@ -18,8 +18,8 @@ from controller.extensions.policies import configuration_states
 from controller.extensions.policies.configuration_facts import (
     REQUIRED,
     Budget,
+    ConfigurationFacts,
     Content,
-    Facts,
     Failure,
     Mark,
     Seen,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from controller.runtime.resource import Key
     from controller.settings import Settings
 
-__all__ = ["ConfigurationKeeper"]
+__all__ = ["ConfigurationManager"]
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ _LONGEST_ROUND = 10.0  # seconds; the extension's secrets must not wait longer t
 _MAX_TEXT = 300
 
 
-class ConfigurationKeeper:
+class ConfigurationManager:
     """The configuration of one ExtensionApp.
 
     What it remembers of a former process comes from the status: which required configuration was
@@ -154,8 +154,8 @@ class ConfigurationKeeper:
             self._failures = {key: failure for key, failure in failures if failure.passing}
         self._signer, self.doubted = extension, False
 
-    def _facts(self) -> Facts:
-        return Facts(
+    def _facts(self) -> ConfigurationFacts:
+        return ConfigurationFacts(
             wants=self._wants,
             marks=self._required,
             seen=self._seen,

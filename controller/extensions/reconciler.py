@@ -12,8 +12,8 @@ from controller.clients.kube import KubeError
 from controller.clients.secrets import marks_of
 from controller.errors import OperatorError, TransientError
 from controller.extensions.app import ExtensionApp
-from controller.extensions.configuration import ConfigurationKeeper
-from controller.extensions.secrets import SecretKeeper
+from controller.extensions.configuration import ConfigurationManager
+from controller.extensions.secrets import SecretManager
 from controller.policies.extension_secrets import next_change
 from controller.policies.findings import Finding
 from controller.policies.gateway_checks import provider_problem
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from controller.runtime.secrets import SecretStore
     from controller.settings import Settings
 
-__all__ = ["ExtensionRounds"]
+__all__ = ["ExtensionReconciler"]
 
 logger = logging.getLogger(__name__)
 
 
-class ExtensionRounds:
+class ExtensionReconciler:
     """Makes ExtensionApps, and runs their rounds.
 
     Args:
@@ -76,7 +76,7 @@ class ExtensionRounds:
 
     def new_app(self, resource: Resource) -> ExtensionApp:
         """An ExtensionApp that has not been looked at yet."""
-        keeper = SecretKeeper(
+        secret_manager = SecretManager(
             resource.key,
             resource.uid,
             resource.created,
@@ -86,11 +86,13 @@ class ExtensionRounds:
             settings=self._settings,
         )
         status = ExtensionAppStatus.from_status(resource.status)
-        configuration = ConfigurationKeeper(
+        configuration = ConfigurationManager(
             resource.key, self._extensions, self._settings, status.configuration
         )
         least = self._settings.min_activation_delay
-        return ExtensionApp(resource, keeper=keeper, configuration=configuration, least_delay=least)
+        return ExtensionApp(
+            resource, secret_manager=secret_manager, configuration=configuration, least_delay=least
+        )
 
     def changed(self, client_id: str | None) -> None:
         """An ExtensionApp of this client id came, changed or went: others may have the turn."""
@@ -124,7 +126,7 @@ class ExtensionRounds:
         requested = app.resource.requested_at
         spec = app.spec
         self._settle(app)
-        if spec is None or app.rival is not None:
+        if spec is None or app.conflict is not None:
             app.handled = requested
             self._conclude(app)
             return None
@@ -159,7 +161,7 @@ class ExtensionRounds:
         pause = backoff(app.failures, random.random(), first=1.0)  # noqa: S311 - jitter
         again = now + max(pause, min(max(hints, default=0.0), MOST_PAUSE))
         # What only the passing of time changes in the Secret needs no Twitch.
-        return [again, next_change(app.keeper.secrets, now)]
+        return [again, next_change(app.secret_manager.secrets, now)]
 
     def _conclude(self, app: ExtensionApp) -> None:
         app.concluded = True
@@ -178,7 +180,7 @@ class ExtensionRounds:
     async def _keep_secrets(self, app: ExtensionApp, spec: ExtensionAppSpec) -> float | None:
         accepted = app.accepted
         try:
-            return await app.keeper.reconcile(spec, app.resource.revoke_requested_at or "")
+            return await app.secret_manager.reconcile(spec, app.resource.revoke_requested_at or "")
         finally:
             if app.accepted and not accepted:
                 self.changed(app.client_id)
@@ -232,7 +234,7 @@ class ExtensionRounds:
             spec, signer, lambda name: self._broadcaster_of(namespace, name)
         )
         if app.configuration.doubted:
-            app.keeper.look()
+            app.secret_manager.look()
             return time.time()
         return again
 
@@ -243,13 +245,13 @@ class ExtensionRounds:
         first, keeps nobody from it.
         """
         if app.client_id is None:
-            app.rival = None
+            app.conflict = None
             return
         same = [other for other in self.apps.values() if other.client_id == app.client_id]
         same.sort(key=lambda o: (not o.accepted, o.resource.created, o.resource.uid))
         first = same[0] if same else app
         free = first is app or not first.accepted
-        app.rival = None if free else first.resource.key.path
+        app.conflict = None if free else first.resource.key.path
 
 
 async def _tried(work: Awaitable[float | None], problems: list[OperatorError]) -> float | None:

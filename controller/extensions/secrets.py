@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from controller.sensitive import Sensitive
     from controller.settings import Settings
 
-__all__ = ["SecretKeeper"]
+__all__ = ["SecretManager"]
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ _MOST_STEPS = 20
 _MOST_SETTLE = 30.0
 
 
-class SecretKeeper:
+class SecretManager:
     """The shared secrets of one ExtensionApp.
 
     Args:
@@ -156,9 +156,9 @@ class SecretKeeper:
         Raises:
             OperatorError: To be tried again with growing pauses.
         """
-        wish = "" if revoke_request == self.revoked_before else revoke_request
+        request = "" if revoke_request == self.revoked_before else revoke_request
         try:
-            until = await self._work(spec, wish)
+            until = await self._work(spec, request)
         except OperatorError as error:
             self.failure = str(error)
             if isinstance(error, KubeError):
@@ -167,7 +167,7 @@ class SecretKeeper:
         self.failure = None
         return until
 
-    async def _work(self, spec: ExtensionAppSpec, wish: str) -> float | None:
+    async def _work(self, spec: ExtensionAppSpec, request: str) -> float | None:
         if spec != self._spec:
             # What Twitch said to other calls, or to those in another's name, says nothing of these.
             self.recheck()
@@ -177,7 +177,7 @@ class SecretKeeper:
             bootstrap = await self._bootstrap(spec)
             now = time.time()
             self.stored = secret is not None and self._is_stored(spec, secret, now)
-            step = rotation.plan(self._facts(spec, secret, bootstrap, wish), now)
+            step = rotation.plan(self._facts(spec, secret, bootstrap, request), now)
             if isinstance(step, rotation.Rest):
                 self.problem, self.warning = step.blocked, step.warning
                 return step.until
@@ -247,16 +247,16 @@ class SecretKeeper:
         spec: ExtensionAppSpec,
         secret: Secret | None,
         bootstrap: Sensitive | Blocked,
-        wish: str,
-    ) -> rotation.Facts:
-        self._wish = wish
+        request: str,
+    ) -> rotation.RotationFacts:
+        self._wish = request
         self._refused = {
             content: at
             for content, at in self._refused.items()
             if time.monotonic() < at + rotation.REFUSED_FOR
         }
         delay, timeout = spec.secret.rotation.activation_delay, self._settings.call_timeout
-        return rotation.Facts(
+        return rotation.RotationFacts(
             holding=self.holding,
             stored=self.stored,
             foreign=self._foreign(spec, secret) if secret is not None else None,
@@ -265,7 +265,7 @@ class SecretKeeper:
             refusal=self._refusal,
             read_at=self._read_at,
             intent=self._intent,
-            revoke_request=wish,
+            revoke_request=request,
             created=self._created,
             interval=spec.secret.rotation.interval,
             jitter=self._jitter,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from controller.clients.fetch import Fetcher
-    from controller.gateway.providers import Account, Provider
+    from controller.gateway.providers import Principal, Provider
 
 __all__ = ["Authorizer"]
 
@@ -42,9 +42,9 @@ class Authorizer:
         self._clock = clock
         self._issuers = Issuers(fetcher)
         self._memories: OrderedDict[Provider, Memory] = OrderedDict()
-        self._asking: dict[_Key, asyncio.Task[Account]] = {}
+        self._asking: dict[_Key, asyncio.Task[Principal]] = {}
 
-    async def authorize(self, provider: Provider, token: str) -> Account:
+    async def authorize(self, provider: Provider, token: str) -> Principal:
         """Find out whose a token is.
 
         Args:
@@ -60,9 +60,9 @@ class Authorizer:
         if provider.problem is not None:
             raise ProviderUnavailable(provider.problem)
         digest = hashlib.sha256(token.encode()).digest()
-        account = self._memory(provider).find(digest, self._clock())
-        if account is not None:
-            return account
+        principal = self._memory(provider).find(digest, self._clock())
+        if principal is not None:
+            return principal
         # A task of its own: a client that goes away takes the answer from nobody else.
         return await asyncio.shield(self._task((provider, digest), token))
 
@@ -75,10 +75,10 @@ class Authorizer:
             self._memories.popitem(last=False)
         return memory
 
-    def _task(self, key: _Key, token: str) -> asyncio.Task[Account]:
+    def _task(self, key: _Key, token: str) -> asyncio.Task[Principal]:
         """The question about a token; those who come meanwhile share it."""
 
-        def done(task: asyncio.Task[Account]) -> None:
+        def done(task: asyncio.Task[Principal]) -> None:
             del self._asking[key]
             if not task.cancelled():
                 task.exception()  # whoever waits gets it; where nobody does, it is no news
@@ -90,17 +90,17 @@ class Authorizer:
             task.add_done_callback(done)
         return task
 
-    async def _ask(self, key: _Key, token: str) -> Account:
+    async def _ask(self, key: _Key, token: str) -> Principal:
         provider, digest = key
         memory, now = self._memory(provider), self._clock()
         try:
             if provider.issuer is not None:
-                account = await self._issuers.verify(provider, token, now)
+                principal = await self._issuers.verify(provider, token, now)
             else:
-                account = await introspect(self._fetcher, provider, token, now)
+                principal = await introspect(self._fetcher, provider, token, now)
         except InvalidToken:
             memory.refuse(digest, self._clock())
             raise
         # From when it was asked on: the answer may have been slow.
-        memory.keep(digest, account, now)
-        return account
+        memory.keep(digest, principal, now)
+        return principal

@@ -7,7 +7,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from controller.gateway.catalog import Served
+from controller.gateway.catalog import Endpoint
 from controller.gateway.providers import provider_of
 from controller.policies.extension_secrets import REVOKED_FOR, decode
 from controller.policies.target_secret import is_target
@@ -129,13 +129,13 @@ class Candidate:
         accepted, ready = bool(self.status.secrets), bool(self.secrets)
         return (not accepted, not ready, self.resource.created, self.resource.uid)
 
-    def served(self) -> Served | None:
+    def served(self) -> Endpoint | None:
         """As requests see it; None: it is not to be served."""
         spec = self.wanted
         if spec is None or spec.gateway is None:
             return None
         required = spec.required_configuration
-        return Served(
+        return Endpoint(
             key=self.resource.key,
             client_id=spec.client_id,
             owner_id=spec.owner_id,

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from controller.policies.extension_secrets import SharedSecret
     from controller.runtime.resource import Key
 
-__all__ = ["Catalog", "Served"]
+__all__ = ["Catalog", "Endpoint"]
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class Endpoint:
     """An extension that is served.
 
     Attributes:
@@ -63,8 +63,8 @@ class Catalog:
         unserved: How many ExtensionApps are known beside those that are served.
     """
 
-    def __init__(self, served: Iterable[Served] = ()) -> None:
-        self._served: dict[str, Served] = {}
+    def __init__(self, served: Iterable[Endpoint] = ()) -> None:
+        self._served: dict[str, Endpoint] = {}
         self._providers: Counter[Provider | None] = Counter()
         self._origins: Counter[str] = Counter()
         self.ready = False
@@ -76,7 +76,7 @@ class Catalog:
         """How many are served."""
         return len(self._served)
 
-    def find(self, client_id: str) -> Served | None:
+    def find(self, client_id: str) -> Endpoint | None:
         """The extension with a client id; None: it is not served."""
         return self._served.get(client_id)
 
@@ -95,7 +95,7 @@ class Catalog:
         """Whether scripts of an origin may call any of the extensions."""
         return origin in self._origins
 
-    def replace(self, served: Iterable[Served]) -> None:
+    def replace(self, served: Iterable[Endpoint]) -> None:
         """Serve these from now on, and nothing else; each client id once."""
         # Requests run in the same loop: none sees half of it.
         for client_id in list(self._served):
@@ -103,7 +103,7 @@ class Catalog:
         for each in served:
             self.put(each.client_id, each)
 
-    def put(self, client_id: str, served: Served | None) -> None:
+    def put(self, client_id: str, served: Endpoint | None) -> None:
         """Serve this from now on for a client id; None: nothing."""
         before = self._served.pop(client_id, None)
         if served is not None:

@@ -6,7 +6,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from controller.gateway.providers import Account
+from controller.gateway.providers import Principal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +18,7 @@ _LONGEST_ID = 64
 _SEPARATORS = re.compile(r"[\s,]+")
 
 
-def account_of(claims: Mapping[str, Any], name: str, expires: float | None) -> Account:
+def account_of(claims: Mapping[str, Any], name: str, expires: float | None) -> Principal:
     """Whose a token is.
 
     Args:
@@ -36,7 +36,7 @@ def account_of(claims: Mapping[str, Any], name: str, expires: float | None) -> A
         found = []
     # Nothing that could not be told back: an id that no header can hold is nobody's.
     short = [text for text in found if len(text) <= _LONGEST_ID and text.isprintable()]
-    return Account(tuple(dict.fromkeys(short[:_MOST_CHANNELS])), expires)
+    return Principal(tuple(dict.fromkeys(short[:_MOST_CHANNELS])), expires)
 
 
 def _id(value: object) -> str | None:

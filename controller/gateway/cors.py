@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 
-from controller.gateway.exchange import CHANNEL, CLIENT_ID, VERSION
+from controller.gateway.request_context import CHANNEL, CLIENT_ID, VERSION
 
 if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Scope
 
     from controller.gateway.catalog import Catalog
-    from controller.gateway.exchange import Exchange
+    from controller.gateway.request_context import RequestContext
 
 __all__ = ["Preflights", "cors_headers"]
 
@@ -55,13 +55,13 @@ class Preflights(CORSMiddleware):
         return self.preflight_response(headers)
 
 
-def cors_headers(exchange: Exchange, catalog: Catalog) -> list[tuple[bytes, bytes]]:
+def cors_headers(context: RequestContext, catalog: Catalog) -> list[tuple[bytes, bytes]]:
     """What lets a page's script see an answer, or not."""
     headers = [(b"vary", b"Origin")]
-    origin = exchange.header("Origin")
+    origin = context.header("Origin")
     if not origin:
         return headers
-    served = exchange.served
+    served = context.served
     allowed = (
         origin.lower() in served.allowed_origins
         if served is not None

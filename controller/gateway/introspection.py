@@ -12,12 +12,12 @@ from controller.gateway.providers import InvalidToken, ProviderUnavailable
 
 if TYPE_CHECKING:
     from controller.clients.fetch import Fetcher
-    from controller.gateway.providers import Account, Provider
+    from controller.gateway.providers import Principal, Provider
 
 __all__ = ["introspect"]
 
 
-async def introspect(fetcher: Fetcher, provider: Provider, token: str, now: float) -> Account:
+async def introspect(fetcher: Fetcher, provider: Provider, token: str, now: float) -> Principal:
     """Ask whose a token is.
 
     Args:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from controller.clients.fetch import Fetcher
     from controller.gateway.keys import SigningKey
-    from controller.gateway.providers import Account, Provider
+    from controller.gateway.providers import Principal, Provider
 
 __all__ = ["Issuers"]
 
@@ -60,7 +60,7 @@ class Issuers:
         self._keys: OrderedDict[str, _Keys] = OrderedDict()
         self._verifications = Verifications()
 
-    async def verify(self, provider: Provider, token: str, now: float) -> Account:
+    async def verify(self, provider: Provider, token: str, now: float) -> Principal:
         """Find out whose a token is.
 
         Args:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from controller.gateway.providers import InvalidToken
 
 if TYPE_CHECKING:
-    from controller.gateway.providers import Account
+    from controller.gateway.providers import Principal
 
 __all__ = ["Memory"]
 
@@ -28,11 +28,11 @@ class Memory:
     """
 
     def __init__(self) -> None:
-        self._accounts: OrderedDict[bytes, tuple[Account, _Times]] = OrderedDict()
+        self._principals: OrderedDict[bytes, tuple[Principal, _Times]] = OrderedDict()
         self._refused: OrderedDict[bytes, _Times] = OrderedDict()
         self._used = 0
 
-    def find(self, digest: bytes, now: float) -> Account | None:
+    def find(self, digest: bytes, now: float) -> Principal | None:
         """Whose a token is; None: it is not known.
 
         Args:
@@ -45,26 +45,26 @@ class Memory:
         since, until = self._refused.get(digest, (now, now))
         if since <= now < until:
             raise InvalidToken
-        found = self._accounts.get(digest)
+        found = self._principals.get(digest)
         if found is None:
             return None
-        account, (since, until) = found
+        principal, (since, until) = found
         if not since <= now < until:
             self._forget(digest)
             return None
-        self._accounts.move_to_end(digest)
-        return account
+        self._principals.move_to_end(digest)
+        return principal
 
-    def keep(self, digest: bytes, account: Account, now: float) -> None:
+    def keep(self, digest: bytes, principal: Principal, now: float) -> None:
         """Remember whose a token is, until it ends, and not for long."""
         self._forget(digest)
         until = now + _MOST_AGE
-        if account.expires is not None:
-            until = min(until, account.expires)
-        self._accounts[digest] = (account, (now, until))
-        self._used += _size(account)
-        while self._used > _ROOM and len(self._accounts) > 1:
-            self._forget(next(iter(self._accounts)))
+        if principal.expires is not None:
+            until = min(until, principal.expires)
+        self._principals[digest] = (principal, (now, until))
+        self._used += _size(principal)
+        while self._used > _ROOM and len(self._principals) > 1:
+            self._forget(next(iter(self._principals)))
 
     def refuse(self, digest: bytes, now: float) -> None:
         """Remember that a token is nobody's."""
@@ -75,10 +75,10 @@ class Memory:
             self._refused.popitem(last=False)
 
     def _forget(self, digest: bytes) -> None:
-        found = self._accounts.pop(digest, None)
+        found = self._principals.pop(digest, None)
         if found is not None:
             self._used -= _size(found[0])
 
 
-def _size(account: Account) -> int:
-    return 1 + len(account.channels)
+def _size(principal: Principal) -> int:
+    return 1 + len(principal.channels)

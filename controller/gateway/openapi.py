@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from controller.gateway.exchange import CHANNEL, CLIENT_ID, VERSION
+from controller.gateway.request_context import CHANNEL, CLIENT_ID, VERSION
 
 __all__ = ["DESCRIPTION", "SECURITY", "SEND", "SETUP"]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from controller.gateway.candidates import Candidate
-    from controller.gateway.catalog import Served
+    from controller.gateway.catalog import Endpoint
 
 __all__ = ["Precedence"]
 
@@ -25,7 +25,7 @@ class Precedence:
         self._of: dict[str, dict[Candidate, None]] = {}
         self._first: dict[str, tuple[_Claim, Candidate]] = {}
 
-    def served(self, client_id: str) -> Served | None:
+    def served(self, client_id: str) -> Endpoint | None:
         """What is to be served for a client id; None: nothing."""
         first = self._first.get(client_id)
         return first[1].served() if first is not None else None

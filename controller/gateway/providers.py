@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from controller.clients.kube import Secret
     from controller.resources.extensionapp import OAuth
 
-__all__ = ["Account", "InvalidToken", "Login", "Provider", "ProviderUnavailable", "provider_of"]
+__all__ = ["InvalidToken", "Login", "Principal", "Provider", "ProviderUnavailable", "provider_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def provider_of(
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class Principal:
     """Whose a token is, as far as the gateway cares.
 
     Attributes:

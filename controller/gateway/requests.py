@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from controller.gateway.answers import answer
 from controller.gateway.cors import Preflights, cors_headers
-from controller.gateway.exchange import UNKNOWN, Exchange
+from controller.gateway.request_context import UNKNOWN, RequestContext
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -49,58 +49,58 @@ class Requests:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = Exchange(scope, self._catalog)
+        context = RequestContext(scope, self._catalog)
         preflight = self._preflights.answer(scope)
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                exchange.status = message["status"]
-                message["headers"] = [*message["headers"], *_headers(exchange)]
+                context.status = message["status"]
+                message["headers"] = [*message["headers"], *_headers(context)]
                 if preflight is None:
-                    message["headers"] += cors_headers(exchange, self._catalog)
+                    message["headers"] += cors_headers(context, self._catalog)
             await send(message)
 
         begin = time.perf_counter()
         self._metrics.in_flight.inc()
         try:
-            await _answer(preflight or self._app, exchange, scope, receive, send_with_headers)
+            await _answer(preflight or self._app, context, scope, receive, send_with_headers)
         finally:
             self._metrics.in_flight.dec()
-            self._tell(scope["method"], exchange, time.perf_counter() - begin)
+            self._tell(scope["method"], context, time.perf_counter() - begin)
 
-    def _tell(self, method: str, exchange: Exchange, seconds: float) -> None:
-        status = exchange.status or CLIENT_GONE
+    def _tell(self, method: str, context: RequestContext, seconds: float) -> None:
+        status = context.status or CLIENT_GONE
         # It may have been deleted meanwhile, and its series dropped: they must not come back.
-        extension = exchange.label if exchange.still_served else UNKNOWN
-        self._metrics.requests.labels(exchange.route, str(status), extension).inc()
+        extension = context.label if context.still_served else UNKNOWN
+        self._metrics.requests.labels(context.route, str(status), extension).inc()
         logger.info(
             "%s %s %d in %.1f ms, extension %s, request %s",
             method,
-            exchange.route,
+            context.route,
             status,
             1000 * seconds,
-            exchange.label,
-            exchange.request_id,
+            context.label,
+            context.request_id,
         )
 
 
 async def _answer(
-    app: ASGIApp, exchange: Exchange, scope: Scope, receive: Receive, send: Send
+    app: ASGIApp, context: RequestContext, scope: Scope, receive: Receive, send: Send
 ) -> None:
     try:
         await app(scope, receive, send)
     except ClientDisconnect:
         pass
     except Exception:
-        if exchange.status:
+        if context.status:
             raise  # it is too late for another answer
-        logger.exception("request %s", exchange.request_id)
-        detail = f"This is a fault of the gateway: its log tells of {exchange.request_id}."
+        logger.exception("request %s", context.request_id)
+        detail = f"This is a fault of the gateway: its log tells of {context.request_id}."
         await answer(500, {"detail": detail})(scope, receive, send)
 
 
-def _headers(exchange: Exchange) -> list[tuple[bytes, bytes]]:
+def _headers(context: RequestContext) -> list[tuple[bytes, bytes]]:
     return [
-        (b"x-request-id", exchange.request_id.encode()),
+        (b"x-request-id", context.request_id.encode()),
         (b"x-content-type-options", b"nosniff"),
     ]

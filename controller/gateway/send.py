@@ -13,18 +13,18 @@ from starlette.responses import Response  # noqa: TC002
 from controller.clients.extension_jwt import Perms
 from controller.gateway.answers import Refusal, answer, channel_not_allowed, not_ready, unauthorized
 from controller.gateway.bodies import envelope_of, read_body
-from controller.gateway.exchange import CHANNEL, exchange_of
 from controller.gateway.providers import InvalidToken, ProviderUnavailable
+from controller.gateway.request_context import CHANNEL, request_context
 from controller.gateway.upstream import MAX_CONTENT, calling, signer_of
 from controller.policies.buckets import Buckets
 
 if TYPE_CHECKING:
     from controller.clients.extensions import Extensions
     from controller.gateway.authorizer import Authorizer
-    from controller.gateway.catalog import Catalog, Served
-    from controller.gateway.exchange import Exchange
+    from controller.gateway.catalog import Catalog, Endpoint
     from controller.gateway.metrics import GatewayMetrics
-    from controller.gateway.providers import Account, Provider
+    from controller.gateway.providers import Principal, Provider
+    from controller.gateway.request_context import RequestContext
 
 __all__ = ["Sending"]
 
@@ -64,16 +64,16 @@ class Sending:
             Refusal: A check failed, or Twitch did.
             ClientDisconnect: The client has gone before its request was read.
         """
-        exchange = exchange_of(request)
-        account = await self._account(exchange)
-        channel = exchange.required(CHANNEL)
-        if account is not None and channel not in account.channels:
-            raise channel_not_allowed(channel, account.channels)
-        served = exchange.extension()
+        context = request_context(request)
+        principal = await self._principal(context)
+        channel = context.required(CHANNEL)
+        if principal is not None and channel not in principal.channels:
+            raise channel_not_allowed(channel, principal.channels)
+        served = context.extension()
         message = envelope_of(await read_body(request))
         return await self._send(served, channel, message)
 
-    async def _account(self, exchange: Exchange) -> Account | None:
+    async def _principal(self, context: RequestContext) -> Principal | None:
         """Whose the bearer token is; None: there is nobody to ask who may see it.
 
         A token is shown to the provider of the extension that the request names. One that names
@@ -82,37 +82,39 @@ class Sending:
         Raises:
             Refusal: Nobody's; or it is not known at present.
         """
-        token = exchange.bearer()
+        token = context.bearer()
         if token is None:
             raise unauthorized("A bearer token is required.")
-        exchange.wait_for_catalog()
-        if exchange.served is not None:
-            provider = exchange.served.oauth
+        context.wait_for_catalog()
+        if context.served is not None:
+            provider = context.served.oauth
             if provider is None:
                 raise unauthorized("No OAuth2 provider is configured for the extension.")
         else:
-            provider = None if exchange.client_id else self._catalog.lone_provider()
-        return None if provider is None else await self._authorize(provider, token, exchange)
+            provider = None if context.client_id else self._catalog.lone_provider()
+        return None if provider is None else await self._authorize(provider, token, context)
 
-    async def _authorize(self, provider: Provider, token: str, exchange: Exchange) -> Account:
+    async def _authorize(
+        self, provider: Provider, token: str, context: RequestContext
+    ) -> Principal:
         results = self._metrics.authorizations
         try:
-            account = await self._authorizer.authorize(provider, token)
+            principal = await self._authorizer.authorize(provider, token)
         except InvalidToken:
             results.labels("Refused").inc()
             raise unauthorized("The bearer token is not valid.") from None
         except ProviderUnavailable as error:
             results.labels("Unavailable").inc()
-            logger.warning("%s: bearer tokens cannot be checked: %s", exchange.label, error)
+            logger.warning("%s: bearer tokens cannot be checked: %s", context.label, error)
             raise not_ready(
                 "authorization_unavailable",
                 "The OAuth2 provider cannot be asked at present.",
                 error.retry_after or _TRY_AGAIN,
             ) from None
         results.labels("Accepted").inc()
-        return account
+        return principal
 
-    async def _send(self, served: Served, channel: str, message: str) -> Response:
+    async def _send(self, served: Endpoint, channel: str, message: str) -> Response:
         signer = signer_of(served)
         bucket = (served.client_id, channel)
         wait = self._buckets.take(bucket, time.monotonic())

@@ -11,14 +11,14 @@ from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annota
 from starlette.responses import Response  # noqa: TC002
 
 from controller.gateway.answers import Refusal, answer, channel_not_allowed
-from controller.gateway.exchange import CHANNEL, VERSION, exchange_of
 from controller.gateway.helper_jwt import BadHelperToken, read_helper_token
+from controller.gateway.request_context import CHANNEL, VERSION, request_context
 from controller.gateway.upstream import MAX_CONTENT, calling, signer_of
 
 if TYPE_CHECKING:
     from controller.clients.extension_jwt import Extension
     from controller.clients.extensions import Extensions, UpstreamAnswer
-    from controller.gateway.catalog import Served
+    from controller.gateway.catalog import Endpoint
     from controller.gateway.helper_jwt import Viewer
     from controller.gateway.metrics import GatewayMetrics
 
@@ -45,18 +45,18 @@ class Setup:
         Raises:
             Refusal: A check failed, or Twitch did.
         """
-        exchange = exchange_of(request)
-        token = exchange.bearer()
+        context = request_context(request)
+        token = context.bearer()
         if token is None:
             raise _forbidden("invalid_authorization", "A JWT of Twitch's helper is required.")
-        exchange.wait_for_catalog()
-        served = exchange.extension()
+        context.wait_for_catalog()
+        served = context.extension()
         signer = signer_of(served)
         viewer = _broadcaster(token, served)
-        channel = exchange.required(CHANNEL)
+        channel = context.required(CHANNEL)
         if channel != viewer.channel_id:
             raise channel_not_allowed(channel, [viewer.channel_id])
-        version = exchange.required(VERSION)
+        version = context.required(VERSION)
         if not _VERSION.fullmatch(version):
             raise Refusal(400, {"detail": f"Invalid {VERSION} header"})
         if served.required_configuration is not None:
@@ -72,7 +72,7 @@ class Setup:
             raise _unexpected(told)
 
 
-def _broadcaster(token: str, served: Served) -> Viewer:
+def _broadcaster(token: str, served: Endpoint) -> Viewer:
     """The broadcaster that a token shows.
 
     Raises:

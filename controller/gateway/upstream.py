@@ -15,7 +15,7 @@ from controller.policies.extension_secrets import signing_secret
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from controller.gateway.catalog import Served
+    from controller.gateway.catalog import Endpoint
     from controller.gateway.metrics import GatewayMetrics
 
 __all__ = ["MAX_CONTENT", "calling", "signer_of"]
@@ -28,7 +28,7 @@ MAX_CONTENT = 4096
 _TRY_AGAIN = 10.0  # seconds; a Secret that is missing is looked for as often
 
 
-def signer_of(served: Served) -> Extension:
+def signer_of(served: Endpoint) -> Extension:
     """Who signs the calls of an extension.
 
     Raises:

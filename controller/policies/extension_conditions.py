@@ -33,7 +33,7 @@ class ExtensionFacts:
 
     Attributes:
         spec_problem: Why the spec cannot be used.
-        rival: The older ExtensionApp of the same client id.
+        conflict: The older ExtensionApp of the same client id.
         blocked: What keeps the secrets from being current.
         failure: What passed wrong last, if it may pass.
         signs: There is a secret to sign with, and the target Secret has it.
@@ -49,7 +49,7 @@ class ExtensionFacts:
     """
 
     spec_problem: Blocked | None
-    rival: str | None
+    conflict: str | None
     blocked: Blocked | None
     failure: str | None
     signs: bool
@@ -82,10 +82,10 @@ def _secrets(facts: ExtensionFacts) -> Finding:
     problem = facts.spec_problem
     if problem is not None:
         return Finding(kind, "Unknown", problem.reason, problem.message, problem.human)
-    if facts.rival is not None:
+    if facts.conflict is not None:
         message = (
-            f"ExtensionApp {facts.rival} has this clientId: delete one of the two; the secrets and"
-            " the configuration of this one are left alone"
+            f"ExtensionApp {facts.conflict} has this clientId: delete one of the two; the secrets"
+            " and the configuration of this one are left alone"
         )
         return Finding(kind, "False", "Conflict", message, human=True)
     if facts.blocked is not None:

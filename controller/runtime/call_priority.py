@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 
-__all__ = ["Traffic"]
+__all__ = ["CallPriority"]
 
 _QUIET = 0.03  # seconds without a call after which others may go
 _PATIENCE = 0.5  # seconds after which they go all the same
 _LOOK = 0.01
 
 
-class Traffic:
+class CallPriority:
     """Knows when a call was last made or answered."""
 
     def __init__(self) -> None:

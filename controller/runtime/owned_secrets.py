@@ -30,7 +30,7 @@ async def store_secret(  # noqa: PLR0913 - a Secret has that many parts
     before: Secret | None,
     owner: Mapping[str, Any] | None,
     annotations: Mapping[str, str] | None = None,
-    rehearse: bool = False,
+    dry_run: bool = False,
 ) -> tuple[Secret, KubeError | None]:
     """Make a Secret, or replace one that is still as it was read.
 
@@ -46,7 +46,7 @@ async def store_secret(  # noqa: PLR0913 - a Secret has that many parts
         before: As it was read; None: there is none.
         owner: Owner reference that it should have; None: none.
         annotations: Of the Secret.
-        rehearse: Only find out whether it could be written.
+        dry_run: Only find out whether it could be written.
 
     Returns:
         As it is stored, and why its owner is not as wanted (None: it is).
@@ -59,7 +59,7 @@ async def store_secret(  # noqa: PLR0913 - a Secret has that many parts
     """
     if before is None:
         made = await kube.create_secret(
-            namespace, name, data, labels, owner, annotations=annotations, rehearse=rehearse
+            namespace, name, data, labels, owner, annotations=annotations, dry_run=dry_run
         )
         return made, None
 
@@ -67,7 +67,7 @@ async def store_secret(  # noqa: PLR0913 - a Secret has that many parts
         return await kube.update_secret(
             namespace, name, data, labels,
             resource_version=before.resource_version, owners=owners,
-            annotations=annotations, rehearse=rehearse,
+            annotations=annotations, dry_run=dry_run,
         )  # fmt: skip
 
     wanted = (owner,) if owner is not None else ()

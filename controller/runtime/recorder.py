@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from controller.clients.kube import Kube
     from controller.policies.announcements import Announcement
     from controller.resources.common import Condition
-    from controller.runtime.call_priority import Traffic
+    from controller.runtime.call_priority import CallPriority
     from controller.runtime.metrics import Metrics
     from controller.runtime.resource import Key, Resource
 
@@ -76,7 +76,7 @@ class Recorder:
     Args:
         kube: Takes them.
         metrics: Counts what became of them.
-        traffic: The calls that go first.
+        call_priority: The calls that go first.
         rate: Events a second in the long run.
         burst: Events that may go at once after a pause.
         room: Events that may wait.
@@ -87,7 +87,7 @@ class Recorder:
         self,
         kube: Kube,
         metrics: Metrics,
-        traffic: Traffic,
+        call_priority: CallPriority,
         *,
         rate: float = 10.0,
         burst: int = 20,
@@ -96,7 +96,7 @@ class Recorder:
     ) -> None:
         self._kube = kube
         self._metrics = metrics
-        self._traffic = traffic
+        self._call_priority = call_priority
         self._pace = _Pace(rate, burst)
         self._age = age
         self._waiting: deque[_Notice] = deque(maxlen=room)
@@ -162,7 +162,7 @@ class Recorder:
     async def _result(self, notice: _Notice) -> str:
         """Post one, with patience for an API server that is away; returns what became of it."""
         for failures in range(1, _TRIES + 1):
-            await self._traffic.quiet()
+            await self._call_priority.quiet()
             if time.monotonic() > notice.waits_since + self._age:
                 break
             try:

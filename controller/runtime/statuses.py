@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from controller.clients.kube import Kube
     from controller.resources.common import StatusModel
-    from controller.runtime.call_priority import Traffic
+    from controller.runtime.call_priority import CallPriority
     from controller.runtime.metrics import Metrics
     from controller.runtime.resource import Key, Resource
 
@@ -58,7 +58,7 @@ class StatusWriter:
     Args:
         kube: Writes them.
         metrics: Counts the writes.
-        traffic: The calls that go first.
+        call_priority: The calls that go first.
         interval: Seconds between two writes of one object that are not urgent.
         reporter: Finds who tells a resource's status; None: it is gone.
         on_gone: Called when the API server says that a resource is not what it was.
@@ -69,7 +69,7 @@ class StatusWriter:
         self,
         kube: Kube,
         metrics: Metrics,
-        traffic: Traffic,
+        call_priority: CallPriority,
         interval: float,
         *,
         reporter: Callable[[Key], Reporter | None],
@@ -77,7 +77,7 @@ class StatusWriter:
         announce: Callable[[Resource, Mapping[str, Any]], None] | None = None,
     ) -> None:
         self._kube = kube
-        self._traffic = traffic
+        self._call_priority = call_priority
         self._metrics = metrics
         self._interval = interval
         self._reporter = reporter
@@ -120,7 +120,7 @@ class StatusWriter:
 
     async def _write(self, key: Key) -> None:
         """Write one status if there is news; raises what is worth another try."""
-        await self._traffic.quiet()
+        await self._call_priority.quiet()
         self._marked.discard(key)
         reporter = self._reporter(key)
         status = reporter.compose(time.time()) if reporter is not None else None

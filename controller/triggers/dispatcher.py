@@ -245,7 +245,7 @@ class Dispatcher:
                 )  # fmt: skip
                 return False
             for channel in self._targets(rule, event):
-                if channel.airtime.cancel(at, dry_run=rule.rehearses):
+                if channel.airtime.cancel(at, dry_run=rule.dry_run):
                     logger.info(
                         "%s: off cue %s on %s", key, event.id, channel.resource.key,
                         extra=fields(

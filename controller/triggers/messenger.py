@@ -12,7 +12,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from controller.actions.extension_message import Letter, send_message
+from controller.actions.extension_message import OutboundMessage, send_message
 from controller.actions.message_desk import Line, MessageDesk, described
 from controller.clients.extension_jwt import Perms
 from controller.events import Verdict
@@ -111,7 +111,9 @@ class Messenger:
         for task in self._under_way:
             task.cancel()
 
-    def _judge(self, rule: Rule, channel: Channel, message: Message) -> Letter | Ruling | None:
+    def _judge(
+        self, rule: Rule, channel: Channel, message: Message
+    ) -> OutboundMessage | Ruling | None:
         """What to send, or why nothing; None: that will be known in moments."""
         now, line = time.time(), _line(rule, channel, message)
         ruling = self._desk.turned_away(line, message, now) or _held(channel, message)
@@ -125,10 +127,15 @@ class Messenger:
         text = self._desk.admit(line, message, extension.client_id, to, now)
         if isinstance(text, Ruling):
             return text
-        return Letter(extension, Perms(to, message.send), text, described(message, text))
+        return OutboundMessage(extension, Perms(to, message.send), text, described(message, text))
 
     async def _finish(
-        self, rule: Rule, channel: Channel, message: Message, judged: Letter | None, done: Done
+        self,
+        rule: Rule,
+        channel: Channel,
+        message: Message,
+        judged: OutboundMessage | None,
+        done: Done,
     ) -> None:
         try:
             ruling, called_at = await self._sent(rule, channel, message, judged)
@@ -140,7 +147,7 @@ class Messenger:
         done(ruling, called_at)
 
     async def _sent(
-        self, rule: Rule, channel: Channel, message: Message, letter: Letter | None
+        self, rule: Rule, channel: Channel, message: Message, letter: OutboundMessage | None
     ) -> tuple[Ruling, float | None]:
         pause = _LOOK
         while letter is None:
@@ -177,7 +184,7 @@ class Messenger:
             return Ruling(Verdict.SUSPENDED, "the rule was deleted while the message waited")
         if rule.suspended:
             return Ruling(Verdict.SUSPENDED, "the rule was suspended while the message waited")
-        if rule.rehearses and not message.dry_run:
+        if rule.dry_run and not message.dry_run:
             return Ruling(Verdict.SUSPENDED, "the rule became a DryRun while the message waited")
         return None
 

@@ -32,8 +32,8 @@ def reachable(channel: Channel, *, everywhere: bool) -> Finding:
         key = channel.resource.key
         told = paused_message(channel.resource.pause, key.name, key.namespace, what="messages")
         return Finding("Ready", "False", "Paused", told)
-    if channel.rival is not None:
-        message = f"TwitchChannel {channel.rival} has this broadcaster: delete one of the two"
+    if channel.conflict is not None:
+        message = f"TwitchChannel {channel.conflict} has this broadcaster: delete one of the two"
         return Finding("Ready", "False", "Conflict", message, human=True)
     if not everywhere and channel.broadcaster_id is None:
         ready = channel.ready

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from controller.triggers.rule import Rule
     from controller.triggers.targets import Targets
 
-__all__ = ["RuleRounds"]
+__all__ = ["RuleReconciler"]
 
 _SETTLE = 1.0  # a channel that is applied together with its rule may come a moment later
 _PATIENCE = 120.0  # after which a status is written even if a first round has not ended
 
 
-class RuleRounds:
+class RuleReconciler:
     """Runs the rounds of rules.
 
     Args:

@@ -444,7 +444,7 @@ class Rule:
         return self.spec is not None and self.spec.suspend
 
     @property
-    def rehearses(self) -> bool:
+    def dry_run(self) -> bool:
         """Whether it decides and reports, and calls nothing."""
         return self.spec is not None and self.spec.mode == "DryRun"
 

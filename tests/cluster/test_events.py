@@ -17,7 +17,7 @@ from controller.clients.kubeconfig import load_configuration
 from controller.policies.findings import Finding
 from controller.resources.common import parse_instant
 from controller.resources.twitchchannel import TwitchChannelStatus
-from controller.runtime.call_priority import Traffic
+from controller.runtime.call_priority import CallPriority
 from controller.runtime.conditions import to_conditions
 from controller.runtime.metrics import Metrics
 from controller.runtime.recorder import Recorder
@@ -60,7 +60,7 @@ class Desk:
     def __init__(self, kube: Kube, **limits: int) -> None:
         self.kube = kube
         self.metrics = Metrics()
-        self.traffic = Traffic()
+        self.traffic = CallPriority()
         self.recorder = Recorder(kube, self.metrics, self.traffic, **limits)
 
     def count(self, result: str) -> int:

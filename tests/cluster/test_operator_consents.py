@@ -98,7 +98,7 @@ async def shown_code(site: Site, station: Station, but: str = "") -> str:
     return str(status["authorization"]["userCode"])
 
 
-async def wish(site: Site, station: Station, annotation: str, value: str) -> None:
+async def request(site: Site, station: Station, annotation: str, value: str) -> None:
     await site.kubectl("annotate", "--overwrite", "tch", station.name, f"{annotation}={value}")
 
 
@@ -116,7 +116,7 @@ async def test_a_code_is_exchanged_once_also_after_a_restart(
     given = await code(site, "coder")
     await hand_in(site, station, given)
     await site.kubectl.ready("tch/coder")
-    await wish(site, station, "twitch-operator.dev/requestedAt", "now")
+    await request(site, station, "twitch-operator.dev/requestedAt", "now")
     await site.kubectl.until("tch", "coder", lambda s: s.get("lastHandledReconcileAt") == "now")
     assert exchanges(site, given) == 1
     again = await code(site, "coder")
@@ -239,7 +239,7 @@ async def test_the_consent_of_somebody_else_takes_no_good_grants_place(site: Sit
         assert told in found["Ready"]["message"]
         await site.operators[-1].kill()
         await site.start_operator()
-        await wish(site, station, "twitch-operator.dev/requestedAt", "again")
+        await request(site, station, "twitch-operator.dev/requestedAt", "again")
         await site.kubectl.until(
             "tch", "owner", lambda s: s.get("lastHandledReconcileAt") == "again"
         )
@@ -303,7 +303,7 @@ async def test_whoever_leaves_is_revoked_at_twitch_and_comes_back_by_a_new_conse
 ) -> None:
     station = await site.add_station("leaver")
     access = (await stored(site, station))["access-token"]
-    await wish(site, station, WISH, "one day, at \u2615")
+    await request(site, station, WISH, "one day, at \u2615")
     status = await site.kubectl.until(
         "tch", "leaver", lambda s: s.get("lastHandledRevokeAt") == "one day, at \u2615"
     )
@@ -340,10 +340,10 @@ async def test_a_device_that_left_is_asked_anew_only_when_somebody_says_so(site:
     first = await shown_code(site, station)
     site.twitch.approve_device(first, "gone")
     await site.kubectl.ready("tch/gone")
-    await wish(site, station, WISH, "today")
+    await request(site, station, WISH, "today")
     await station.until_reason("AuthorizationRevoked")
     assert "userCode" not in await authorization(site, station)
-    await wish(site, station, "twitch-operator.dev/requestedAt", "today")
+    await request(site, station, "twitch-operator.dev/requestedAt", "today")
     site.twitch.approve_device(await shown_code(site, station, but=first), "gone")
     await site.kubectl.ready("tch/gone")
 
@@ -355,7 +355,7 @@ async def test_twitch_being_away_holds_a_leave_up_but_nothing_is_signed_any_more
     fault = site.twitch.order_fault(
         Fault(path="/oauth2/revoke", login="held", status=503, times=None)
     )
-    await wish(site, station, WISH, "today")
+    await request(site, station, WISH, "today")
     await station.until_reason("TransientError")
     station.publish(message())
     assert await station.verdicts() == ["ChannelNotReady"]
@@ -369,7 +369,7 @@ async def test_a_pause_stops_calls_and_keeps_the_grant_alive(site: Site) -> None
     await station.until_reason("Suspended")
     refreshes = station.refreshes
     site.twitch.expire_access_tokens("paused")
-    await wish(site, station, "twitch-operator.dev/requestedAt", "now")
+    await request(site, station, "twitch-operator.dev/requestedAt", "now")
     await eventually(lambda: station.refreshes == refreshes + 1)
     found = conditions(await site.kubectl.status("tch", "paused"))
     assert found["Authorized"]["status"] == "True"
@@ -430,7 +430,7 @@ def events_of(found: dict[str, Any], name: str) -> Iterable[dict[str, Any]]:
 async def test_each_transition_is_an_event(site: Site) -> None:
     station = await site.add_station("eventful")
     site.twitch.change_password("eventful")
-    await wish(site, station, "twitch-operator.dev/requestedAt", "now")
+    await request(site, station, "twitch-operator.dev/requestedAt", "now")
     await station.until_reason("AuthorizationRevoked")
     await station.consent()
     await site.kubectl.ready("tch/eventful")

@@ -71,11 +71,11 @@ async def test_another_channels_tokens_are_no_input(site: Site, public: bool) ->
         f" operator and holds the tokens of TwitchChannel {name}: no reference may name it;"
         " name a Secret of your own"
     )
-    wish = {"twitch-operator.dev/revokeRequestedAt": "2026-11-29T04:00:00Z"}
-    thief["metadata"]["annotations"] = wish
+    request = {"twitch-operator.dev/revokeRequestedAt": "2026-11-29T04:00:00Z"}
+    thief["metadata"]["annotations"] = request
     await site.kubectl.apply(thief)
     await site.kubectl.until_path(
-        "tch", f"thief-of-{name}", f"lastHandledRevokeAt={wish.popitem()[1]}"
+        "tch", f"thief-of-{name}", f"lastHandledRevokeAt={request.popitem()[1]}"
     )
     station.publish(message())
     assert await station.verdicts() == ["Fired"]

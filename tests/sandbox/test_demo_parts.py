@@ -21,7 +21,7 @@ from controller.sandbox.demo.examples import (
     stamp,
 )
 from controller.sandbox.demo.extension import Found
-from controller.sandbox.demo.outcome import Facts, check_outcome
+from controller.sandbox.demo.outcome import DemoFacts, check_outcome
 from controller.sandbox.demo.script import Script
 from controller.sandbox.demo.table import tables
 
@@ -100,9 +100,9 @@ def found_of_extension() -> Found:
     )
 
 
-def facts() -> Facts:
+def facts() -> DemoFacts:
     channels = [channel("mst3k"), channel("mst3k-eu")]
-    return Facts(
+    return DemoFacts(
         resources=[*channels, rule("splices"), rule("assets"), extension("deck-tracker")],
         commercials=[{"login": login, "requested": 125} for login in ("mst3k", "mst3k_eu")],
         log="2026-09-21 14:13:20,000 INFO    controller: all ERRORs are forgiven\n",
@@ -113,7 +113,7 @@ def facts() -> Facts:
     )
 
 
-def failed(found: Facts) -> list[str]:
+def failed(found: DemoFacts) -> list[str]:
     return [check.text for check in check_outcome(found) if not check.holds]
 
 

@@ -24,7 +24,7 @@ from controller.clients.fetch import Fetcher
 from controller.clients.http import new_http_client
 from controller.gateway.app import make_app
 from controller.gateway.authorizer import Authorizer
-from controller.gateway.catalog import Catalog, Served
+from controller.gateway.catalog import Catalog, Endpoint
 from controller.gateway.metrics import GatewayMetrics
 from controller.gateway.providers import Provider
 from controller.gateway.server import Server
@@ -196,7 +196,7 @@ class Stand:
             "oauth": self.provider,
             "allowed_origins": frozenset({ORIGIN}),
         }
-        self.catalog.replace([Served(**fields | changes)])
+        self.catalog.replace([Endpoint(**fields | changes)])
         self.catalog.ready = True
 
     @property

@@ -20,7 +20,7 @@ from controller.clients.fetch import Fetcher
 from controller.clients.http import new_http_client
 from controller.gateway.app import make_app
 from controller.gateway.authorizer import Authorizer
-from controller.gateway.catalog import Catalog, Served
+from controller.gateway.catalog import Catalog, Endpoint
 from controller.gateway.metrics import GatewayMetrics
 from controller.gateway.providers import Provider
 from controller.policies.extension_secrets import SharedSecret
@@ -127,11 +127,11 @@ class World:
     app: FastAPI
     catalog: Catalog
     metrics: GatewayMetrics
-    served: Served
+    served: Endpoint
     client: httpx.AsyncClient
     url: str
 
-    def serve(self, *others: Served, **changes: Any) -> None:  # noqa: ANN401 - of each field
+    def serve(self, *others: Endpoint, **changes: Any) -> None:  # noqa: ANN401 - of each field
         """Serve the extension with these changes, and others."""
         self.served = replace(self.served, **changes)
         self.catalog.replace([self.served, *others])
@@ -201,7 +201,7 @@ async def open_world() -> AsyncIterator[World]:
         )
         http = await stack.enter_async_context(new_http_client(settings))
         fetcher = await stack.enter_async_context(Fetcher(settings.allowed_fetch_hosts, 1))
-        served = Served(
+        served = Endpoint(
             key=Key(EXTENSION, "games", "deck-tracker"),
             client_id=CLIENT_ID,
             owner_id=OWNER_ID,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from controller.resources.twitchchannel import TwitchChannelStatus
-from controller.runtime.call_priority import Traffic
+from controller.runtime.call_priority import CallPriority
 from controller.runtime.metrics import Metrics
 from controller.runtime.resource import Key, Resource
 from controller.runtime.secrets import SecretStore
@@ -98,7 +98,7 @@ async def test_urgent_statuses_do_not_wait_for_an_hour(set_back: Any) -> None:  
         writer = StatusWriter(
             kube,
             Metrics(),
-            Traffic(),
+            CallPriority(),
             3600.0,
             reporter=lambda _: reporter,
             on_gone=lambda _: None,

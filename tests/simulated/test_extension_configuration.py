@@ -13,7 +13,7 @@ from controller.clients.extension_jwt import Extension, InvalidExtensionSecret
 from controller.clients.extensions import Extensions, NoAnswer, NotSent
 from controller.clients.http import new_http_client
 from controller.errors import TransientError
-from controller.extensions.configuration import ConfigurationKeeper
+from controller.extensions.configuration import ConfigurationManager
 from controller.resources.extensionapp import ExtensionAppSpec
 from controller.runtime.resource import EXTENSION, Key
 from controller.sandbox.twitch import TwitchSimulator
@@ -157,7 +157,7 @@ class Desk:
     ids: dict[str, str] = field(default_factory=lambda: {"mst3k": "11", "rifftrax": "22"})
 
     def __post_init__(self) -> None:
-        self.keeper = ConfigurationKeeper(KEY, self.extensions, self.settings)
+        self.keeper = ConfigurationManager(KEY, self.extensions, self.settings)
 
     async def round(
         self, declared: ExtensionAppSpec, extension: Extension = EXTENSION_OF_MINE
@@ -168,7 +168,7 @@ class Desk:
         written = tuple(
             type(status).model_validate(status.to_status()) for status in self.keeper.segments()
         )
-        self.keeper = ConfigurationKeeper(KEY, self.extensions, self.settings, written)
+        self.keeper = ConfigurationManager(KEY, self.extensions, self.settings, written)
 
     def states(self) -> list[str]:
         return [status.state for status in self.keeper.segments()]
@@ -451,7 +451,7 @@ async def test_the_simulator_that_ships_is_content_with_it() -> None:
         extension = simulator.add_extension("d72h", "1", secret)
         settings = Settings(helix_url=simulator.helix_url, call_timeout=2)
         async with new_http_client(settings) as http:
-            keeper = ConfigurationKeeper(KEY, Extensions(http, settings), settings)
+            keeper = ConfigurationManager(KEY, Extensions(http, settings), settings)
             declared = spec(
                 entry(content="a"), entry(segment="broadcaster"), everywhere="dark", required="DONE"
             )

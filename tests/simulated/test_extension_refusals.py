@@ -15,7 +15,7 @@ from controller.clients.extension_jwt import Perms
 from controller.clients.extensions import Extensions
 from controller.clients.kube import Kube
 from controller.extensions.policies import rotation
-from controller.extensions.reconciler import ExtensionRounds
+from controller.extensions.reconciler import ExtensionReconciler
 from controller.runtime.resource import EXTENSION, Key, Resource
 from controller.runtime.secrets import SecretStore
 from controller.sandbox.twitch import Fault
@@ -110,7 +110,7 @@ class Desk:
     api: ApiServer
     extensions: Extensions
     secrets: SecretStore
-    rounds: ExtensionRounds
+    rounds: ExtensionReconciler
     app: ExtensionApp
 
     def declare(self, **more: object) -> None:
@@ -164,7 +164,7 @@ async def desk(
     async with ApiServer() as api, Kube(api.load) as kube:
         api.store("bootstrap", data={"secret": base64_of(EXAMPLE_KEY)})
         secrets = SecretStore(kube, settings, lambda _who: None)
-        rounds = ExtensionRounds(
+        rounds = ExtensionReconciler(
             settings, kube,
             extensions=extensions,
             secrets=secrets,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from controller.gateway.catalog import Served
+    from controller.gateway.catalog import Endpoint
 
 ORIGIN = "https://deck.ext-twitch.tv"
 PROVIDER = "https://id.example.com/introspect"
@@ -172,7 +172,7 @@ class Learning:
         """Change an ExtensionApp, and deliver the watch's event."""
         self.apps.notify(EXTENSION, "MODIFIED", self.api.put_app(name, **changes))
 
-    def found(self, client_id: str) -> Served:
+    def found(self, client_id: str) -> Endpoint:
         served = self.catalog.find(client_id)
         assert served is not None
         return served

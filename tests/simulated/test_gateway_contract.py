@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from controller.gateway.catalog import Served
+    from controller.gateway.catalog import Endpoint
 
 LIMIT = 5 * 1024
 NO_TEXTS: list[object] = ["", " \t", 1, None, [], True, {}]
@@ -502,7 +502,7 @@ async def test_scripts_of_the_allowed_origins_may_call_and_no_others(stand: Stan
         assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
 
 
-def another(stand: Stand, **fields: Any) -> Served:  # noqa: ANN401 - of any field
+def another(stand: Stand, **fields: Any) -> Endpoint:  # noqa: ANN401 - of any field
     """A second extension beside the first."""
     first = stand.catalog.find(CLIENT_ID)
     assert first is not None

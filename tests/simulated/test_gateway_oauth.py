@@ -59,8 +59,8 @@ async def unavailable(authorizer: Authorizer, provider: Provider, token: str = "
 
 
 async def test_an_active_token_has_its_channels(authorizer: Authorizer, made: HandMade) -> None:
-    account = await authorizer.authorize(made.introspection(), "token")
-    assert account.channels == ("123456",)
+    principal = await authorizer.authorize(made.introspection(), "token")
+    assert principal.channels == ("123456",)
     assert made.asked == [{"token": "token", "token_type_hint": "access_token"}]
     assert made.login() == "gateway:hush"
 
@@ -329,7 +329,7 @@ async def test_those_who_come_at_once_with_one_token_share_one_question(
     await made.called.wait()
     made.gate.set()
     accounts = await asyncio.gather(*waiting)
-    assert {account.channels for account in accounts} == {("123456",)}
+    assert {principal.channels for principal in accounts} == {("123456",)}
     assert len(made.asked) == 1
 
 

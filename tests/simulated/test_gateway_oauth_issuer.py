@@ -20,7 +20,7 @@ from controller.clients.fetch import Fetcher
 from controller.gateway.authorizer import Authorizer
 from controller.gateway.issuer import Issuers
 from controller.gateway.keys import read_keys
-from controller.gateway.providers import Account, InvalidToken, Provider, ProviderUnavailable
+from controller.gateway.providers import InvalidToken, Principal, Provider, ProviderUnavailable
 from controller.gateway.verifications import MOST_TOKENS
 from tests.oauth_provider import (
     EC_KEY,
@@ -77,8 +77,8 @@ def segment(value: object) -> str:
 async def test_a_token_of_the_issuer_has_its_channels(
     authorizer: Authorizer, made: HandMade
 ) -> None:
-    account = await authorizer.authorize(made.issuer(), made.token(twitch_channels=["7", 8]))
-    assert account.channels == ("7", "8")
+    principal = await authorizer.authorize(made.issuer(), made.token(twitch_channels=["7", 8]))
+    assert principal.channels == ("7", "8")
     assert made.seen == ["/.well-known/openid-configuration", "/jwks"]
 
 
@@ -414,7 +414,7 @@ class Reading:
     def reads(self) -> int:
         return self.made.seen.count("/.well-known/openid-configuration")
 
-    async def verify(self, kid: str = "k1", key: PrivateKey = RSA_KEY) -> Account:
+    async def verify(self, kid: str = "k1", key: PrivateKey = RSA_KEY) -> Principal:
         token = self.made.token(key, kid=kid)
         return await self.issuers.verify(self.made.issuer(), token, time.time())
 

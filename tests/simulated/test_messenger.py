@@ -91,7 +91,7 @@ class Stand:
     broadcaster_id: str | None = "642998111"
     spec: object = "any"
     suspended: bool = False
-    rival: str | None = None
+    conflict: str | None = None
     stopped: bool = False
     ready: Finding = NOT_READY
 

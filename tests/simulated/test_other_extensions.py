@@ -19,7 +19,7 @@ from controller.clients.extensions import (
 from controller.clients.helix import Unauthorized
 from controller.clients.http import new_http_client
 from controller.errors import RateLimited, TransientError
-from controller.extensions.configuration import ConfigurationKeeper
+from controller.extensions.configuration import ConfigurationManager
 from controller.policies.extension_secrets import signing_secret
 from controller.resources.extensionapp import ExtensionAppSpec
 from controller.runtime.resource import EXTENSION, Key
@@ -158,7 +158,7 @@ async def test_configuration_is_kept_as_declared_and_nothing_is_set_twice(
     )
     mine.segments["broadcaster", CHANNEL] = {"content": "theirs", "version": "9"}
     settings = Settings(helix_url=other.helix_url, call_timeout=2)
-    keeper = ConfigurationKeeper(Key(EXTENSION, "tv", "deck"), extensions, settings)
+    keeper = ConfigurationManager(Key(EXTENSION, "tv", "deck"), extensions, settings)
     await keeper.reconcile(spec, signer, lambda _name: CHANNEL)
     assert mine.segments == {
         ("global", ""): {"content": '{"ä": 1}', "version": ""},
@@ -169,7 +169,7 @@ async def test_configuration_is_kept_as_declared_and_nothing_is_set_twice(
     assert keeper.finding is not None
     assert keeper.finding.status == "True"
     # Another process looks, and finds all as it should be.
-    again = ConfigurationKeeper(
+    again = ConfigurationManager(
         Key(EXTENSION, "tv", "deck"), extensions, settings, keeper.segments()
     )
     before = [call.kind for call in other.calls]

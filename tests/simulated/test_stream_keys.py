@@ -15,7 +15,7 @@ import pytest
 from kubernetes.aio.client.configuration import Configuration
 
 from controller.channels.grant import token_secret as tokens
-from controller.channels.stream_keys import StreamKeyKeeper
+from controller.channels.stream_keys import StreamKeyManager
 from controller.clients.helix import Credential, Helix, Unauthorized
 from controller.clients.kube import Kube, KubeUnavailable
 from controller.clients.kubeconfig import load_configuration
@@ -57,7 +57,7 @@ MANIFEST = {
 class Desk:
     """A keeper with all that it works with; it is called as the engine would."""
 
-    keeper: StreamKeyKeeper
+    keeper: StreamKeyManager
     twitch: TwitchSimulator
     kube: Kube
     secrets: SecretStore
@@ -144,7 +144,7 @@ class Desks:
         told: list[Hashable] = []
         often = {"secret_check_interval": 0.1, "missing_secret_check_interval": 0.1}
         secrets = SecretStore(self.kube, self.settings.model_copy(update=often), told.append)
-        keeper = StreamKeyKeeper(
+        keeper = StreamKeyManager(
             key, meta["uid"], helix=self.helix, secrets=secrets, kube=writes or self.kube,
             interval=interval, jitter=0.5,
         )  # fmt: skip

@@ -9,8 +9,8 @@ from controller.channels.policies.grant_facts import (
     Consent,
     Dead,
     Device,
-    Facts,
     Grant,
+    GrantFacts,
     Holding,
     Input,
 )
@@ -80,7 +80,7 @@ DEVICE = Device(
     client_id=APP,
     scopes=SCOPES,
 )
-AT_REST = Facts(
+AT_REST = GrantFacts(
     consent=BY_TOKEN,
     given=TOKEN,
     holding=Holding(FRESH, input_sha256=TOKEN.sha256),
@@ -94,11 +94,11 @@ LOGIN_AT_REST = replace(AT_REST, consent=BY_DEVICE, given=None, holding=Holding(
 DEAD = Dead("Twitch answered 401: dead", NOW)
 
 
-def holding(facts: Facts, **changes: Any) -> Facts:  # noqa: ANN401 - the fields of the holding
+def holding(facts: GrantFacts, **changes: Any) -> GrantFacts:  # noqa: ANN401 - the fields of the holding
     """The same facts with something else in hand."""
     return replace(facts, holding=replace(facts.holding, **changes))
 
 
-def planned(facts: Facts, after: float = 0.0) -> Plan:
+def planned(facts: GrantFacts, after: float = 0.0) -> Plan:
     """The next step, some seconds after NOW."""
     return plan(facts, NOW + after, HOUR)

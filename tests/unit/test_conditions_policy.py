@@ -35,7 +35,7 @@ CHANNEL = ChannelFacts(
     wanted_login=None,
     login="mst3k",
     broadcaster_type="partner",
-    rival=None,
+    conflict=None,
     live=True,
 )
 READY = Finding("Ready", "True", "Succeeded", "")

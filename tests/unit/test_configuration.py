@@ -10,8 +10,8 @@ import pytest
 from controller.extensions.policies.configuration import Look, Rest, Set, SetRequired, plan
 from controller.extensions.policies.configuration_facts import (
     Budget,
+    ConfigurationFacts,
     Content,
-    Facts,
     Failure,
     Seen,
     marks,
@@ -55,9 +55,9 @@ def channels(*entries: dict[str, Any]) -> dict[str, Any]:
     return {"channels": list(entries)}
 
 
-def facts_of(declared: ExtensionAppSpec, ids: dict[str, str] | None = None) -> Facts:
+def facts_of(declared: ExtensionAppSpec, ids: dict[str, str] | None = None) -> ConfigurationFacts:
     wanted = wants(declared, (IDS if ids is None else ids).get)
-    return Facts(
+    return ConfigurationFacts(
         wants=wanted,
         marks=marks(declared, wanted),
         seen={},
@@ -70,17 +70,17 @@ def facts_of(declared: ExtensionAppSpec, ids: dict[str, str] | None = None) -> F
     )
 
 
-def seen(facts: Facts, had: Content | None, at: float = NOW) -> Facts:
+def seen(facts: ConfigurationFacts, had: Content | None, at: float = NOW) -> ConfigurationFacts:
     """The same after a look at the first of its segments."""
     want = facts.wants[0]
     return replace(facts, seen={want.broadcaster_id: Seen(at, {want.segment: had})})
 
 
-def told(facts: Facts) -> tuple[Told, ...]:
+def told(facts: ConfigurationFacts) -> tuple[Told, ...]:
     return states(facts, {})
 
 
-def condition(facts: Facts) -> Finding:
+def condition(facts: ConfigurationFacts) -> Finding:
     found = finding(told(facts))
     assert found is not None
     return found
@@ -132,7 +132,7 @@ def test_both_segments_of_a_channel_are_looked_at_by_one_call() -> None:
     ],
 )
 def test_a_segment_is_set_only_where_its_policy_says_so(
-    facts: Facts, had: Content | None, is_set: bool, state: str
+    facts: ConfigurationFacts, had: Content | None, is_set: bool, state: str
 ) -> None:
     (want,) = facts.wants
     after = seen(facts, had)
@@ -254,7 +254,9 @@ def test_a_refusal_of_the_rate_limit_is_waited_for_as_long_as_twitch_says() -> N
     assert condition(puts_wait).reason == "Pending"
 
 
-def failing(facts: Facts, *, passing: bool, look: bool = False, at: float = NOW) -> Facts:
+def failing(
+    facts: ConfigurationFacts, *, passing: bool, look: bool = False, at: float = NOW
+) -> ConfigurationFacts:
     (want,) = facts.wants
     failure = Failure("Twitch said no", at, passing, None if look else want.sha256)
     return replace(facts, failures={want.key: failure})

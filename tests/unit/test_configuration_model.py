@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from controller.extensions.policies.configuration import Look, Rest, Set, SetRequired, plan
 from controller.extensions.policies.configuration_facts import (
     Budget,
+    ConfigurationFacts,
     Content,
-    Facts,
     Failure,
     Mark,
     Seen,
@@ -48,7 +48,7 @@ class Twitch:
 
 @dataclass
 class World:
-    facts: Facts
+    facts: ConfigurationFacts
     twitch: Twitch
     now: float = NOW
 
@@ -134,7 +134,7 @@ def worlds(draw: st.DrawFn) -> World:
         for name, place in {want.channel: want.broadcaster_id for want in wanted}.items()
         if name is not None and required
     )
-    facts = Facts(
+    facts = ConfigurationFacts(
         wants=tuple(wanted),
         marks=marks,
         seen={},

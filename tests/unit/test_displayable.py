@@ -21,7 +21,7 @@ from controller.resources.extensionapp import EXTENSION_APP
 from controller.resources.schema import structural_schema
 from controller.resources.triggerrule import TRIGGER_RULE
 from controller.resources.twitchchannel import TWITCH_CHANNEL
-from controller.runtime.call_priority import Traffic
+from controller.runtime.call_priority import CallPriority
 from controller.runtime.metrics import Metrics
 from controller.runtime.recorder import Recorder
 from controller.runtime.resource import Key, Resource
@@ -131,7 +131,7 @@ def test_no_event_of_kubernetes_holds_one(text: str) -> None:
     async def never() -> Any:  # noqa: ANN401 - no API server is called
         raise AssertionError
 
-    recorder = Recorder(Kube(never), Metrics(), Traffic())
+    recorder = Recorder(Kube(never), Metrics(), CallPriority())
     resource = Resource(Key("TriggerRule", "default", "r"), "u", 1, 0.0, None, {}, {})
     condition = {
         "type": "Authorized",

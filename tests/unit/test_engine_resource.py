@@ -37,13 +37,13 @@ def test_a_relabelled_channel_asks_for_something_new() -> None:
 
 @pytest.mark.parametrize("name", ["requestedAt", "revokeRequestedAt", "fireRequested", "paused"])
 def test_an_annotation_asks_for_something_new(name: str) -> None:
-    wish: Any = {name: "2026-11-23T10:00:00Z"}
-    assert _resource(**wish).asks != _resource().asks
+    request: Any = {name: "2026-11-23T10:00:00Z"}
+    assert _resource(**request).asks != _resource().asks
 
 
 def test_a_request_for_a_commercial_is_read() -> None:
-    wish = "2026-11-23T10:00:00Z/60s"
-    assert _resource(fireRequested=wish).fire_requested == wish
+    request = "2026-11-23T10:00:00Z/60s"
+    assert _resource(fireRequested=request).fire_requested == request
     assert _resource().fire_requested is None
 
 

@@ -18,7 +18,7 @@ from controller.resources.kind import ALLOWED_HOST
 
 GOOD = ExtensionFacts(
     spec_problem=None,
-    rival=None,
+    conflict=None,
     blocked=None,
     failure=None,
     signs=True,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.gateway.candidates import Candidate
-from controller.gateway.catalog import Catalog, Served
+from controller.gateway.catalog import Catalog, Endpoint
 from controller.gateway.precedence import Precedence
 from controller.runtime.resource import EXTENSION, Resource
 
@@ -69,7 +69,7 @@ CHANGES = st.builds(
 )
 
 
-def seen_anew(apps: list[Candidate]) -> dict[str, Served]:
+def seen_anew(apps: list[Candidate]) -> dict[str, Endpoint]:
     """What is served, by a look at all candidates."""
     usable = [app for app in apps if app.spec is not None and not app.in_conflict]
     usable.sort(key=lambda app: app.claim, reverse=True)

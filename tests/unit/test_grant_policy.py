@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from controller.channels.policies.grant_facts import Dead, Facts, Holding, Input
+from controller.channels.policies.grant_facts import Dead, GrantFacts, Holding, Input
 from controller.channels.policies.grants import (
     Import,
     Plan,
@@ -121,7 +121,7 @@ def test_the_checks_follow_the_order_of_the_users_steps() -> None:
         (replace(AT_REST, consent=replace(BY_CODE, login="other")), Rest(NOW + HOUR)),
     ],
 )  # fmt: skip
-def test_the_next_step_follows_from_the_facts(facts: Facts, step: Plan) -> None:
+def test_the_next_step_follows_from_the_facts(facts: GrantFacts, step: Plan) -> None:
     assert planned(facts) == step
 
 
@@ -161,7 +161,7 @@ def test_the_next_step_follows_from_the_facts(facts: Facts, step: Plan) -> None:
         (replace(EMPTY, given=MISSING), Rest(None, MISSING)),
     ],
 )  # fmt: skip
-def test_an_input_is_imported_once(facts: Facts, step: Plan | str) -> None:
+def test_an_input_is_imported_once(facts: GrantFacts, step: Plan | str) -> None:
     if isinstance(step, str):
         assert blocked(planned(facts)).reason == step
     else:
@@ -192,7 +192,7 @@ def test_a_refusal_is_remembered_by_fingerprint_and_redirect_uri() -> None:
         (replace(LEFT, given=OTHER, rejected=REJECTED), Rest(None, REJECTED)),
     ],
 )  # fmt: skip
-def test_who_wants_to_leave_leaves_once(facts: Facts, step: Plan) -> None:
+def test_who_wants_to_leave_leaves_once(facts: GrantFacts, step: Plan) -> None:
     assert planned(facts) == step
 
 
@@ -235,7 +235,7 @@ def test_a_dying_grant_serves_until_its_access_token_ends() -> None:
         replace(EXPIRED, dead=DEAD, rejected=REJECTED),
     ],
 )
-def test_a_dead_grant_asks_for_a_new_consent(facts: Facts) -> None:
+def test_a_dead_grant_asks_for_a_new_consent(facts: GrantFacts) -> None:
     told = blocked(planned(facts))
     assert (told.reason, told.human) == ("AuthorizationRevoked", True)
     assert told.message.startswith("Twitch answered 401: dead. ")
@@ -260,7 +260,9 @@ def test_a_dead_grant_asks_for_a_new_consent(facts: Facts) -> None:
          Rest(None, REJECTED)),
     ],
 )  # fmt: skip
-def test_a_rejected_application_fetches_and_refreshes_nothing(facts: Facts, step: Plan) -> None:
+def test_a_rejected_application_fetches_and_refreshes_nothing(
+    facts: GrantFacts, step: Plan
+) -> None:
     assert planned(facts) == step
 
 

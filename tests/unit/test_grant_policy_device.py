@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from controller.channels.policies.grant_facts import Device, Facts, Holding
+from controller.channels.policies.grant_facts import Device, GrantFacts, Holding
 from controller.channels.policies.grants import (
     Plan,
     PollDevice,
@@ -77,7 +77,7 @@ RUN_OUT = replace(DEVICE, expires_at=NOW)
         (holding(AT_REST, device=DEVICE), Rest(NOW + HOUR)),
     ],
 )  # fmt: skip
-def test_a_code_is_asked_for_where_it_is_needed(facts: Facts, step: Plan) -> None:
+def test_a_code_is_asked_for_where_it_is_needed(facts: GrantFacts, step: Plan) -> None:
     assert planned(facts) == step
 
 
@@ -130,7 +130,7 @@ def test_a_restart_keeps_the_code_that_is_shown() -> None:
     ],
     ids=["narrow", "another's", "dying"],
 )
-def test_while_a_grant_works_nobody_hurries(facts: Facts) -> None:
+def test_while_a_grant_works_nobody_hurries(facts: GrantFacts) -> None:
     offered = replace(holding(facts, device=DEVICE), polled_at=NOW)
     assert planned(offered) == Rest(NOW + 30)
     assert planned(offered, 29) == Rest(NOW + 30)

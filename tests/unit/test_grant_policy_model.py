@@ -12,8 +12,8 @@ from controller.channels.policies.grant_facts import (
     Consent,
     Dead,
     Device,
-    Facts,
     Grant,
+    GrantFacts,
     Holding,
     Input,
 )
@@ -85,7 +85,7 @@ CONSENTS = st.builds(
     login=st.sampled_from([None, "mst3k"]),
 )
 FACTS = st.builds(
-    Facts,
+    GrantFacts,
     consent=CONSENTS,
     blocked=st.none() | BLOCKED,
     no_app=st.none() | BLOCKED,
@@ -105,12 +105,12 @@ FACTS = st.builds(
 )
 
 
-def planned(facts: Facts, now: float = NOW) -> Plan:
+def planned(facts: GrantFacts, now: float = NOW) -> Plan:
     return plan(facts, now, HOUR)
 
 
 @given(FACTS)
-def test_nothing_is_done_without_a_secret_to_keep_it_in(facts: Facts) -> None:
+def test_nothing_is_done_without_a_secret_to_keep_it_in(facts: GrantFacts) -> None:
     step = planned(facts)
     if facts.blocked is not None:
         assert step == Rest(None, facts.blocked)
@@ -123,7 +123,7 @@ def test_nothing_is_done_without_a_secret_to_keep_it_in(facts: Facts) -> None:
 
 
 @given(FACTS)
-def test_no_token_is_spent_on_what_twitch_refused(facts: Facts) -> None:
+def test_no_token_is_spent_on_what_twitch_refused(facts: GrantFacts) -> None:
     step, grant = planned(facts), facts.holding.grant
     if isinstance(step, Import):
         assert step.given == facts.given
@@ -143,7 +143,7 @@ def test_no_token_is_spent_on_what_twitch_refused(facts: Facts) -> None:
 
 
 @given(FACTS)
-def test_a_device_code_is_asked_about_only_when_it_may_be(facts: Facts) -> None:
+def test_a_device_code_is_asked_about_only_when_it_may_be(facts: GrantFacts) -> None:
     step, device = planned(facts), facts.holding.device
     if isinstance(step, PollDevice):
         assert device is not None
@@ -155,7 +155,7 @@ def test_a_device_code_is_asked_about_only_when_it_may_be(facts: Facts) -> None:
 
 
 @given(FACTS)
-def test_rest_ends_in_the_future_and_says_what_is_missing(facts: Facts) -> None:
+def test_rest_ends_in_the_future_and_says_what_is_missing(facts: GrantFacts) -> None:
     step, grant = planned(facts), facts.holding.grant
     if not isinstance(step, Rest):
         return
@@ -173,7 +173,7 @@ def test_rest_ends_in_the_future_and_says_what_is_missing(facts: Facts) -> None:
 
 
 @given(FACTS)
-def test_rest_is_over_when_it_says_so_and_not_before(facts: Facts) -> None:
+def test_rest_is_over_when_it_says_so_and_not_before(facts: GrantFacts) -> None:
     step = planned(facts)
     if isinstance(step, Rest) and step.until is not None:
         just_before = planned(facts, math.nextafter(step.until, 0.0))
@@ -186,7 +186,7 @@ def test_rest_is_over_when_it_says_so_and_not_before(facts: Facts) -> None:
 
 
 @given(FACTS)
-def test_steps_that_go_well_come_to_rest(facts: Facts) -> None:
+def test_steps_that_go_well_come_to_rest(facts: GrantFacts) -> None:
     steps: list[Plan] = []
     while not isinstance(step := planned(facts), Rest):
         steps.append(step)
@@ -196,7 +196,7 @@ def test_steps_that_go_well_come_to_rest(facts: Facts) -> None:
         assert not facts.unsaved
 
 
-def after(facts: Facts, step: Plan) -> Facts:
+def after(facts: GrantFacts, step: Plan) -> GrantFacts:
     """The facts once a step went well."""
     held = facts.holding
     if isinstance(step, Store):
@@ -216,7 +216,7 @@ def after(facts: Facts, step: Plan) -> Facts:
     return with_tokens(facts, step)
 
 
-def with_tokens(facts: Facts, step: Plan) -> Facts:
+def with_tokens(facts: GrantFacts, step: Plan) -> GrantFacts:
     """The facts once Twitch gave tokens."""
     held = facts.holding
     scopes = held.grant.scopes if held.grant is not None else SCOPES

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.gateway.exchange import CHANNEL, CLIENT_ID, VERSION
+from controller.gateway.request_context import CHANNEL, CLIENT_ID, VERSION
 
 PANEL = Path(__file__).parents[2] / "examples" / "panel"
 HELPER = "https://extension-files.twitch.tv/helper/v1/twitch-ext.min.js"

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.extensions.policies import rotation
-from controller.extensions.policies.rotation import Declined, Facts, Holding
+from controller.extensions.policies.rotation import Declined, Holding, RotationFacts
 from controller.policies.extension_secrets import (
     CURRENT,
     SharedSecret,
@@ -84,7 +84,7 @@ class World:
         self.now = START
         self.twitch = Twitch([SharedSecret(content(0), START - 10**6, FAR)])
         self.secret: Stored | None = None
-        self.wish = ""
+        self.request = ""
         self.interval = INTERVAL
         self.trouble: list[str] = []
         self.start()
@@ -120,9 +120,9 @@ class World:
                 self.start()
         pytest.fail("the plan never rests")
 
-    def facts(self) -> Facts:
+    def facts(self) -> RotationFacts:
         self.refused = {s: at for s, at in self.refused.items() if self.now < at + 60}
-        return Facts(
+        return RotationFacts(
             holding=self.holding,
             stored=self.stored(),
             foreign=None,
@@ -131,7 +131,7 @@ class World:
             refusal="",
             read_at=self.read_at,
             intent=self.intent,
-            revoke_request=self.wish,
+            revoke_request=self.request,
             created=START,
             interval=self.interval,
             jitter=0.5,
@@ -148,7 +148,7 @@ class World:
 
     def do(self, step: rotation.Plan) -> None:
         if isinstance(step, rotation.Revoke):
-            self.holding = rotation.revoked(self.holding, self.wish)
+            self.holding = rotation.revoked(self.holding, self.request)
             self.declined = None
         elif isinstance(step, rotation.Forget):
             self.holding = rotation.not_made(self.holding)
@@ -256,7 +256,7 @@ def test_no_consumer_is_refused_and_no_secret_is_made_in_vain(
             again = world.run()
         elif move == "revoke":
             requests += 1
-            world.wish = f"request {requests}"
+            world.request = f"request {requests}"
             again = world.run()
         elif not world.trouble and world.holding.begun is None:
             world.secret = None
@@ -275,7 +275,7 @@ def test_no_consumer_is_refused_and_no_secret_is_made_in_vain(
     due = int((world.now - START) / (INTERVAL * 0.9)) + 1
     assert len(made) <= due + requests
     if requests:
-        assert world.holding.revoke_request == world.wish
+        assert world.holding.revoke_request == world.request
         good = {s.content for s in verifying_secrets(world.holding.secrets, world.now)}
         assert content(0) not in good
         assert made
@@ -376,7 +376,7 @@ def test_a_refusal_is_of_the_secret_where_a_look_is_refused_too() -> None:
 
 def test_whoever_revokes_does_not_wait_for_the_next_try() -> None:
     world = declining()
-    world.wish = "leaked"
+    world.request = "leaked"
     world.run()
     assert len(world.twitch.made) == 1
 
@@ -403,7 +403,7 @@ def test_a_revocation_takes_every_known_secret_out_of_service() -> None:
     world.now = START + INTERVAL
     world.run()  # one is pending
     assert len(world.twitch.made) == 1
-    world.wish = "leaked"
+    world.request = "leaked"
     world.run()
     assert len(world.twitch.made) == 2
     assert world.secret is not None
@@ -427,7 +427,7 @@ def test_a_revocation_concerns_also_what_was_just_made_in_the_console() -> None:
     world.run()
     world.now += 300
     world.twitch.create(content(0), world.now)
-    world.wish = "leaked"
+    world.request = "leaked"
     world.run()
     assert world.secret is not None
     revoked = {s.content for s in decode(world.secret.data) if s.revoked}
@@ -557,7 +557,7 @@ def test_a_secret_of_somebody_else_is_left_alone() -> None:
 def test_the_marks_of_a_revocation_are_set_again_where_the_secret_was_lost() -> None:
     world = World()
     world.run()
-    world.wish = "leaked"
+    world.request = "leaked"
     world.run()
     told = world.twitch.get(content(0), world.now)
     assert told is not None

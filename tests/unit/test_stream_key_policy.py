@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from controller.channels.policies.stream_keys import Facts, Plan, Read, Rest, Write, plan
+from controller.channels.policies.stream_keys import Plan, Read, Rest, StreamKeyFacts, Write, plan
 
 NOW = 1_700_000_000.0
 HOUR = 3600.0
-AT_REST = Facts(
+AT_REST = StreamKeyFacts(
     name="encoder",
     command="kubectl twitch authorize -n tv mst3k",
     foreign=False,
@@ -23,7 +23,7 @@ AT_REST = Facts(
 NOTHING = replace(AT_REST, read_at=None, stored=False)
 
 
-def planned(facts: Facts, after: float = 0.0) -> Plan:
+def planned(facts: StreamKeyFacts, after: float = 0.0) -> Plan:
     return plan(facts, NOW + after, HOUR)
 
 
@@ -40,7 +40,7 @@ def planned(facts: Facts, after: float = 0.0) -> Plan:
         (replace(AT_REST, granted=False, allowed=False), Rest(None)),
     ],
 )
-def test_each_state_has_its_next_step(facts: Facts, step: Plan) -> None:
+def test_each_state_has_its_next_step(facts: StreamKeyFacts, step: Plan) -> None:
     assert planned(facts) == step
 
 
@@ -78,7 +78,7 @@ def test_the_key_is_read_when_the_clock_was_set_back() -> None:
     ],
 )  # fmt: skip
 def test_what_keeps_the_key_from_its_secret_names_the_remedy(
-    facts: Facts, reason: str, human: bool, told: str
+    facts: StreamKeyFacts, reason: str, human: bool, told: str
 ) -> None:
     step = planned(facts, 2 * HOUR)
     assert isinstance(step, Rest)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from controller.gateway.memory import Memory
-from controller.gateway.providers import Account, InvalidToken
+from controller.gateway.providers import InvalidToken, Principal
 
 NOW = 1_800_000_000.0
-GOOD = Account(("123456",))
+GOOD = Principal(("123456",))
 
 
 def digest(number: int) -> bytes:
@@ -35,7 +35,7 @@ def test_what_was_never_said_is_not_known() -> None:
 )
 def test_an_account_counts_for_its_time(expires: float | None, after: float, known: bool) -> None:
     memory = Memory()
-    memory.keep(digest(1), Account(("1",), expires), NOW)
+    memory.keep(digest(1), Principal(("1",), expires), NOW)
     assert (memory.find(digest(1), NOW + after) is not None) == known
 
 
@@ -70,7 +70,7 @@ def test_tokens_that_are_made_up_push_no_good_one_out() -> None:
 
 def test_accounts_have_bounded_room_and_those_in_use_stay_longest() -> None:
     memory = Memory()
-    large = Account(tuple(str(number) for number in range(999)))
+    large = Principal(tuple(str(number) for number in range(999)))
     for number in range(30):
         memory.keep(digest(number), large, NOW)
         assert memory.find(digest(0), NOW) == large

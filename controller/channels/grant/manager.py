@@ -16,7 +16,14 @@ from controller.channels.grant import token_secret as tokens
 from controller.channels.grant.state import CLIENT_INTERVAL, GrantState
 from controller.channels.grant.steps import GrantSteps
 from controller.channels.policies import grants as policy
-from controller.channels.policies.grant_facts import Consent, Device, Facts, Grant, Holding, Input
+from controller.channels.policies.grant_facts import (
+    Consent,
+    Device,
+    Grant,
+    GrantFacts,
+    Holding,
+    Input,
+)
 from controller.clients.helix import Credential
 from controller.clients.kube import KubeError
 from controller.errors import OperatorError, TransientError
@@ -34,7 +41,7 @@ if TYPE_CHECKING:
     from controller.runtime.resource import Key
     from controller.sensitive import Sensitive
 
-__all__ = ["GrantKeeper"]
+__all__ = ["GrantManager"]
 
 _MOST_STEPS = 8
 _RECHECK_INTERVAL = 10.0
@@ -43,7 +50,7 @@ _FINE = Blocked("Succeeded", "", human=False)
 logger = logging.getLogger(__name__)
 
 
-class GrantKeeper:
+class GrantManager:
     """One channel's tokens.
 
     Attributes:
@@ -260,7 +267,7 @@ class GrantKeeper:
         due = time.time() + ahead
         return due if until is None else min(until, due)
 
-    async def _facts(self, spec: TwitchChannelSpec) -> Facts:
+    async def _facts(self, spec: TwitchChannelSpec) -> GrantFacts:
         state = self._state
         state.meet(spec.login)
         no_app = await self._read_app(spec)
@@ -269,7 +276,7 @@ class GrantKeeper:
         given = await self._secrets.given(spec, consent.command)
         refusal = state.refusals.get(given.key) if isinstance(given, Input) else None
         self.refused_input = refusal if state.holding.grant is not None else None
-        return Facts(
+        return GrantFacts(
             consent=consent,
             blocked=blocked,
             no_app=no_app,

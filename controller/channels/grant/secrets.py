@@ -163,7 +163,7 @@ class GrantSecrets:
         namespace = self._key.namespace
         if secret is None and self._permits.has(namespace):
             return True
-        if not await self._write(spec, secret, tokens.to_data(holding), rehearse=True):
+        if not await self._write(spec, secret, tokens.to_data(holding), dry_run=True):
             return False
         if secret is None:
             self._permits.note(namespace)
@@ -172,7 +172,7 @@ class GrantSecrets:
     async def store(self, spec: TwitchChannelSpec, holding: Holding) -> bool:
         """Write what is in hand; False: the Secret is not as it was read, or somebody else's."""
         secret = await self.stored(spec)
-        return await self._write(spec, secret, tokens.to_data(holding), rehearse=False)
+        return await self._write(spec, secret, tokens.to_data(holding), dry_run=False)
 
     async def _write(
         self,
@@ -180,7 +180,7 @@ class GrantSecrets:
         secret: Secret | Blocked | None,
         data: Mapping[str, Sensitive],
         *,
-        rehearse: bool,
+        dry_run: bool,
     ) -> bool:
         if isinstance(secret, Blocked):
             return False
@@ -190,7 +190,7 @@ class GrantSecrets:
         try:
             stored, refusal = await store_secret(
                 self._kube, namespace, name, data, labels,
-                before=secret, owner=owner, rehearse=rehearse,
+                before=secret, owner=owner, dry_run=dry_run,
             )  # fmt: skip
         except (KubeConflict, KubeNotFound):
             await self._get(name, fresh=True)
@@ -201,7 +201,7 @@ class GrantSecrets:
         self._refused_owners = (self._uid,) if owner is not None else ()
         field = "spec.token.deletionPolicy"
         self.owner_problem = problems.owner_refused(field, name, refusal) if refusal else None
-        if not rehearse:
+        if not dry_run:
             self._secrets.put(namespace, name, stored)
         return True
 

@@ -40,7 +40,7 @@ class ChannelFacts:
         login: Of the grant's user; None: not known yet.
         renamed: That user is the wanted one all the same: the login was changed.
         broadcaster_type: partner, affiliate or empty; None: not known yet.
-        rival: The channel that holds the same broadcaster and is older.
+        conflict: The channel that holds the same broadcaster and is older.
         live: Whether a stream runs; None: not known.
         stream_key: Whether the stream key is in its Secret; None: it is not wanted.
         stream_key_problem: Why it is not; None: it will be soon.
@@ -61,7 +61,7 @@ class ChannelFacts:
     wanted_login: str | None
     login: str | None
     broadcaster_type: str | None
-    rival: str | None
+    conflict: str | None
     live: bool | None
     stream_key: bool | None = None
     stream_key_problem: Blocked | None = None
@@ -160,8 +160,8 @@ def _unfit(facts: ChannelFacts) -> Finding | None:
             f" spec.login, or, signed in as {facts.wanted_login}, {facts.remedy}"
         )
         return _authorization("False", "LoginMismatch", message, human=True)
-    if facts.rival is not None:
-        message = f"TwitchChannel {facts.rival} has this broadcaster: delete one of the two"
+    if facts.conflict is not None:
+        message = f"TwitchChannel {facts.conflict} has this broadcaster: delete one of the two"
         return _authorization("False", "Conflict", message, human=True)
     return None
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from controller.policies.problems import Blocked
     from controller.sensitive import Sensitive
 
-__all__ = ["Consent", "Dead", "Device", "Facts", "Grant", "Holding", "Input", "Known"]
+__all__ = ["Consent", "Dead", "Device", "Grant", "GrantFacts", "Holding", "Input", "Known"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ class Dead:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class GrantFacts:
     """What is known about a grant.
 
     Attributes:

@@ -15,7 +15,7 @@ from controller.policies.clocks import is_ahead
 from controller.policies.problems import Blocked
 
 if TYPE_CHECKING:
-    from controller.channels.policies.grant_facts import Device, Facts, Grant
+    from controller.channels.policies.grant_facts import Device, Grant, GrantFacts
 
 __all__ = [
     "Import",
@@ -95,7 +95,7 @@ class Rest:
 Plan = Rest | Import | Refresh | Store | Validate | Revoke | StartDevice | PollDevice
 
 
-def plan(facts: Facts, now: float, validate_interval: float) -> Plan:
+def plan(facts: GrantFacts, now: float, validate_interval: float) -> Plan:
     """The next step for a grant.
 
     Args:
@@ -121,18 +121,18 @@ def plan(facts: Facts, now: float, validate_interval: float) -> Plan:
     return _sooner(_grant_step(facts, now, validate_interval), login)
 
 
-def _is_new(facts: Facts, given: Input) -> bool:
+def _is_new(facts: GrantFacts, given: Input) -> bool:
     return given.sha256 != facts.holding.input_sha256 and given.key not in facts.refusals
 
 
-def _is_judged(facts: Facts, now: float) -> bool:
+def _is_judged(facts: GrantFacts, now: float) -> bool:
     """Whether it is known what a new grant would take the place of: a living one is validated."""
     grant = facts.holding.grant
     lives = grant is not None and facts.dead is None and not grant.expired(now)
     return not lives or facts.validated_at is not None
 
 
-def shown_device(facts: Facts, now: float) -> Device | None:
+def shown_device(facts: GrantFacts, now: float) -> Device | None:
     """The device code that the broadcaster is to type; None: none is asked about."""
     consent, device = facts.consent, facts.holding.device
     if not consent.by_device or device is None or now >= device.expires_at:
@@ -142,7 +142,7 @@ def shown_device(facts: Facts, now: float) -> Device | None:
     return device if _wants_login(facts, shown=True) else None
 
 
-def _login_step(facts: Facts, now: float) -> StartDevice | PollDevice | float | None:
+def _login_step(facts: GrantFacts, now: float) -> StartDevice | PollDevice | float | None:
     """What a consent by device code needs; else when to poll (None: there is nothing to poll)."""
     device = shown_device(facts, now)
     if device is None:
@@ -156,7 +156,7 @@ def _login_step(facts: Facts, now: float) -> StartDevice | PollDevice | float | 
     return PollDevice() if now >= due else min(due, device.expires_at)
 
 
-def _wants_login(facts: Facts, *, shown: bool) -> bool:
+def _wants_login(facts: GrantFacts, *, shown: bool) -> bool:
     """Whether the broadcaster is to consent (anew); `shown`: a code for it is there already."""
     grant = facts.holding.grant
     if grant is None:
@@ -170,7 +170,7 @@ def _wants_login(facts: Facts, *, shown: bool) -> bool:
     return bool(lacks) or not (facts.renamed or wanted in (None, facts.login))
 
 
-def _grant_step(facts: Facts, now: float, validate_interval: float) -> Plan:
+def _grant_step(facts: GrantFacts, now: float, validate_interval: float) -> Plan:
     grant, dead = facts.holding.grant, facts.dead
     if grant is None:
         return Rest(None, facts.rejected or _no_grant(facts, now))
@@ -191,14 +191,14 @@ def _grant_step(facts: Facts, now: float, validate_interval: float) -> Plan:
     return Rest(min(due, refresh_time(grant, facts.jitter) if ending is None else grant.expires_at))
 
 
-def ends(facts: Facts, now: float) -> Blocked | None:
+def ends(facts: GrantFacts, now: float) -> Blocked | None:
     """Why the grant ends with its access token; None: it will be refreshed."""
     if facts.dead is not None:
         return problems.revoked(facts.dead.told, remedy(facts, now))
     return facts.rejected
 
 
-def remedy(facts: Facts, now: float) -> str:
+def remedy(facts: GrantFacts, now: float) -> str:
     """What to do where a consent is missing."""
     device = shown_device(facts, now)
     if device is not None:
@@ -206,7 +206,7 @@ def remedy(facts: Facts, now: float) -> str:
     return problems.consent_anew(facts.consent.command)
 
 
-def _no_grant(facts: Facts, now: float) -> Blocked:
+def _no_grant(facts: GrantFacts, now: float) -> Blocked:
     given = facts.given
     if shown_device(facts, now) is not None:
         return problems.pending(remedy(facts, now))

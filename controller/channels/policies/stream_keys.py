@@ -13,14 +13,24 @@ from controller.policies.clocks import is_ahead
 from controller.policies.problems import Blocked
 from controller.resources.twitchchannel import STREAM_KEY_SCOPE
 
-__all__ = ["Facts", "Plan", "Read", "Rest", "Write", "failing", "owner_refused", "plan", "refused"]
+__all__ = [
+    "Plan",
+    "Read",
+    "Rest",
+    "StreamKeyFacts",
+    "Write",
+    "failing",
+    "owner_refused",
+    "plan",
+    "refused",
+]
 
 _FIELD = "spec.streamKeySecretName"
 _READ_JITTER = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class StreamKeyFacts:
     """What is known about a channel's stream key.
 
     Attributes:
@@ -70,7 +80,7 @@ class Rest:
 Plan = Rest | Read | Write
 
 
-def plan(facts: Facts, now: float, interval: float) -> Plan:
+def plan(facts: StreamKeyFacts, now: float, interval: float) -> Plan:
     """The next step for a stream key.
 
     Args:

@@ -122,7 +122,7 @@ class Channel:
             client_id, text_of_key(secret, name, "client-secret") if has_secret else None
         )
 
-    async def rehearse(self, given: SecretKeyReference | None, annotation: str) -> None:
+    async def dry_run(self, given: SecretKeyReference | None, annotation: str) -> None:
         """Find out whether all could be written, before a consent is spent on it.
 
         Args:
@@ -132,10 +132,10 @@ class Channel:
         Raises:
             OperatorError: It could not, or the Secret is not for a consent.
         """
-        await self._annotate(annotation, "", rehearse=True)
+        await self._annotate(annotation, "", dry_run=True)
         if given is None:
             return
-        found = await self._hand_over(given, Sensitive("a consent"), rehearse=True)
+        found = await self._hand_over(given, Sensitive("a consent"), dry_run=True)
         refusal = marks_of(found).refusal(given.name)
         if refusal is not None:
             field = f"spec.authorization.{self.spec.authorization.way}.secretKeyRef"
@@ -200,18 +200,18 @@ class Channel:
             return Failed(f"twitchchannel/{self.name} was deleted meanwhile")
         return judge(self.status)
 
-    async def _annotate(self, annotation: str, value: str, *, rehearse: bool = False) -> None:
+    async def _annotate(self, annotation: str, value: str, *, dry_run: bool = False) -> None:
         with told(full_name(TWITCH_CHANNEL), self.namespace):
             await self._kube.annotate(
-                _PLURAL, self.namespace, self.name, {annotation: value}, rehearse=rehearse
+                _PLURAL, self.namespace, self.name, {annotation: value}, dry_run=dry_run
             )
 
     async def _hand_over(
-        self, given: SecretKeyReference, consent: Sensitive, *, rehearse: bool = False
+        self, given: SecretKeyReference, consent: Sensitive, *, dry_run: bool = False
     ) -> Secret:
         with told("secrets", self.namespace):
             return await self._kube.set_secret_key(
-                self.namespace, given.name, given.key, consent, rehearse=rehearse
+                self.namespace, given.name, given.key, consent, dry_run=dry_run
             )
 
     def _explain_silence(self, shown: str, patience: float) -> str:

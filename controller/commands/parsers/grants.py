@@ -87,9 +87,9 @@ def _revoke_secrets(arguments: argparse.Namespace) -> int:
 
 
 def _authorize(arguments: argparse.Namespace) -> int:
-    from controller.commands.authorize import Wishes, authorize  # noqa: PLC0415
+    from controller.commands.authorize import Options, authorize  # noqa: PLC0415
 
-    wishes = Wishes(
+    options = Options(
         name=arguments.name,
         namespace=arguments.namespace,
         context=arguments.context,
@@ -97,7 +97,7 @@ def _authorize(arguments: argparse.Namespace) -> int:
         redirect_uri=arguments.redirect_uri,
         timeout=arguments.timeout,
     )
-    return authorize(wishes)
+    return authorize(options)
 
 
 def _revoke(arguments: argparse.Namespace) -> int:

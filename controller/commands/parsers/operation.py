@@ -182,9 +182,9 @@ def _length(text: str) -> int:
 
 
 def _explain(arguments: argparse.Namespace) -> int:
-    from controller.commands.explain import Wishes, explain  # noqa: PLC0415
+    from controller.commands.explain import Options, explain  # noqa: PLC0415
 
-    wishes = Wishes(
+    options = Options(
         name=arguments.name,
         namespace=arguments.namespace,
         context=arguments.context,
@@ -192,13 +192,13 @@ def _explain(arguments: argparse.Namespace) -> int:
         event=arguments.event,
         as_json=arguments.output == "json",
     )
-    return explain(wishes)
+    return explain(options)
 
 
 def _timeline(arguments: argparse.Namespace) -> int:
-    from controller.commands.timeline import Wishes, show_timeline  # noqa: PLC0415
+    from controller.commands.timeline import Options, show_timeline  # noqa: PLC0415
 
-    wishes = Wishes(
+    options = Options(
         name=arguments.name,
         namespace=arguments.namespace,
         context=arguments.context,
@@ -206,7 +206,7 @@ def _timeline(arguments: argparse.Namespace) -> int:
         as_run=arguments.as_run,
         as_json=arguments.output == "json",
     )
-    return show_timeline(wishes)
+    return show_timeline(options)
 
 
 def _fire(arguments: argparse.Namespace) -> int:
@@ -222,9 +222,9 @@ def _fire(arguments: argparse.Namespace) -> int:
 
 
 def _pause(arguments: argparse.Namespace, *, resume: bool) -> int:
-    from controller.commands.pause import Wishes, pause  # noqa: PLC0415
+    from controller.commands.pause import Options, pause  # noqa: PLC0415
 
-    wishes = Wishes(
+    options = Options(
         names=arguments.names,
         sure=arguments.sure,
         namespace=arguments.namespace,
@@ -232,4 +232,4 @@ def _pause(arguments: argparse.Namespace, *, resume: bool) -> int:
         reason=arguments.reason,
         wait=arguments.wait,
     )
-    return pause(wishes, resume=resume)
+    return pause(options, resume=resume)

@@ -73,9 +73,9 @@ def add_backtest(commands: Commands) -> None:
 
 
 def _backtest(arguments: argparse.Namespace) -> int:
-    from controller.commands.backtest import Wishes, backtest  # noqa: PLC0415
+    from controller.commands.backtest import Options, backtest  # noqa: PLC0415
 
-    wishes = Wishes(
+    options = Options(
         files=arguments.filename,
         rule=arguments.rule,
         events=arguments.events,
@@ -86,7 +86,7 @@ def _backtest(arguments: argparse.Namespace) -> int:
         time_field=arguments.time_field,
         as_json=arguments.output == "json",
     )
-    return backtest(wishes)
+    return backtest(options)
 
 
 def add_as_run(commands: Commands) -> None:
@@ -129,9 +129,9 @@ def add_as_run(commands: Commands) -> None:
 
 
 def _as_run(arguments: argparse.Namespace) -> int:
-    from controller.commands.as_run import Wishes, as_run  # noqa: PLC0415
+    from controller.commands.as_run import Options, as_run  # noqa: PLC0415
 
-    wishes = Wishes(
+    options = Options(
         files=arguments.files,
         channel=arguments.channel,
         day=arguments.date,
@@ -139,7 +139,7 @@ def _as_run(arguments: argparse.Namespace) -> int:
         day_start=arguments.day_start,
         output=arguments.output,
     )
-    return as_run(wishes)
+    return as_run(options)
 
 
 def _instant(text: str) -> float:

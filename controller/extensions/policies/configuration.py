@@ -17,7 +17,7 @@ from controller.policies.clocks import is_ahead
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from controller.extensions.policies.configuration_facts import Facts, Mark, Want
+    from controller.extensions.policies.configuration_facts import ConfigurationFacts, Mark, Want
 
 __all__ = ["Look", "Plan", "Rest", "Set", "SetRequired", "Step", "plan"]
 
@@ -58,7 +58,7 @@ Step = Look | Set | SetRequired
 Plan = Step | Rest
 
 
-def plan(facts: Facts, now: float) -> Plan:
+def plan(facts: ConfigurationFacts, now: float) -> Plan:
     """The next step for an extension's configuration."""
     for want in facts.wants:
         if _is_to_be_set(facts, want) and _may_set(facts, want, now):
@@ -80,7 +80,7 @@ class _Option:
     order: tuple[float, float]
 
 
-def _looks(facts: Facts, now: float) -> Iterator[_Option]:
+def _looks(facts: ConfigurationFacts, now: float) -> Iterator[_Option]:
     places: dict[str | None, list[Want]] = {}
     for want in facts.wants:
         if want.reachable:
@@ -102,7 +102,7 @@ def _looks(facts: Facts, now: float) -> Iterator[_Option]:
         yield _Option(Look(place, segments), max(due, opens), order)
 
 
-def _look_due(facts: Facts, want: Want, now: float) -> float:
+def _look_due(facts: ConfigurationFacts, want: Want, now: float) -> float:
     """When a look is due for one segment's sake, however young the last look is."""
     if found(facts, want) is None:
         return now
@@ -111,7 +111,7 @@ def _look_due(facts: Facts, want: Want, now: float) -> float:
     return float("inf")
 
 
-def _marks(facts: Facts, now: float) -> Iterator[_Option]:
+def _marks(facts: ConfigurationFacts, now: float) -> Iterator[_Option]:
     opens = facts.puts.opens(now)
     unsettled = {want.channel for want in facts.wants if not is_settled(facts, want)}
     for mark in facts.marks:
@@ -123,17 +123,17 @@ def _marks(facts: Facts, now: float) -> Iterator[_Option]:
         yield _Option(SetRequired(mark), due, order)
 
 
-def _is_to_be_set(facts: Facts, want: Want) -> bool:
+def _is_to_be_set(facts: ConfigurationFacts, want: Want) -> bool:
     return found(facts, want) is not None and not is_settled(facts, want)
 
 
-def _may_set(facts: Facts, want: Want, now: float) -> bool:
+def _may_set(facts: ConfigurationFacts, want: Want, now: float) -> bool:
     fresh = abs(now - facts.seen[want.broadcaster_id].at) <= _FRESH
     held = _held_until(facts, want, now)
     return fresh and max(held, facts.puts.opens(now)) <= now
 
 
-def _held_until(facts: Facts, thing: Want | Mark, now: float) -> float:
+def _held_until(facts: ConfigurationFacts, thing: Want | Mark, now: float) -> float:
     """Until when there is no use in setting again what Twitch refused."""
     failure = facts.failures.get(thing.key)
     if failure is None or failure.passing or failure.of != thing.sha256:

@@ -19,8 +19,8 @@ __all__ = [
     "GLOBAL",
     "REQUIRED",
     "Budget",
+    "ConfigurationFacts",
     "Content",
-    "Facts",
     "Failure",
     "Mark",
     "Seen",
@@ -187,7 +187,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ConfigurationFacts:
     """What is known.
 
     Attributes:
@@ -246,13 +246,13 @@ def marks(spec: ExtensionAppSpec, wanted: Iterable[Want]) -> tuple[Mark, ...]:
     )
 
 
-def is_settled(facts: Facts, want: Want) -> bool:
+def is_settled(facts: ConfigurationFacts, want: Want) -> bool:
     """Whether Twitch has what is declared, or what is to be left alone."""
     have = found(facts, want)
     return have == want.content or (have not in (None, EMPTY) and not want.enforced)
 
 
-def found(facts: Facts, want: Want) -> Content | None:
+def found(facts: ConfigurationFacts, want: Want) -> Content | None:
     """What Twitch has in a segment; None: it was not looked at."""
     seen = facts.seen.get(want.broadcaster_id) if want.reachable else None
     if seen is None or want.segment not in seen.found:

@@ -12,7 +12,12 @@ from controller.policies.findings import Finding
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from controller.extensions.policies.configuration_facts import Facts, Failure, Mark, Want
+    from controller.extensions.policies.configuration_facts import (
+        ConfigurationFacts,
+        Failure,
+        Mark,
+        Want,
+    )
 
 __all__ = ["Told", "finding", "remembered", "states"]
 
@@ -61,7 +66,9 @@ def remembered(
     return Told(segment, channel, settled, version or "", sha256=sha256)
 
 
-def states(facts: Facts, before: Mapping[tuple[str, str | None], Told]) -> tuple[Told, ...]:
+def states(
+    facts: ConfigurationFacts, before: Mapping[tuple[str, str | None], Told]
+) -> tuple[Told, ...]:
     """What holds of each segment and mark that is declared.
 
     Args:
@@ -93,7 +100,7 @@ def finding(told: Sequence[Told]) -> Finding | None:
     return Finding(_KIND, status, worst.reason, message, human=worst.reason == _REFUSED)
 
 
-def _segment(facts: Facts, want: Want, before: Told | None) -> Told:
+def _segment(facts: ConfigurationFacts, want: Want, before: Told | None) -> Told:
     failure = facts.failures.get(want.key)
     have = found(facts, want)
     unseen = failure is not None and failure.of is None and not failure.passing
@@ -110,7 +117,7 @@ def _segment(facts: Facts, want: Want, before: Told | None) -> Told:
     )
 
 
-def _mark(facts: Facts, mark: Mark) -> Told:
+def _mark(facts: ConfigurationFacts, mark: Mark) -> Told:
     if facts.marked.get(mark.channel) == mark.sha256:
         return Told(REQUIRED, mark.channel, "Synced", mark.version, sha256=mark.sha256)
     if mark.broadcaster_id is None:

@@ -33,13 +33,13 @@ __all__ = [
     "Begin",
     "Create",
     "Declined",
-    "Facts",
     "Forget",
     "Holding",
     "Plan",
     "Read",
     "Rest",
     "Revoke",
+    "RotationFacts",
     "Write",
     "begun",
     "learned",
@@ -96,7 +96,7 @@ class Declined:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class RotationFacts:
     """What is known.
 
     Attributes:
@@ -186,7 +186,7 @@ class Rest:
 Plan = Write | Read | Begin | Forget | Create | Revoke | Rest
 
 
-def plan(facts: Facts, now: float) -> Plan:
+def plan(facts: RotationFacts, now: float) -> Plan:
     """The next step for an extension's secrets."""
     if facts.foreign is not None:
         return Rest(None, facts.foreign)
@@ -211,14 +211,14 @@ def plan(facts: Facts, now: float) -> Plan:
     return Rest(min(until, declined.at + facts.check_interval), warning=_refused(declined))
 
 
-def _wanted(facts: Facts, now: float) -> bool:
+def _wanted(facts: RotationFacts, now: float) -> bool:
     """Whether another secret is to be made."""
     holding = facts.holding
     due = next_rotation(holding, facts.created, facts.interval, facts.jitter)
     return now >= due or not holding.replaced
 
 
-def _declined(facts: Facts, signer: Sensitive | None, now: float) -> Declined | None:
+def _declined(facts: RotationFacts, signer: Sensitive | None, now: float) -> Declined | None:
     """The refusal for whose sake another call must wait; None: there may be one."""
     last = facts.declined
     if last is None or last.signer != signer or is_ahead(last.at, now):
@@ -236,7 +236,7 @@ def _refused(declined: Declined) -> Blocked:
     return Blocked("RotationRefused", message, human=True)
 
 
-def _make(facts: Facts, signer: Sensitive | None, now: float) -> Plan:
+def _make(facts: RotationFacts, signer: Sensitive | None, now: float) -> Plan:
     """The way to a new secret, from wherever a former process or call left it."""
     if signer is None:
         return _stuck(facts, now)
@@ -256,13 +256,13 @@ def _make(facts: Facts, signer: Sensitive | None, now: float) -> Plan:
     return Begin() if _wanted(facts, now) else Forget()
 
 
-def _look_due(facts: Facts, read_at: float, now: float) -> bool:
+def _look_due(facts: RotationFacts, read_at: float, now: float) -> bool:
     """Whether Twitch is to be asked: now and then, and once a new secret should be active."""
     signs = (secret.active + MARGIN for secret in facts.holding.secrets)
     return now >= read_at + facts.check_interval or any(read_at < at <= now for at in signs)
 
 
-def _next_look(facts: Facts, read_at: float, now: float) -> float:
+def _next_look(facts: RotationFacts, read_at: float, now: float) -> float:
     """When there is something to do again."""
     moments = (
         read_at + facts.check_interval,
@@ -273,7 +273,7 @@ def _next_look(facts: Facts, read_at: float, now: float) -> float:
     return min(moment for moment in moments if moment is not None and moment > now)
 
 
-def _signer(facts: Facts, now: float) -> Sensitive | None:
+def _signer(facts: RotationFacts, now: float) -> Sensitive | None:
     """What to sign with: the secret that should, else any that Twitch might take."""
     secrets = facts.holding.secrets
     first = signing_secret(secrets, now)
@@ -284,7 +284,7 @@ def _signer(facts: Facts, now: float) -> Sensitive | None:
     return next((content for content in tried if content not in facts.refused), None)
 
 
-def _stuck(facts: Facts, now: float) -> Rest:
+def _stuck(facts: RotationFacts, now: float) -> Rest:
     """No secret is left that Twitch takes."""
     again = now + min(facts.check_interval, REFUSED_FOR)
     pending = pending_of(facts.holding.secrets, now)

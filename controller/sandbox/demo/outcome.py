@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from controller.sandbox.demo.extension import Found
 
-__all__ = ["COOLDOWN", "LENGTH", "Check", "Facts", "check_outcome", "condition", "epoch"]
+__all__ = ["COOLDOWN", "LENGTH", "Check", "DemoFacts", "check_outcome", "condition", "epoch"]
 
 LENGTH = 125
 """Seconds of the commercial that both messages ask for."""
@@ -41,7 +41,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Facts:
+class DemoFacts:
     """What is known in the end.
 
     Args:
@@ -63,7 +63,7 @@ class Facts:
     extension: Found
 
 
-def check_outcome(facts: Facts) -> list[Check]:
+def check_outcome(facts: DemoFacts) -> list[Check]:
     """Compare what is known with what must be."""
     channels = [each for each in facts.resources if each["kind"] == "TwitchChannel"]
     rules = [each for each in facts.resources if each["kind"] == "TriggerRule"]

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Scope
 
-    from controller.gateway.catalog import Catalog, Served
+    from controller.gateway.catalog import Catalog, Endpoint
 
-__all__ = ["CHANNEL", "CLIENT_ID", "UNKNOWN", "VERSION", "Exchange", "exchange_of"]
+__all__ = ["CHANNEL", "CLIENT_ID", "UNKNOWN", "VERSION", "RequestContext", "request_context"]
 
 CHANNEL = "X-Twitch-User-Id"
 CLIENT_ID = "X-Twitch-Client-Id"
@@ -29,7 +29,7 @@ _IN_SCOPE = "twitch_operator.exchange"
 _SOON = 1.0  # seconds
 
 
-class Exchange:
+class RequestContext:
     """One request.
 
     Args:
@@ -54,7 +54,7 @@ class Exchange:
         wanted = self.header("X-Request-Id")
         self.request_id = wanted if _REQUEST_ID.fullmatch(wanted) else uuid.uuid4().hex
         self.client_id = self.header(CLIENT_ID)
-        self.served: Served | None = catalog.find(self.client_id) if self.client_id else None
+        self.served: Endpoint | None = catalog.find(self.client_id) if self.client_id else None
         self.status = 0
         scope[_IN_SCOPE] = self
 
@@ -80,7 +80,7 @@ class Exchange:
         token = token.strip()
         return token if scheme.lower() == "bearer" and token and " " not in token else None
 
-    def extension(self) -> Served:
+    def extension(self) -> Endpoint:
         """The extension that the request is for.
 
         Raises:
@@ -112,8 +112,8 @@ class Exchange:
         return found is not None and self.served is not None and found.key == self.served.key
 
 
-def exchange_of(request: Request) -> Exchange:
+def request_context(request: Request) -> RequestContext:
     """What was made of a request when it came in."""
-    exchange = request.scope[_IN_SCOPE]
-    assert isinstance(exchange, Exchange)  # noqa: S101 - set by the middleware, for each request
-    return exchange
+    context = request.scope[_IN_SCOPE]
+    assert isinstance(context, RequestContext)  # noqa: S101 - set by the middleware, for each request
+    return context
