@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["AdSchedule", "Answer", "AnswerKind", "Decision", "Event", "Verdict"]
+__all__ = ["AdSchedule", "Answer", "AnswerKind", "Decision", "Event", "Ruling", "Verdict"]
 
 
 class Verdict(StrEnum):
@@ -145,3 +145,11 @@ class AdSchedule:
     duration: int | None = None
     snooze_count: int | None = None
     preroll_free: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """The end of a run."""
+
+    verdict: Verdict
+    detail: str

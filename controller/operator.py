@@ -12,6 +12,7 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
+from controller.arbiter.as_run import Station, break_entry, foreign_entry
 from controller.channels.ads import AdsWatch
 from controller.channels.as_run import AsRunLog
 from controller.channels.by_hand import ByHand
@@ -21,12 +22,10 @@ from controller.channels.reconciler import ChannelReconciler
 from controller.clients.extensions import Extensions
 from controller.clients.helix import Helix
 from controller.clients.identity import Identity
-from controller.events import Verdict
+from controller.events import Ruling, Verdict
 from controller.extensions.reconciler import ExtensionReconciler
 from controller.logs import fields
 from controller.policies.clocks import WallClock
-from controller.rules.as_run import Station, break_entry, foreign_entry
-from controller.rules.steps import Ruling
 from controller.runtime.call_priority import CallPriority
 from controller.runtime.garbage import Garbage
 from controller.runtime.recorder import Recorder
@@ -47,13 +46,13 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from controller.arbiter.ads_log import AdsNews
+    from controller.arbiter.steps import CueRecord
     from controller.channels.channel import Channel
     from controller.clients.kube import Kube
     from controller.events import Decision
     from controller.extensions.app import ExtensionApp
     from controller.policies.findings import Finding
-    from controller.rules.ads import AdsNews
-    from controller.rules.steps import CueRecord
     from controller.runtime.metrics import Metrics
     from controller.settings import Settings
 

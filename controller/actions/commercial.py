@@ -9,20 +9,20 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from controller.arbiter.memory import COOLDOWN
+from controller.arbiter.steps import Call, LookLive, ReadLastAd, Refresh, Reply, Wait
 from controller.clients.helix import Unauthorized
 from controller.errors import TransientError
-from controller.events import Answer, AnswerKind
+from controller.events import Answer, AnswerKind, Ruling
 from controller.resources.twitchchannel import READ_ADS_SCOPE
-from controller.rules.memory import COOLDOWN
-from controller.rules.steps import Call, LookLive, ReadLastAd, Refresh, Reply, Ruling, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from controller.arbiter.arbiter import Arbiter
+    from controller.arbiter.starts import Start
+    from controller.arbiter.steps import Step
     from controller.clients.helix import Credential, Helix
-    from controller.rules.arbiter import Arbiter
-    from controller.rules.starts import Start
-    from controller.rules.steps import Step
     from controller.sensitive import Sensitive
 
 __all__ = ["CommercialAction", "Signer"]

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from controller.clients.extensions import NoAnswer, NotSent
 from controller.errors import OperatorError
-from controller.events import Verdict
-from controller.rules.steps import Ruling
+from controller.events import Ruling, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,11 +9,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from controller.errors import PermanentError
-from controller.events import Verdict
+from controller.events import Ruling, Verdict
 from controller.policies.buckets import Buckets
 from controller.policies.envelope import envelope
 from controller.rules.ledger import Ledger
-from controller.rules.steps import Ruling
 from controller.rules.times import clock
 
 if TYPE_CHECKING:

@@ -10,17 +10,17 @@ from collections import deque
 from itertools import count
 from typing import TYPE_CHECKING
 
+from controller.arbiter.ads_log import CONFIRM_AT
 from controller.clients.helix import Unauthorized
 from controller.errors import TransientError
 from controller.resources.twitchchannel import READ_ADS_SCOPE
-from controller.rules.ads import CONFIRM_AT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
+    from controller.arbiter.ads_log import AdsNews
     from controller.channels.channel import Channel
     from controller.clients.helix import Helix
-    from controller.rules.ads import AdsNews
 
 __all__ = ["AdsWatch"]
 

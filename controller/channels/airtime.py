@@ -11,21 +11,21 @@ import time
 from typing import TYPE_CHECKING
 
 from controller.actions.commercial import CommercialAction
-from controller.events import Verdict
+from controller.arbiter.arbiter import Arbiter
+from controller.arbiter.steps import Readiness
+from controller.events import Ruling, Verdict
 from controller.policies.clocks import is_ahead
-from controller.rules.arbiter import Arbiter
-from controller.rules.steps import Readiness, Ruling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from controller.actions.commercial import Signer
+    from controller.arbiter.ads_log import AdsNews
+    from controller.arbiter.breaks import Break
+    from controller.arbiter.steps import Cue, CueRecord
     from controller.clients.helix import Helix
     from controller.events import AdSchedule
     from controller.resources.commercials import CommercialPolicy
-    from controller.rules.ads import AdsNews
-    from controller.rules.breaks import Break
-    from controller.rules.steps import Cue, CueRecord
 
     Done = Callable[[Ruling, float | None], None]
     Waiting = Callable[[Ruling], None]

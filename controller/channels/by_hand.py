@@ -6,13 +6,13 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from controller.arbiter.steps import BY_HAND, Cue
 from controller.durations import parse_duration
-from controller.events import Verdict
+from controller.events import Ruling, Verdict
 from controller.resources.common import parse_instant
 from controller.resources.kind import FIRE_REQUESTED
 from controller.resources.twitchchannel import LastFire
 from controller.rules.lengths import MAX_LENGTH
-from controller.rules.steps import BY_HAND, Cue, Ruling
 
 if TYPE_CHECKING:
     from collections.abc import Callable

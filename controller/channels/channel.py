@@ -7,6 +7,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from controller.arbiter.memory import COOLDOWN
+from controller.arbiter.steps import Readiness
 from controller.channels import status as channel_status
 from controller.channels.airtime import Airtime
 from controller.channels.policies.conditions import (
@@ -19,8 +21,6 @@ from controller.policies.pausing import paused_message
 from controller.resources.commercials import DEFAULT_POLICY, CommercialPolicy
 from controller.resources.common import InvalidSpec
 from controller.resources.twitchchannel import TwitchChannelSpec, TwitchChannelStatus
-from controller.rules.memory import COOLDOWN
-from controller.rules.steps import Readiness
 from controller.runtime.conditions import to_conditions
 from controller.runtime.resource import pack, unpack
 

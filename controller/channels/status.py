@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from controller.arbiter.steps import BY_HAND, CueRecord
 from controller.channels.policies.grant_facts import Known
 from controller.events import Verdict
 from controller.resources.twitchchannel import (
@@ -14,14 +15,13 @@ from controller.resources.twitchchannel import (
     Commercials,
     RecentCue,
 )
-from controller.rules.steps import BY_HAND, CueRecord
 
 if TYPE_CHECKING:
+    from controller.arbiter.arbiter import Arbiter
     from controller.channels.grant.manager import GrantManager
     from controller.clients.helix import User
     from controller.events import AdSchedule
     from controller.resources.twitchchannel import TwitchChannelStatus
-    from controller.rules.arbiter import Arbiter
 
 __all__ = [
     "Remembered",

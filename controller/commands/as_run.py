@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
+from controller.arbiter.as_run import COLUMNS
 from controller.commands.consent.terminal import say
 from controller.commands.files import open_text
 from controller.commands.show.text import aligned, to_json
@@ -17,7 +18,6 @@ from controller.displayable import displayable
 from controller.plurals import counted
 from controller.resources.common import parse_instant
 from controller.resources.triggerrule import AS_RUN_FIELDS
-from controller.rules.as_run import COLUMNS
 from controller.rules.payloads import strict_json
 
 if TYPE_CHECKING:

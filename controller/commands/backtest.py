@@ -15,7 +15,7 @@ from controller.commands.manifests import choose, read_manifests
 from controller.commands.recorded import DEFAULT_TIME_FIELD, listed, read_recording
 from controller.commands.show.text import aligned, moment, to_json
 from controller.errors import InvalidExpression, OperatorError
-from controller.events import Verdict
+from controller.events import Ruling, Verdict
 from controller.plurals import counted
 from controller.resources.commercials import DEFAULT_POLICY
 from controller.resources.common import InvalidSpec, rfc3339
@@ -24,15 +24,14 @@ from controller.resources.twitchchannel import TWITCH_CHANNEL, TwitchChannelSpec
 from controller.rules.compiled import compile_rule
 from controller.rules.fieldpath import FieldPath, FieldPathError
 from controller.rules.messages import EVERYWHERE
-from controller.rules.simulation import SimulatedChannel, SimulatedRule, Simulation
-from controller.rules.steps import Ruling
+from controller.triggers.policies.simulation import SimulatedChannel, SimulatedRule, Simulation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from controller.commands.recorded import Recording
     from controller.rules.messages import Message
-    from controller.rules.simulation import Outcome
+    from controller.triggers.policies.simulation import Outcome
 
 __all__ = ["Options", "backtest"]
 

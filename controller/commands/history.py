@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from controller.clients.kube import Secret
     from controller.commands.cluster import Cluster
-    from controller.rules.simulation import SimulatedRule
+    from controller.triggers.policies.simulation import SimulatedRule
 
 __all__ = ["read_history"]
 

@@ -6,8 +6,7 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from controller.events import Verdict
-from controller.rules.steps import Ruling
+from controller.events import Ruling, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Hashable

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from controller.durations import format_duration
-from controller.events import Verdict
+from controller.events import Ruling, Verdict
 from controller.rules.fieldpath import MISSING
 from controller.rules.identity import field_text
 from controller.rules.objects import compile_object
 from controller.rules.payloads import Refusal, shown
-from controller.rules.steps import Ruling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

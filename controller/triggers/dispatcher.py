@@ -12,16 +12,16 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from controller.events import Decision, Event, Verdict
+from controller.arbiter.steps import Cue
+from controller.events import Decision, Event, Ruling, Verdict
 from controller.feeds.turns import TURN
 from controller.logs import fields
-from controller.rules.deciding import latency_of, off_cue_time
 from controller.rules.expressions import lazy_cel_view
 from controller.rules.messages import Message
 from controller.rules.payloads import Refusal
-from controller.rules.steps import Cue, Ruling
 from controller.triggers.backlog import Backlog, Late
 from controller.triggers.meter import MOST, Lap, Meter
+from controller.triggers.policies.deciding import latency_of, off_cue_time
 from controller.triggers.policies.shares import Shares
 from controller.triggers.rule import result_of
 
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
     from controller.channels.channel import Channel
     from controller.rules.compiled import MatchResult
-    from controller.rules.deciding import Matched
     from controller.rules.expressions import CelView
     from controller.runtime.metrics import Metrics
     from controller.runtime.resource import Key
+    from controller.triggers.policies.deciding import Matched
     from controller.triggers.rule import Rule
 
     Send = Callable[[Rule, Channel, Message, Callable[[Ruling, float | None], None]], None]

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from controller.actions.extension_message import OutboundMessage, send_message
 from controller.actions.message_desk import Line, MessageDesk, described
+from controller.arbiter.steps import Readiness
 from controller.clients.extension_jwt import Perms
-from controller.events import Verdict
+from controller.events import Ruling, Verdict
 from controller.rules.messages import EVERYWHERE
-from controller.rules.steps import Readiness, Ruling
 from controller.triggers.reach import reachable
 
 if TYPE_CHECKING:

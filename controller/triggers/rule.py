@@ -19,7 +19,6 @@ from controller.resources.triggerrule import (
     TriggerRuleStatus,
 )
 from controller.rules.compiled import compile_rule
-from controller.rules.deciding import RulePolicy, decide, is_old_news
 from controller.rules.messages import Message
 from controller.rules.misses import nearest_miss
 from controller.runtime.conditions import to_conditions
@@ -31,24 +30,25 @@ from controller.triggers.policies.conditions import (
     RuleFacts,
     rule_findings,
 )
+from controller.triggers.policies.deciding import RulePolicy, decide, is_old_news
 from controller.triggers.reach import reachable
 from controller.triggers.recent_messages import RecentMessages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from controller.arbiter.memory import Memory
     from controller.channels.channel import Channel
     from controller.events import Event
     from controller.feeds.health import FeedHealth
     from controller.feeds.pubnub.feed import PubNubKeys
     from controller.policies.findings import Finding
     from controller.rules.compiled import CompiledRule, MatchResult
-    from controller.rules.deciding import Matched
     from controller.rules.expressions import CelView
     from controller.rules.ledger import SentBefore
-    from controller.rules.memory import Memory
     from controller.rules.payloads import Refusal
     from controller.runtime.resource import Resource
+    from controller.triggers.policies.deciding import Matched
     from controller.triggers.topic_memory import Heard
 
 __all__ = ["Rule", "Surroundings", "result_of"]

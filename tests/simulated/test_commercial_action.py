@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from controller.arbiter.steps import Cue
 from controller.channels.airtime import Airtime
 from controller.clients.helix import Credential, Helix
-from controller.events import Verdict
+from controller.events import Ruling, Verdict
 from controller.resources.commercials import CommercialPolicy
-from controller.rules.steps import Cue, Ruling
 from controller.sandbox.twitch import Fault
 from controller.sensitive import Sensitive
 

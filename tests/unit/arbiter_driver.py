@@ -13,11 +13,9 @@ from enum import Enum
 from itertools import count
 from typing import TYPE_CHECKING
 
-from controller.events import AdSchedule, Answer, AnswerKind, Verdict
-from controller.resources.commercials import CommercialPolicy
-from controller.rules.ads import CONFIRM_AT
-from controller.rules.arbiter import COOLDOWN, Arbiter
-from controller.rules.steps import (
+from controller.arbiter.ads_log import CONFIRM_AT
+from controller.arbiter.arbiter import COOLDOWN, Arbiter
+from controller.arbiter.steps import (
     Call,
     Cue,
     CueRecord,
@@ -25,15 +23,16 @@ from controller.rules.steps import (
     ReadLastAd,
     Refresh,
     Reply,
-    Ruling,
     Wait,
 )
+from controller.events import AdSchedule, Answer, AnswerKind, Ruling, Verdict
+from controller.resources.commercials import CommercialPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
-    from controller.rules.ads import AdsNews
-    from controller.rules.steps import Readiness, Step
+    from controller.arbiter.ads_log import AdsNews
+    from controller.arbiter.steps import Readiness, Step
 
 STARTED = 1_700_000_000.0
 NOW = STARTED + 1000

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from controller.arbiter.budget import Ad
 from controller.events import AdSchedule, Verdict
 from controller.resources.commercials import CommercialPolicy
-from controller.rules.budget import Ad
 from tests.unit.arbiter_driver import (
     ANY_LENGTH,
     COOLING,
@@ -23,7 +23,7 @@ from tests.unit.arbiter_driver import (
 )
 
 if TYPE_CHECKING:
-    from controller.rules.ads import AdsNews
+    from controller.arbiter.ads_log import AdsNews
 
 SKIP = CommercialPolicy(min_length=0, on_cooldown="Skip")
 FIRED, CONFIRMED, UNCONFIRMED = Verdict.FIRED, Verdict.CONFIRMED, Verdict.UNCONFIRMED

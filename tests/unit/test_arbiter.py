@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from controller.events import Answer, AnswerKind, Verdict
+from controller.arbiter.arbiter import COOLDOWN, MAX_RECENT, Arbiter
+from controller.arbiter.memory import Memory
+from controller.arbiter.starts import Start
+from controller.arbiter.steps import Call, CueRecord, Readiness, ReadLastAd, Wait
+from controller.events import Answer, AnswerKind, Ruling, Verdict
 from controller.resources.commercials import CommercialPolicy
-from controller.rules.arbiter import COOLDOWN, MAX_RECENT, Arbiter
-from controller.rules.memory import Memory
-from controller.rules.starts import Start
-from controller.rules.steps import Call, CueRecord, Readiness, ReadLastAd, Ruling, Wait
 from tests.unit.arbiter_driver import (
     ACCEPTED,
     ANY_LENGTH,

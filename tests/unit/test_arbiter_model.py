@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.events import Verdict
+from controller.arbiter.arbiter import COOLDOWN
+from controller.arbiter.breaks import LONGEST_BREAK
+from controller.arbiter.steps import BY_HAND, Cue, Readiness
+from controller.events import Ruling, Verdict
 from controller.resources.commercials import CommercialPolicy
-from controller.rules.arbiter import COOLDOWN
-from controller.rules.breaks import LONGEST_BREAK
-from controller.rules.steps import BY_HAND, Cue, Readiness, Ruling
 from tests.unit.arbiter_driver import (
     ACCEPTED,
     COOLING,

@@ -15,21 +15,21 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from controller.__main__ import main
-from controller.commands.as_run import broadcast_day
-from controller.events import Verdict
-from controller.resources.common import parse_instant
-from controller.resources.triggerrule import AS_RUN_FIELDS
-from controller.rules.as_run import (
+from controller.arbiter.as_run import (
     COLUMNS,
     Station,
     break_entry,
     foreign_entry,
     uncovered,
 )
-from controller.rules.breaks import Break
-from controller.rules.budget import Ad
+from controller.arbiter.breaks import Break
+from controller.arbiter.budget import Ad
+from controller.arbiter.steps import Cue
+from controller.commands.as_run import broadcast_day
+from controller.events import Ruling, Verdict
+from controller.resources.common import parse_instant
+from controller.resources.triggerrule import AS_RUN_FIELDS
 from controller.rules.fieldpath import FieldPath
-from controller.rules.steps import Cue, Ruling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from controller.arbiter.as_run import Station, break_entry
+from controller.arbiter.breaks import Break
+from controller.arbiter.steps import Cue, CueRecord
 from controller.channels.as_run import AS_RUN_LOGGER, AsRunLog, file_name
-from controller.events import Verdict
+from controller.events import Ruling, Verdict
 from controller.resources.common import parse_instant, rfc3339
-from controller.rules.as_run import Station, break_entry
-from controller.rules.breaks import Break
 from controller.rules.payloads import strict_json
-from controller.rules.steps import Cue, CueRecord, Ruling
 from controller.runtime.metrics import Metrics
 
 if TYPE_CHECKING:

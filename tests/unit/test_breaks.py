@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from controller.events import Event, Verdict
+from controller.arbiter.breaks import Break
+from controller.arbiter.steps import BY_HAND, Call, Cue, Readiness, Wait
+from controller.events import Event, Ruling, Verdict
 from controller.resources.commercials import CommercialPolicy
 from controller.resources.triggerrule import TriggerRuleSpec
-from controller.rules.breaks import Break
 from controller.rules.compiled import compile_rule
-from controller.rules.deciding import RulePolicy, decide
-from controller.rules.steps import BY_HAND, Call, Cue, Readiness, Ruling, Wait
+from controller.triggers.policies.deciding import RulePolicy, decide
 from tests.unit.arbiter_driver import (
     ANY_LENGTH,
     COOLING,

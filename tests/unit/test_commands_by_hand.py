@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from controller.__main__ import kubectl_main, main
+from controller.arbiter.steps import Readiness
 from controller.commands.show.firing import find_outcome, fire_value, remedy
 from controller.commands.show.pausing import (
     Outcome,
@@ -20,7 +21,6 @@ from controller.events import Verdict
 from controller.policies.pausing import find_pause, written_pause
 from controller.resources.kind import PAUSED
 from controller.resources.twitchchannel import TwitchChannelStatus
-from controller.rules.steps import Readiness
 
 if TYPE_CHECKING:
     from collections.abc import Callable

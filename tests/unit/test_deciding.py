@@ -9,11 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.events import Event, Verdict
+from controller.arbiter.steps import Cue
+from controller.events import Event, Ruling, Verdict
 from controller.resources.triggerrule import TriggerRuleSpec
 from controller.rules.compiled import CompiledRule, compile_rule
-from controller.rules.deciding import Matched, RulePolicy, decide, is_old_news, latency_of
-from controller.rules.steps import Cue, Ruling
+from controller.triggers.policies.deciding import (
+    Matched,
+    RulePolicy,
+    decide,
+    is_old_news,
+    latency_of,
+)
 
 NOW = 1_700_000_000.0
 ENFORCE = RulePolicy(max_age=30, dry_run=False, suspended=False)

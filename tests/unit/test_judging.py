@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.events import Verdict
+from controller.arbiter.breaks import Break
+from controller.arbiter.budget import Ad
+from controller.arbiter.judging import Case, judge, too_late, too_old_at, wanted_seconds
+from controller.arbiter.memory import Memory
+from controller.arbiter.steps import Readiness, Wait
+from controller.events import Ruling, Verdict
 from controller.resources.commercials import CommercialPolicy, QuietHours
-from controller.rules.breaks import Break
-from controller.rules.budget import Ad
-from controller.rules.judging import Case, judge, too_late, too_old_at, wanted_seconds
-from controller.rules.memory import Memory
-from controller.rules.steps import Readiness, Ruling, Wait
 from controller.rules.times import clock
 from tests.unit.arbiter_driver import NOW, World, a_cue, record
 

@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 
 from controller.actions.message_desk import Line, MessageDesk
 from controller.errors import InvalidExpression
-from controller.events import Event, Verdict
+from controller.events import Event, Ruling, Verdict
 from controller.resources.common import InvalidSpec
 from controller.resources.triggerrule import TriggerRuleSpec
-from controller.rules.deciding import RulePolicy, decide
 from controller.rules.messages import Message
-from controller.rules.steps import Ruling
+from controller.triggers.policies.deciding import RulePolicy, decide
 from tests.unit.message_cases import NOW, a_message_rule, a_message_spec, an_event
 
 POLICY = RulePolicy(max_age=30, dry_run=False, suspended=False, same_within=60)

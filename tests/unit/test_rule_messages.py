@@ -15,12 +15,11 @@ from controller.actions.message_desk import Line, MessageDesk
 from controller.commands.show.evaluation import Channel, evaluate
 from controller.commands.show.evaluation import Rule as Subject
 from controller.commands.show.explained import evaluations_for_people
-from controller.events import Decision, Event, Verdict
+from controller.events import Decision, Event, Ruling, Verdict
 from controller.policies.findings import Finding
 from controller.resources.triggerrule import TriggerRuleSpec
 from controller.resources.twitchchannel import TwitchChannelSpec, TwitchChannelStatus
 from controller.rules.messages import Message
-from controller.rules.steps import Ruling
 from controller.runtime.resource import RULE, Key, Resource
 from controller.triggers.policies.conditions import RuleFacts, rule_findings
 from controller.triggers.rule import Rule, Surroundings

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.rules.budget import HOUR, Ad, Spent, over_budget
+from controller.arbiter.budget import HOUR, Ad, Spent, over_budget
 
 NOW = 1_795_400_000.0  # 2026-11-23T02:13:20Z
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from controller.arbiter.quiet_hours import quiet_until
 from controller.resources.commercials import QuietHours, Weekday
-from controller.rules.quiet_hours import quiet_until
 
 NEW_YORK = "America/New_York"
 DAYS: tuple[Weekday, ...] = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

@@ -7,17 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from controller.events import Answer, AnswerKind, Verdict
+from controller.arbiter.steps import Call, LookLive, Readiness, ReadLastAd, Refresh, Wait
+from controller.events import Answer, AnswerKind, Ruling, Verdict
 from controller.resources.commercials import CommercialPolicy
-from controller.rules.steps import (
-    Call,
-    LookLive,
-    Readiness,
-    ReadLastAd,
-    Refresh,
-    Ruling,
-    Wait,
-)
 from tests.unit.arbiter_driver import (
     ACCEPTED,
     COOLING,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from controller.arbiter.ads_log import AdsLog
+from controller.arbiter.breaks import Breaks
+from controller.arbiter.budget import Ad
+from controller.arbiter.memory import COOLDOWN, Memory
 from controller.events import AdSchedule, Verdict
 from controller.policies.clocks import WallClock
-from controller.rules.ads import AdsLog
-from controller.rules.breaks import Breaks
-from controller.rules.budget import Ad
-from controller.rules.memory import COOLDOWN, Memory
 from tests.unit.arbiter_driver import NOW, record
 from tests.unit.test_judging import a_case, verdict
 

@@ -10,20 +10,20 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from controller.actions.message_desk import described
+from controller.arbiter.arbiter import Arbiter
+from controller.arbiter.steps import Call, Cue, Readiness, Reply, Wait
 from controller.channels.status import remembered
 from controller.commands.show.conditions import find_condition
 from controller.errors import PermanentError
-from controller.events import Event, Verdict
+from controller.events import Event, Ruling, Verdict
 from controller.policies.envelope import envelope
 from controller.resources.common import rfc3339
-from controller.rules.arbiter import Arbiter
 from controller.rules.compiled import compile_rule
-from controller.rules.deciding import RulePolicy, decide
 from controller.rules.expressions import lazy_cel_view
 from controller.rules.messages import Message
 from controller.rules.payloads import Refusal
 from controller.rules.selectors import ChannelIndex
-from controller.rules.steps import Call, Cue, Readiness, Reply, Ruling, Wait
+from controller.triggers.policies.deciding import RulePolicy, decide
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from controller.resources.triggerrule import TriggerRuleSpec
     from controller.resources.twitchchannel import TwitchChannelSpec, TwitchChannelStatus
     from controller.rules.compiled import CompiledRule, MatchResult
-    from controller.rules.deciding import Matched
+    from controller.triggers.policies.deciding import Matched
 
 __all__ = ["Channel", "Evaluation", "Rule", "TestResult", "evaluate", "foresee"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from controller.arbiter.as_run import uncovered
 from controller.commands.show.text import aligned, clock, distance, moment, seconds, span
 from controller.events import Verdict
 from controller.resources.common import parse_instant, rfc3339
-from controller.rules.as_run import uncovered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

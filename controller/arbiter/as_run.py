@@ -15,8 +15,8 @@ from controller.rules.fieldpath import MISSING, FieldPath
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from controller.rules.breaks import Break
-    from controller.rules.budget import Ad
+    from controller.arbiter.breaks import Break
+    from controller.arbiter.budget import Ad
 
 __all__ = ["COLUMNS", "Station", "break_entry", "foreign_entry", "key_of", "uncovered"]
 

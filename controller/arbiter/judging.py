@@ -10,19 +10,19 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from controller.arbiter.budget import over_budget
+from controller.arbiter.quiet_hours import quiet_until
+from controller.arbiter.steps import Wait
 from controller.durations import format_duration
-from controller.events import Verdict
-from controller.rules.budget import over_budget
+from controller.events import Ruling, Verdict
 from controller.rules.lengths import asked_length
-from controller.rules.quiet_hours import quiet_until
-from controller.rules.steps import Ruling, Wait
 from controller.rules.times import clock
 
 if TYPE_CHECKING:
+    from controller.arbiter.breaks import Break
+    from controller.arbiter.memory import Memory
+    from controller.arbiter.steps import Cue, Readiness
     from controller.resources.commercials import CommercialPolicy
-    from controller.rules.breaks import Break
-    from controller.rules.memory import Memory
-    from controller.rules.steps import Cue, Readiness
 
 __all__ = ["Case", "judge", "too_late", "too_old_at", "wanted_seconds"]
 

@@ -12,25 +12,25 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
 
-from controller.events import Answer, AnswerKind, Verdict
-from controller.rules.arbiter import Arbiter
-from controller.rules.deciding import RulePolicy, decide, off_cue_time
+from controller.arbiter.arbiter import Arbiter
+from controller.arbiter.memory import COOLDOWN
+from controller.arbiter.steps import Call, ReadLastAd, Reply, Wait
+from controller.events import Answer, AnswerKind, Ruling, Verdict
 from controller.rules.expressions import lazy_cel_view
-from controller.rules.memory import COOLDOWN
 from controller.rules.messages import Message
 from controller.rules.payloads import Refusal
 from controller.rules.selectors import ChannelIndex
-from controller.rules.steps import Call, ReadLastAd, Reply, Ruling, Wait
+from controller.triggers.policies.deciding import RulePolicy, decide, off_cue_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
+    from controller.arbiter.steps import Cue, Step
     from controller.events import Event
     from controller.resources.commercials import CommercialPolicy
     from controller.resources.triggerrule import TriggerRuleSpec
     from controller.rules.compiled import CompiledRule
-    from controller.rules.deciding import Matched
-    from controller.rules.steps import Cue, Step
+    from controller.triggers.policies.deciding import Matched
 
 __all__ = ["Outcome", "SimulatedChannel", "SimulatedRule", "Simulation"]
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from controller.arbiter.budget import Ad
 from controller.events import AdSchedule, Verdict
-from controller.rules.budget import Ad
 
 if TYPE_CHECKING:
-    from controller.rules.breaks import Break, Breaks
-    from controller.rules.memory import Memory
-    from controller.rules.starts import Start
-    from controller.rules.steps import CueRecord
+    from controller.arbiter.breaks import Break, Breaks
+    from controller.arbiter.memory import Memory
+    from controller.arbiter.starts import Start
+    from controller.arbiter.steps import CueRecord
 
 __all__ = ["CONFIRM_AT", "AdsLog", "AdsNews"]
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from controller.arbiter.budget import HOUR, Ad
 from controller.events import Verdict
-from controller.rules.budget import HOUR, Ad
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from controller.rules.steps import CueRecord
+    from controller.arbiter.steps import CueRecord
 
 __all__ = ["COOLDOWN", "MAX_RECENT", "Memory"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
-from controller.events import Verdict
+from controller.events import Ruling, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,6 @@ __all__ = [
     "Readiness",
     "Refresh",
     "Reply",
-    "Ruling",
     "Step",
     "Wait",
 ]
@@ -125,14 +124,6 @@ class Readiness:
 
 
 _VERDICTS = {each.value: each for each in (Verdict.SUSPENDED, Verdict.PAUSED, Verdict.NOT_ELIGIBLE)}
-
-
-@dataclass(frozen=True, slots=True)
-class Ruling:
-    """The end of a run."""
-
-    verdict: Verdict
-    detail: str
 
 
 @dataclass(frozen=True, slots=True)

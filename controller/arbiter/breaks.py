@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from controller.rules.steps import BY_HAND, Cue, Ruling
+from controller.arbiter.steps import BY_HAND, Cue
+from controller.events import Ruling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from controller.rules.starts import Start
-    from controller.rules.steps import CueRecord
+    from controller.arbiter.starts import Start
+    from controller.arbiter.steps import CueRecord
 
 __all__ = ["LONGEST_BREAK", "Break", "Breaks"]
 

@@ -10,20 +10,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from controller.events import Verdict
-from controller.rules.ads import AdsLog
-from controller.rules.breaks import LONGEST_BREAK, Break, Breaks
-from controller.rules.judging import Case, too_late
-from controller.rules.memory import COOLDOWN, MAX_RECENT, Memory
-from controller.rules.starts import Start
-from controller.rules.steps import BY_HAND, Readiness, Ruling
+from controller.arbiter.ads_log import AdsLog
+from controller.arbiter.breaks import LONGEST_BREAK, Break, Breaks
+from controller.arbiter.judging import Case, too_late
+from controller.arbiter.memory import COOLDOWN, MAX_RECENT, Memory
+from controller.arbiter.starts import Start
+from controller.arbiter.steps import BY_HAND, Readiness
+from controller.events import Ruling, Verdict
 from controller.rules.times import clock
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
 
+    from controller.arbiter.steps import Cue, CueRecord, Reply, Step
     from controller.resources.commercials import CommercialPolicy
-    from controller.rules.steps import Cue, CueRecord, Reply, Step
 
 __all__ = ["COOLDOWN", "MAX_RECENT", "Arbiter"]
 

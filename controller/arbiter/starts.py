@@ -14,12 +14,9 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from controller.backoff import backoff
-from controller.events import Answer, AnswerKind, Verdict
-from controller.rules.judging import Case, judge, too_late, too_old_at
-from controller.rules.lengths import standard_below
-from controller.rules.memory import COOLDOWN
-from controller.rules.steps import (
+from controller.arbiter.judging import Case, judge, too_late, too_old_at
+from controller.arbiter.memory import COOLDOWN
+from controller.arbiter.steps import (
     Call,
     Cue,
     CueRecord,
@@ -27,18 +24,20 @@ from controller.rules.steps import (
     ReadLastAd,
     Refresh,
     Reply,
-    Ruling,
     Wait,
 )
+from controller.backoff import backoff
+from controller.events import Answer, AnswerKind, Ruling, Verdict
+from controller.rules.lengths import standard_below
 from controller.rules.times import clock
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from controller.arbiter.breaks import Break
+    from controller.arbiter.memory import Memory
+    from controller.arbiter.steps import Readiness, Step
     from controller.resources.commercials import CommercialPolicy
-    from controller.rules.breaks import Break
-    from controller.rules.memory import Memory
-    from controller.rules.steps import Readiness, Step
 
 __all__ = ["Desk", "Start"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from controller.events import Verdict
+from controller.arbiter.steps import Cue
+from controller.events import Ruling, Verdict
 from controller.rules.expressions import lazy_cel_view
 from controller.rules.messages import Message
 from controller.rules.payloads import Refusal
-from controller.rules.steps import Cue, Ruling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
