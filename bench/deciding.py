@@ -27,7 +27,8 @@ from controller.runtime.metrics import Metrics
 from controller.runtime.resource import CHANNEL, RULE, Key, Resource
 from controller.settings import Settings
 from controller.triggers.dispatcher import Dispatcher
-from controller.triggers.rule import Rule, Surroundings
+from controller.triggers.reporter import Surroundings
+from controller.triggers.rule import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -476,7 +476,7 @@ class Engine:
             ),
         )  # fmt: skip
         rule = self._rules.get(Key(RULE, key.namespace, record.rule))
-        if rule is not None and rule.confirm(record.cue_id, key.name, record.result):
+        if rule is not None and rule.history.confirm(record.cue_id, key.name, record.result):
             self._statuses.mark(rule.resource.key, urgent=True)
 
     def _answered(self, channel: Channel, ruling: Ruling, called: bool) -> None:
@@ -561,7 +561,8 @@ class Engine:
         channel = self._channels.get(key)
         if channel is not None:
             return channel
-        return self._extensions.apps.get(key) or self._rules.get(key)
+        rule = self._rules.get(key)
+        return rule.reporter if rule is not None else self._extensions.apps.get(key)
 
 
 def _station(channel: Channel) -> Station:

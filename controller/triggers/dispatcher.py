@@ -20,10 +20,10 @@ from controller.rules.expressions import lazy_cel_view
 from controller.rules.messages import Message
 from controller.rules.payloads import Refusal
 from controller.triggers.backlog import Backlog, Late
+from controller.triggers.history import result_of
 from controller.triggers.meter import MOST, Lap, Meter
 from controller.triggers.policies.deciding import latency_of, off_cue_time
 from controller.triggers.policies.shares import Shares
-from controller.triggers.rule import result_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -211,13 +211,16 @@ class Dispatcher:
         """Take a rule out of service that took too long for an event."""
         key = rule.resource.key
         rule.park(part, took, event)
-        logger.warning("%s: event %s: parked: %s", key, event.id, rule.problem)
+        logger.warning(
+            "%s: event %s: parked: %s", key, event.id, rule.problem and rule.problem.message
+        )
         if self._rule(key) is rule:
             self._parked(key)
 
     def _note_match(self, rule: Rule, result: MatchResult) -> None:
         key = rule.resource.key
-        if rule.note(result) and self._rule(key) is rule:
+        has_when = rule.compiled is not None and rule.compiled.when is not None
+        if rule.history.note(result, has_when=has_when) and self._rule(key) is rule:
             if result.error is not None:
                 logger.warning("%s: %s", key, result.error)
             self._changed(key)
@@ -240,7 +243,7 @@ class Dispatcher:
                 return False
             if isinstance(at, Refusal):
                 logger.log(
-                    logging.WARNING if rule.is_first_refusal() else logging.DEBUG,
+                    logging.WARNING if rule.history.is_first_refusal() else logging.DEBUG,
                     "%s: event %s is not taken for an off cue: %s", key, event.id, at.reason,
                 )  # fmt: skip
                 return False
@@ -327,7 +330,7 @@ class Dispatcher:
         decision = Decision(
             matched.cue_id, time.time(), ruling.verdict, ruling.detail, latency, name
         )
-        rule.record(decision, event, matched.time)
+        rule.history.record(decision, event, matched.time)
         key, verdict = rule.resource.key, ruling.verdict
         logger.info(
             "%s: cue %s: %s: %s", key, matched.cue_id, verdict, ruling.detail,

@@ -10,7 +10,7 @@ from controller.errors import OperatorError
 from controller.feeds.pubnub import keys as pubnub_keys
 from controller.policies.problems import Blocked, secret_refused
 from controller.runtime.resource import EXTENSION, Key
-from controller.triggers.rule import Surroundings
+from controller.triggers.reporter import Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,15 +93,15 @@ class RuleReconciler:
             return None
         self._use(rule)
         self._handled(rule, requested)
-        if rule.concluded:
+        if rule.reporter.concluded:
             return None
         waited = time.monotonic() - rule.seen_at
         return time.time() + (_SETTLE if waited < _SETTLE else _PATIENCE) - waited
 
     def _handled(self, rule: Rule, requested: str | None) -> None:
-        if requested is not None and requested != rule.handled:
-            rule.look_for_misses(self._feeds().recent(rule.resource.key))
-        rule.handled = requested
+        if requested is not None and requested != rule.reporter.handled:
+            rule.history.look_for_misses(rule.compiled, self._feeds().recent(rule.resource.key))
+        rule.reporter.handled = requested
         self.refresh(rule.resource.key)
 
     def _use(self, rule: Rule) -> None:
@@ -130,7 +130,7 @@ class RuleReconciler:
             return
         if rule.topics and rule.delay != self._delay(rule):
             self._use(rule)
-        rule.concluded = rule.concluded or self._has_concluded(rule)
+        rule.reporter.concluded = rule.reporter.concluded or self._has_concluded(rule)
         self._mark(key)
 
     def look_at_silence(self) -> None:
@@ -139,7 +139,7 @@ class RuleReconciler:
             rule = self._rule(key)
             if rule is None:
                 continue
-            silent = rule.is_silent()
+            silent = rule.reporter.is_silent()
             if silent is not was:
                 self._silent[key] = silent
                 self._mark(key)

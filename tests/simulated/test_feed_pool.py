@@ -17,7 +17,8 @@ from controller.sandbox.pubnub import SUBSCRIBE_KEY
 from controller.sensitive import Sensitive
 from controller.settings import Settings
 from controller.triggers.feed_pool import FeedPool
-from controller.triggers.rule import Rule, Surroundings
+from controller.triggers.reporter import Surroundings
+from controller.triggers.rule import Rule
 from tests.simulated.harness import KEYS, eventually
 
 if TYPE_CHECKING:

@@ -26,7 +26,8 @@ from controller.sensitive import Sensitive
 from controller.settings import Settings
 from controller.triggers.dispatcher import Dispatcher
 from controller.triggers.messenger import Messenger
-from controller.triggers.rule import Rule, Surroundings
+from controller.triggers.reporter import Surroundings
+from controller.triggers.rule import Rule
 from tests.simulated.harness import eventually
 from tests.unit.message_cases import a_message_spec
 
@@ -353,7 +354,7 @@ async def test_what_did_not_leave_is_tried_once_more() -> None:
     ("changes", "verdict"),
     [
         ({"broadcaster_id": None}, Verdict.CHANNEL_NOT_READY),
-        ({"rival": "other/mst3k"}, Verdict.CHANNEL_NOT_READY),
+        ({"conflict": "other/mst3k"}, Verdict.CHANNEL_NOT_READY),
         ({"spec": None}, Verdict.CHANNEL_NOT_READY),
         ({"suspended": True}, Verdict.SUSPENDED),
         ({"resource": replace(a_channel("mst3k"), pause="true")}, Verdict.PAUSED),

@@ -25,7 +25,8 @@ from controller.runtime.call_priority import CallPriority
 from controller.runtime.metrics import Metrics
 from controller.runtime.recorder import Recorder
 from controller.runtime.resource import Key, Resource
-from controller.triggers.rule import Rule, Surroundings
+from controller.triggers.reporter import Surroundings
+from controller.triggers.rule import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,8 +118,8 @@ def test_no_condition_of_a_rule_that_cannot_be_used_holds_one(part: dict[str, An
     }
     resource = Resource(Key("TriggerRule", "default", "r"), "u", 1, 0.0, None, spec, {})
     rule = Rule(resource, 0.0, lambda _: ALONE)
-    rule.concluded = True
-    status = rule.compose(1000.0)
+    rule.reporter.concluded = True
+    status = rule.reporter.compose(1000.0)
     assert status is not None
     told = status.to_status()
     assert {c["reason"] for c in told["conditions"]} & {"InvalidExpression", "InvalidSpec"}

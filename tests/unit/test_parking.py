@@ -18,7 +18,8 @@ from controller.runtime.resource import RULE, Key, Resource
 from controller.sensitive import Sensitive
 from controller.triggers.dispatcher import Dispatcher
 from controller.triggers.meter import Lap, Meter
-from controller.triggers.rule import Rule, Surroundings
+from controller.triggers.reporter import Surroundings
+from controller.triggers.rule import Rule
 
 
 class Clock:
@@ -65,7 +66,7 @@ def _resource(name: str, generation: int, namespace: str, **spec: object) -> Res
 def _rule(name: str, generation: int = 1, namespace: str = "default", **spec: object) -> Rule:
     resource = _resource(name, generation, namespace, **spec)
     rule = Rule(resource, resource.created, lambda _: Surroundings((), None, None))
-    rule.keys, rule.concluded = PubNubKeys(Sensitive("sub-c-anything")), True
+    rule.keys, rule.reporter.concluded = PubNubKeys(Sensitive("sub-c-anything")), True
     return rule
 
 
@@ -89,7 +90,7 @@ async def _meet(clock: Clock, rules: list[Rule], event: SlowEvent, *, off: bool 
 
 
 def _conditions(rule: Rule) -> dict[str, tuple[str, str, str]]:
-    status = rule.compose(time.time())
+    status = rule.reporter.compose(time.time())
     assert status is not None
     return {c.type: (c.status, c.reason, c.message) for c in status.conditions}
 
@@ -140,7 +141,7 @@ async def test_a_parked_rule_stays_so_until_its_spec_changes_even_over_a_restart
     before = _resource("slow", 1, "default")
     rule.update(replace(before, requested_at="2026-01-29T10:00:00Z"))
     assert not rule.usable
-    status = rule.compose(time.time())
+    status = rule.reporter.compose(time.time())
     assert status is not None
     body = replace(before, status=status.to_status())
     assert not Rule(body, time.time(), lambda _: Surroundings((), None, None)).usable

@@ -17,7 +17,8 @@ from controller.runtime.metrics import Metrics
 from controller.runtime.resource import RULE, Key, Resource
 from controller.sensitive import Sensitive
 from controller.triggers.dispatcher import Dispatcher
-from controller.triggers.rule import Rule, Surroundings
+from controller.triggers.reporter import Surroundings
+from controller.triggers.rule import Rule
 from controller.triggers.topic_memory import TopicMemory
 
 ALONE = Surroundings((), None, None)
@@ -37,7 +38,7 @@ def _resource(*topics: str, generation: int = 1, **spec: object) -> Resource:
 
 def _rule(resource: Resource) -> Rule:
     rule = Rule(resource, time.time() - 1800, lambda _: ALONE)
-    rule.keys, rule.concluded = KEYS, True
+    rule.keys, rule.reporter.concluded = KEYS, True
     return rule
 
 
@@ -97,8 +98,8 @@ def test_a_time_far_in_the_future_is_not_told_as_the_time_of_the_last_event(ahea
     matched = rule.decide(event, now)
     assert matched is not None
     assert matched.time >= now + 3600
-    rule.record(Decision(matched.cue_id, now, Verdict.FIRED, "", 0.0), event, matched.time)
-    status = rule.compose(now)
+    rule.history.record(Decision(matched.cue_id, now, Verdict.FIRED, "", 0.0), event, matched.time)
+    status = rule.reporter.compose(now)
     assert status is not None
     assert status.last_event_time == now
 
@@ -107,8 +108,8 @@ def test_after_a_restart_missed_cues_are_told_though_one_before_had_a_time_in_th
     resource, now = _resource("old", timeField="at"), time.time()
     rule = _rule(resource)
     ahead = _event("old", now, at=now + 3600)
-    rule.record(Decision("ahead", now, Verdict.FIRED, "", 0.0), ahead, now + 3600)
-    status = rule.compose(now)
+    rule.history.record(Decision("ahead", now, Verdict.FIRED, "", 0.0), ahead, now + 3600)
+    status = rule.reporter.compose(now)
     assert status is not None
     found, restart = replace(resource, status=status.to_status()), now + 600
     again = Rule(found, restart, lambda _: ALONE)
@@ -120,11 +121,11 @@ def test_after_a_restart_missed_cues_are_told_though_one_before_had_a_time_in_th
 def _decide(rule: Rule, cue_id: str, verdict: Verdict, channel: str = "mst3k") -> None:
     now = time.time()
     event = _event("old", now)
-    rule.record(Decision(cue_id, now, verdict, "why", 0.01, channel), event, now)
+    rule.history.record(Decision(cue_id, now, verdict, "why", 0.01, channel), event, now)
 
 
 def _told(rule: Rule) -> list[tuple[str, str]]:
-    status = rule.compose(time.time())
+    status = rule.reporter.compose(time.time())
     assert status is not None
     return [(each.event_id, each.verdict) for each in status.recent_decisions]
 
@@ -136,7 +137,7 @@ def test_what_waits_is_told_and_replaced_by_what_becomes_of_it() -> None:
     assert _told(rule) == [("b", "SameBreak"), ("a", "Waiting")]
     _decide(rule, "a", Verdict.FIRED)
     assert _told(rule) == [("a", "Fired"), ("b", "SameBreak")]
-    status = rule.compose(time.time())
+    status = rule.reporter.compose(time.time())
     assert status is not None
     assert status.counts is not None
     assert (status.counts.matched, status.counts.fired, status.counts.skipped) == (2, 1, 1)
@@ -147,7 +148,7 @@ def test_a_cue_that_waited_when_the_process_ended_is_decided_about_again() -> No
     rule = _rule(resource)
     _decide(rule, "waits", Verdict.WAITING)
     _decide(rule, "fired", Verdict.FIRED)
-    status = rule.compose(now)
+    status = rule.reporter.compose(now)
     assert status is not None
     again = Rule(replace(resource, status=status.to_status()), now + 5, lambda _: ALONE)
     for cue_id, decided in (("waits", True), ("fired", False)):
@@ -159,9 +160,9 @@ def test_what_fired_is_confirmed_later() -> None:
     rule = _rule(_resource("old"))
     _decide(rule, "a", Verdict.FIRED)
     _decide(rule, "b", Verdict.COOLING_DOWN)
-    assert rule.confirm("a", "mst3k", Verdict.CONFIRMED)
-    assert not rule.confirm("a", "mst3k", Verdict.CONFIRMED)
-    assert not rule.confirm("b", "mst3k", Verdict.CONFIRMED)
+    assert rule.history.confirm("a", "mst3k", Verdict.CONFIRMED)
+    assert not rule.history.confirm("a", "mst3k", Verdict.CONFIRMED)
+    assert not rule.history.confirm("b", "mst3k", Verdict.CONFIRMED)
     assert _told(rule) == [("b", "CoolingDown"), ("a", "Confirmed")]
 
 
@@ -172,8 +173,8 @@ def test_a_selector_tells_the_channels_apart() -> None:
     rule = _rule(replace(resource, spec=spec | {"channelSelector": selector}))
     for channel in ("one", "two"):
         _decide(rule, "a", Verdict.FIRED, channel)
-    assert rule.confirm("a", "one", Verdict.UNCONFIRMED)
-    status = rule.compose(time.time())
+    assert rule.history.confirm("a", "one", Verdict.UNCONFIRMED)
+    status = rule.reporter.compose(time.time())
     assert status is not None
     told = [(each.channel, each.verdict) for each in status.recent_decisions]
     assert told == [("two", "Fired"), ("one", "Unconfirmed")]
@@ -183,14 +184,14 @@ def test_a_clock_that_is_off_is_told_until_it_is_right() -> None:
     rule, now = _rule(_resource("old", timeField="at")), time.time()
 
     def skew() -> tuple[str, str]:
-        status = rule.compose(now)
+        status = rule.reporter.compose(now)
         assert status is not None
         (condition,) = [each for each in status.conditions if each.type == "ClockSkew"]
         return condition.status, condition.message
 
     for off, holds in ((-6.0, "True"), (5.0, "False"), (3600.0, "True")):
         event = _event("old", now, at=now + off)
-        rule.record(Decision("a", now, Verdict.FIRED, "", 0.0), event, now + off)
+        rule.history.record(Decision("a", now, Verdict.FIRED, "", 0.0), event, now + off)
         assert skew()[0] == holds
     assert "3600 s ahead" in skew()[1]
 
@@ -209,8 +210,8 @@ def test_what_is_wrong_with_a_feed_names_the_secret_and_its_key(
 ) -> None:
     health = FeedHealth(connected, reason, "what the feed says")
     rule = Rule(_resource("a"), time.time(), lambda _: Surroundings((), health, None))
-    rule.keys, rule.concluded = KEYS, True
-    status = rule.compose(time.time())
+    rule.keys, rule.reporter.concluded = KEYS, True
+    status = rule.reporter.compose(time.time())
     assert status is not None
     [condition] = [each for each in status.conditions if each.type == "FeedConnected"]
     assert (condition.status, condition.reason) == (str(connected), reason)
@@ -224,11 +225,12 @@ def _met(rule: Rule, **payload: object) -> bool:
     """Let a rule meet an event; whether its conditions change."""
     assert rule.compiled is not None
     event = _event("t", time.time(), **payload)
-    return rule.note(rule.compiled.match(event.payload, lazy_cel_view(event.payload)))
+    result = rule.compiled.match(event.payload, lazy_cel_view(event.payload))
+    return rule.history.note(result, has_when=rule.compiled.when is not None)
 
 
 def _conditions(rule: Rule) -> dict[str, tuple[str, str]]:
-    status = rule.compose(time.time())
+    status = rule.reporter.compose(time.time())
     assert status is not None
     return {each.type: (each.status, each.reason) for each in status.conditions}
 
@@ -253,7 +255,7 @@ def test_a_when_that_gives_no_boolean_is_told_until_the_spec_changes(when: str) 
     assert _met(rule)
     assert not _met(rule)  # it is told already
     assert _is_broken(rule)
-    status = rule.compose(time.time())
+    status = rule.reporter.compose(time.time())
     assert status is not None
     assert status.counts is not None
     assert status.counts.expression_errors == 2
@@ -272,7 +274,7 @@ def test_a_when_that_fails_for_some_events_is_right() -> None:
     assert not _met(rule)  # no field "data"
     assert not _met(rule, msg_type="video")  # not reached
     assert not _is_broken(rule)
-    status = rule.compose(time.time())
+    status = rule.reporter.compose(time.time())
     assert status is not None
     assert status.counts is not None
     assert status.counts.expression_errors == 1
@@ -295,7 +297,7 @@ def test_a_when_that_fails_for_many_events_in_a_row_is_wrong_until_it_answers() 
         assert _met(rule)  # told at the 10th, or the 100th
         assert not _met(rule)
         assert _is_broken(rule)
-        status = rule.compose(time.time())
+        status = rule.reporter.compose(time.time())
         assert status is not None
         (ready,) = (each for each in status.conditions if each.type == "Ready")
         assert "many events in a row" in ready.message
@@ -338,24 +340,24 @@ def test_a_rule_that_matches_has_no_nearest_miss() -> None:
     resource, now = _resource("t"), time.time()
     rule = _rule(resource)
     other = _event("t", now, msg_type="video")
-    rule.look_for_misses([other])
+    rule.history.look_for_misses(rule.compiled, [other])
     assert _nearest(rule) is not None
-    rule.record(Decision("cue", now, Verdict.FIRED, "", 0.0), _event("t", now), now)
-    rule.look_for_misses([other])
+    rule.history.record(Decision("cue", now, Verdict.FIRED, "", 0.0), _event("t", now), now)
+    rule.history.look_for_misses(rule.compiled, [other])
     assert _nearest(rule) is None
-    status = rule.compose(now)
+    status = rule.reporter.compose(now)
     assert status is not None
     again = _rule(replace(resource, status=status.to_status()))
-    again.look_for_misses([other])
+    again.history.look_for_misses(again.compiled, [other])
     assert _nearest(again) is None
     # A changed rule may match no more.
     again.update(replace(resource, generation=2))
-    again.look_for_misses([other])
+    again.history.look_for_misses(again.compiled, [other])
     assert _nearest(again) is not None
 
 
 def _nearest(rule: Rule) -> object:
-    status = rule.compose(time.time())
+    status = rule.reporter.compose(time.time())
     assert status is not None
     return status.nearest_miss
 
@@ -374,19 +376,19 @@ def test_a_clock_that_is_set_makes_no_feed_silent(
     resource = replace(resource, spec={**resource.spec, "expectEvery": "1h"})
     rule = Rule(resource, started, lambda _: Surroundings((), None, memory.heard(["t"])))
     monkeypatch.setattr(time, "time", lambda: started + set_by)
-    assert not rule.is_silent()
+    assert not rule.reporter.is_silent()
     monkeypatch.setattr(time, "monotonic", lambda: at + 3700)
-    assert rule.is_silent()
+    assert rule.reporter.is_silent()
     memory.note(_event("t", started))  # it speaks again, by whatever clock
-    assert not rule.is_silent()
+    assert not rule.reporter.is_silent()
 
 
 def test_what_was_written_is_told_and_takes_little_memory() -> None:
     rule = _rule(_resource("a"))
-    rule.concluded = True
-    status = rule.compose(time.time())
+    rule.reporter.concluded = True
+    status = rule.reporter.compose(time.time())
     assert status is not None
-    rule.written(status.to_status())
-    assert rule.status.to_status() == status.to_status()
+    rule.reporter.written(status.to_status())
+    assert rule.reporter.status.to_status() == status.to_status()
     held = max(sys.getsizeof(getattr(rule, name, None)) for name in ("_status", "resource"))
     assert held < 1024

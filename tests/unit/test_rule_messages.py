@@ -22,7 +22,8 @@ from controller.resources.twitchchannel import TwitchChannelSpec, TwitchChannelS
 from controller.rules.messages import Message
 from controller.runtime.resource import RULE, Key, Resource
 from controller.triggers.policies.conditions import RuleFacts, rule_findings
-from controller.triggers.rule import Rule, Surroundings
+from controller.triggers.reporter import Surroundings
+from controller.triggers.rule import Rule
 from tests.unit.message_cases import NOW, a_message_spec, an_event
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def a_rule(started: float, status: dict[str, Any] | None = None, **changes: obje
     rule = Rule(
         Resource(key, "uid", 1, created, None, spec, status or {}), started, lambda _: ALONE
     )
-    rule.concluded = True
+    rule.reporter.concluded = True
     return rule
 
 
@@ -63,8 +64,10 @@ def outcome(rule: Rule, event: Event) -> Message | Ruling | None:
 def status_after(rule: Rule, *decisions: tuple[Event, Verdict]) -> dict[str, Any]:
     for event, verdict in decisions:
         name = event.payload["common"]["unique_id"]
-        rule.record(Decision(name, event.published, verdict, "", 0.0), event, event.published)
-    status = rule.compose(time.time())
+        rule.history.record(
+            Decision(name, event.published, verdict, "", 0.0), event, event.published
+        )
+    status = rule.reporter.compose(time.time())
     assert status is not None
     return status.to_status()
 
@@ -145,7 +148,7 @@ def sent(rule: Rule, *events: Event, channel: str = "mst3k") -> dict[str, Any]:
         assert matched is not None
         assert isinstance(matched.outcome, Message)
         rule.remember(matched.outcome, channel)
-    status = rule.compose(time.time())
+    status = rule.reporter.compose(time.time())
     assert status is not None
     return status.to_status()
 
