@@ -33,8 +33,13 @@ _RAN = (
     r"|\b(commercial|ad)( break)?( is)?( already)? (in progress|running)"
 )
 _COOLDOWN_NAMED = re.compile(_RAN, re.IGNORECASE)
-_COOLDOWN = re.compile(rf"{_RAN}|try( it)? again later|too soon|\bwait( \w+)? [0-9]", re.IGNORECASE)
-_SECONDS_TOLD = re.compile(r"\bwait(?: [a-z]+)? ([0-9]{1,4}) ?s(?:ec(?:ond)?s?)?\b", re.IGNORECASE)
+_IN = r"\b(?:wait(?: [a-z]+){0,3}|again (?:in|after))"  # before how long it is
+_COOLDOWN = re.compile(rf"{_RAN}|try( it)? again later|too soon|{_IN} [0-9]", re.IGNORECASE)
+_TOLD = re.compile(
+    rf"{_IN} (?:([0-9]{{1,4}}) ?m(?:in(?:ute)?s?)?(?![a-z]))?,?(?: and)? ?"
+    r"(?:([0-9]{1,4}) ?s(?:ec(?:ond)?s?)?\b)?",
+    re.IGNORECASE,
+)
 _SCOPE = re.compile(r"missing( \w+)? scope", re.IGNORECASE)
 _SCOPE_STATUSES = (400, 401, 403)
 _OTHER_USER = re.compile(
@@ -65,11 +70,9 @@ def answer_of(response: httpx.Response, access: Sensitive) -> Answer:
     text = text_of(response, access)
     told = f"Twitch answered {response.status_code}" + (text and f": {text}")
     kind, pause = _refusal(response, text), pause_of(response)
-    if kind is AnswerKind.COOLDOWN and pause is None:
-        seconds = _SECONDS_TOLD.search(text)
-        pause = (float(seconds[1]) or None) if seconds else None
-    if kind is AnswerKind.COOLDOWN and pause is not None:
-        pause = min(pause, _COOLDOWN_SECONDS)  # a header, which anybody on the way may have set
+    if kind is AnswerKind.COOLDOWN:
+        # A header anybody on the way may have set.
+        pause = _told_pause(text) if pause is None else min(pause, _COOLDOWN_SECONDS)
     return Answer(kind, told, retry_after=pause)
 
 
@@ -79,10 +82,13 @@ def lacks_scope(response: httpx.Response, text: str) -> bool:
 
 
 def _refusal(response: httpx.Response, text: str) -> AnswerKind:
-    status = response.status_code
-    no_points = status == 429 and response.headers.get("Ratelimit-Remaining") == "0"
+    no_points = response.status_code == 429 and response.headers.get("Ratelimit-Remaining") == "0"
     if no_points and not _COOLDOWN_NAMED.search(text):
         return AnswerKind.RATE_LIMITED
+    return _kind_of(response.status_code, text)
+
+
+def _kind_of(status: int, text: str) -> AnswerKind:
     if status == 503:
         return AnswerKind.UNAVAILABLE
     if status >= 500:
@@ -93,6 +99,13 @@ def _refusal(response: httpx.Response, text: str) -> AnswerKind:
     # Twitch refuses with 429 for the cooldown, too: then there are points left.
     bare = {401: AnswerKind.UNAUTHORIZED, 429: AnswerKind.COOLDOWN}
     return bare.get(status, AnswerKind.REFUSED)
+
+
+def _told_pause(text: str) -> float | None:
+    """Seconds that words tell to wait; None: they tell no time."""
+    found = _TOLD.search(text)
+    minutes, seconds = found.groups("0") if found is not None else ("0", "0")
+    return min(60.0 * int(minutes) + int(seconds), _COOLDOWN_SECONDS) or None
 
 
 # In this order: the first that fits tells. What none fits, the ad schedule decides.
@@ -114,14 +127,17 @@ def _accepted(response: httpx.Response, access: Sensitive) -> Answer:
     told, length = entry.get("message"), _whole(entry.get("length"))
     message = shown(told, access) if isinstance(told, str) else ""
     retry_after = _number(entry.get("retry_after"), LONGEST_PAUSE)
+    pause = retry_after or _told_pause(message)
     said = f"Twitch answered {response.status_code}, and started nothing"
     said += message and f": {message}"
     if length == 0 or (length is None and _COOLDOWN.search(message)):
-        return Answer(AnswerKind.COOLDOWN, said, retry_after=retry_after or None)
+        return Answer(AnswerKind.COOLDOWN, said, retry_after=pause)
     if not listed and length is None:
-        for _, words, kind in _REFUSALS:
-            if words.search(message):
-                return Answer(kind, said, retry_after=retry_after or None)
+        # A refusal under the wrong status of HTTP may have the right one in its body.
+        status = _whole(entry.get("status")) or 0
+        kind = _kind_of(status if status >= 400 else 400, message)
+        if status >= 400 or kind is not AnswerKind.REFUSED:
+            return Answer(kind, said, retry_after=pause)
         # It may have run all the same: the ad schedule decides, as for an answer that was lost.
         unclear = f"Twitch answered {response.status_code} with a body that is not understood"
         return Answer(AnswerKind.NO_ANSWER, unclear + (message and f": {message}"))

@@ -131,6 +131,10 @@ REFUSALS = [
     (400, "No commercial until the cooldown period expires", AnswerKind.COOLDOWN),
     (403, "The channel is cooling down", AnswerKind.COOLDOWN),
     (400, "Please try again later", AnswerKind.COOLDOWN),
+    (400, "Please wait for another 20", AnswerKind.COOLDOWN),
+    (400, "Please wait for 3:20", AnswerKind.COOLDOWN),
+    (400, "Try again in 8", AnswerKind.COOLDOWN),
+    (400, "The length is invalid, try again with 30", AnswerKind.LENGTH_REFUSED),
     (400, "User is not currently live and must be to run commercials", AnswerKind.NOT_LIVE),
     (403, "The broadcaster must be live", AnswerKind.NOT_LIVE),
     (400, "The broadcaster isn't streaming", AnswerKind.NOT_LIVE),
@@ -186,16 +190,31 @@ async def test_refusals_are_told_apart_by_their_words(
     assert answer == Answer(kind, f"Twitch answered {status}: {text}")
 
 
-@pytest.mark.parametrize(("seconds", "pause"), [("432", 432.0), ("9999", 480.0), ("0", None)])
-async def test_words_may_tell_the_seconds_of_a_cooldown(
+@pytest.mark.parametrize(
+    ("words", "pause"),
+    [
+        ("You must wait 432 seconds", 432.0),
+        ("You must wait 9999 seconds", 480.0),
+        ("You must wait 0 seconds", None),
+        ("You must wait 432", None),
+        ("wait for another 20 seconds", 20.0),
+        ("wait 8 minutes", 480.0),
+        ("wait at least one more minute", None),
+        ("Wait another 7 minutes and 12 seconds", 432.0),
+        ("Try again in 7m12s", 432.0),
+        ("try again after 5 min.", 300.0),
+        ("Please try again later: wait 20 ms", None),
+    ],
+)
+async def test_words_may_tell_how_long_a_cooldown_lasts(
     helix: Helix,
     credential: Credential,
     twitch: TwitchSimulator,
     *,
-    seconds: str,
+    words: str,
     pause: float | None,
 ) -> None:
-    body = {"message": f"You must wait {seconds} seconds"}
+    body = {"message": f"A cooldown is on. {words}"}
     twitch.order_fault(Fault(path=COMMERCIAL, status=400, body=body))
     answer = await start(helix, credential, twitch)
     assert (answer.kind, answer.retry_after) == (AnswerKind.COOLDOWN, pause)
@@ -391,6 +410,14 @@ async def test_a_200_counts_as_accepted_only_with_an_entry(
         ({"data": {"length": 0, "message": LATER, "retry_after": 432}}, "Cooldown", 432.0),
         ({"error": "Too Many Requests", "status": 429, "message": LATER}, "Cooldown", None),
         ({"status": 400, "message": "The channel is offline."}, "NotLive", None),
+        ({"error": "Too Many Requests", "status": 429}, "Cooldown", None),
+        ({"error": "Too Many Requests", "status": 429, "retry_after": 432}, "Cooldown", 432.0),
+        ({"status": 400, "message": "Please wait for another 20 seconds"}, "Cooldown", 20.0),
+        ({"error": "Unauthorized", "status": 401}, "Unauthorized", None),
+        ({"error": "Internal Server Error", "status": 500}, "Error", None),
+        ({"error": "Bad Request", "status": 400}, "Refused", None),
+        ({"status": 200, "message": "fine"}, "NoAnswer", None),
+        ({"status": "bad"}, "NoAnswer", None),
         ({"data": {"length": 60, "retry_after": 480}}, "Accepted", 480.0),
         ({"error": "Oops", "message": "Something else"}, "NoAnswer", None),
     ],
