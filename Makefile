@@ -6,7 +6,7 @@ SHELL := /bin/bash
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := controller tests bench
+SOURCES := controller tests bench reference
 # Tests mostly wait, for processes and for pauses: three workers fit on two cores.
 WORKERS ?= 3
 # The interpreter must be this machine's: none is downloaded.
@@ -81,6 +81,12 @@ format: .venv/.installed ## format, and mend what ruff can
 crds: .venv/.installed ## write crds/ from the models
 	@$(BIN)/twitch-operator crds --output-dir crds
 
+.PHONY: docs
+docs: .venv/.installed ## build the documentation site in build/site; broken links and pages without a place are errors
+	@$(BIN)/python -m reference build/docs
+	@$(BIN)/zensical build --strict --clean
+	@echo "open build/site/index.html"
+
 .PHONY: bench
 bench: .venv/.installed ## measure latency, start-up, memory, throughput (ARGS=--quick: a short run; --smoke: only whether it works)
 	@$(BIN)/python -m bench $(ARGS)
@@ -92,4 +98,4 @@ lock: | $(UV) ## resolve requirements.lock anew from pyproject.toml
 
 .PHONY: clean
 clean: ## remove what was made here (the control plane's binaries stay in the user's cache)
-	@rm -rf .venv .uv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf .cache .venv .uv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -28,24 +28,24 @@ if TYPE_CHECKING:
 
     from controller.commands.parsers.common import Commands
 
-__all__ = ["kubectl_complete", "kubectl_main", "main"]
+__all__ = ["build_kubectl_parser", "build_parser", "kubectl_complete", "kubectl_main", "main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command of `twitch-operator`; returns the exit code."""
-    return _run_command(_parser(), argv)
+    return _run_command(build_parser(), argv)
 
 
 def kubectl_main(argv: Sequence[str] | None = None) -> int:
     """Run a command of `kubectl twitch`; returns the exit code."""
-    return _run_command(_kubectl_parser(), argv)
+    return _run_command(build_kubectl_parser(), argv)
 
 
 def kubectl_complete(argv: Sequence[str] | None = None) -> int:
     """Tell kubectl how a command of `kubectl twitch` may go on; returns the exit code."""
     from controller.commands.completion import answer_kubectl  # noqa: PLC0415
 
-    return answer_kubectl(_kubectl_parser(), sys.argv[1:] if argv is None else argv)
+    return answer_kubectl(build_kubectl_parser(), sys.argv[1:] if argv is None else argv)
 
 
 def _run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
@@ -65,7 +65,8 @@ def _run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) ->
     return result
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of `twitch-operator`."""
     text = "Turns playout cues into Twitch commercials of the right length, at once."
     parser, commands = _new_parser("twitch-operator", text)
 
@@ -87,7 +88,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _kubectl_parser() -> argparse.ArgumentParser:
+def build_kubectl_parser() -> argparse.ArgumentParser:
+    """Return the parser of `kubectl twitch`."""
     text = (
         "What is asked and done about TwitchChannels, TriggerRules and ExtensionApps, day by day."
     )
@@ -113,7 +115,7 @@ def _new_parser(prog: str, description: str) -> tuple[argparse.ArgumentParser, C
     parser = argparse.ArgumentParser(
         prog=prog,
         description=description,
-        epilog="Settings come from the environment: see docs/settings.md.",
+        epilog="Settings are environment variables: see the page Settings of the documentation.",
     )
     version = importlib.metadata.version("twitch-operator")
     parser.add_argument("--version", action="version", version=f"%(prog)s {version}")

@@ -1,4 +1,4 @@
-"""The metrics and alerts of docs/install.md against those that the operator exposes."""
+"""The alerts of docs/install.md against those that the operator exposes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ DOCS = Path(__file__).parents[2] / "docs" / "install.md"
 _SELECTOR = re.compile(r"(twitch_operator_\w+)(?:\{([^}]*)\})?")
 _MATCHER = re.compile(r'(\w+)(=~?)"([^"]*)"')
 _REASONS = ("AccessDenied", "DecryptionFailed")
-_SUFFIXES = re.compile("_(bucket|count|sum|created)$")
 
 
 def _samples() -> dict[str, list[dict[str, str]]]:
@@ -63,16 +62,3 @@ def test_there_are_alerts_for_feeds_and_for_what_failed() -> None:
     names = {alert["alert"] for alert in _alerts()}
     wanted = {"TwitchFeedStale", "TwitchFeedDenied", "TwitchCueFailed"}
     assert wanted | {"TwitchCommercialUnconfirmed"} <= names
-
-
-def test_the_table_has_each_metric_with_its_labels() -> None:
-    rows = re.findall(
-        r"^\| `(twitch_operator_\w+)` \| ([\w, ]*?) ?\|", DOCS.read_text("utf-8"), re.M
-    )
-    told = {name: set(labels.split(", ")) - {""} for name, labels in rows}
-    exposed: dict[str, set[str]] = {}
-    for name, series in _samples().items():
-        if not name.endswith("_created"):
-            labels = {label for sample in series for label in sample} - {"le"}
-            exposed.setdefault(_SUFFIXES.sub("", name), set()).update(labels)
-    assert told == exposed
