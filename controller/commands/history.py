@@ -46,7 +46,7 @@ def read_history(
     settings = Settings.from_environment(os.environ)
     topics: dict[str, set[str]] = {}
     for rule in rules:
-        feed = rule.spec.feed.pubnub
+        feed = rule.spec.pubnub
         topics.setdefault(feed.secret_ref.name, set()).update(feed.topics)
 
     async def work(cluster: Cluster) -> Recording:

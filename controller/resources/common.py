@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema
 
 from controller.errors import PermanentError
@@ -268,8 +269,9 @@ def _unknown_field(location: tuple[str | int, ...], model: type[BaseModel]) -> s
     for part in parents:
         if isinstance(part, str):
             fields = [field for each in models for field in each.model_fields.values()]
-            named = [field.annotation for field in fields if field.alias == part]
-            models = {found for annotation in named for found in _models_in(annotation)}
+            models = {
+                found for field in fields if field.alias == part for found in _models_of(field)
+            }
     names = [field.alias or "" for each in models for field in each.model_fields.values()]
     if similar := get_close_matches(str(name), names, n=1, cutoff=0.75):
         return f"there is no such field; did you mean {similar[0]}?"
@@ -277,6 +279,14 @@ def _unknown_field(location: tuple[str | int, ...], model: type[BaseModel]) -> s
         "this version of the operator has no such field: correct it, or update the operator with"
         " its CRDs"
     )
+
+
+def _models_of(field: FieldInfo) -> Iterator[type[BaseModel]]:
+    """The models within a field; those of `OneOf` are known at run time only."""
+    yield from _models_in(field.annotation)
+    for each in field.metadata:
+        if isinstance(model := getattr(each, "model", None), type):
+            yield model
 
 
 def _models_in(annotation: object) -> Iterator[type[BaseModel]]:

@@ -25,13 +25,15 @@ from controller.resources.fields import (
 )
 from controller.resources.kind import Column, Kind
 from controller.resources.matcher import FieldPath, Matcher
+from controller.resources.one_of import Chosen, OneOf
 from controller.resources.selector import ChannelReference, ChannelSelector, EventLabel
 
 __all__ = [
+    "ACTION",
+    "FEED",
     "RECENT_DECISIONS",
     "RECENT_MESSAGES",
     "TRIGGER_RULE",
-    "Action",
     "ChannelReference",
     "ChannelSelector",
     "CommercialAction",
@@ -40,7 +42,6 @@ __all__ = [
     "EventLabel",
     "ExtensionMessageAction",
     "ExtensionReference",
-    "Feed",
     "NearestMiss",
     "PubNubFeed",
     "RecentDecision",
@@ -99,13 +100,10 @@ class PubNubFeed(SpecModel):
     no wildcards."""
 
 
-class Feed(SpecModel):
-    """Where events come from."""
+FEED: Final = OneOf("Feed")
+"""Kinds of feeds register here."""
 
-    exactly_one_of: ClassVar = ("pubnub",)
-
-    pubnub: PubNubFeed
-    """Messages that the playout system publishes on PubNub."""
+FEED.add("pubnub", PubNubFeed, "Messages that the playout system publishes on PubNub.")
 
 
 class CommercialAction(SpecModel):
@@ -190,16 +188,15 @@ class ExtensionMessageAction(SpecModel):
         return self
 
 
-class Action(SpecModel):
-    """What is done about an event that matches."""
+ACTION: Final = OneOf("Action")
+"""Kinds of actions register here."""
 
-    exactly_one_of: ClassVar = ("commercial", "extension_message")
-
-    commercial: CommercialAction | None = None
-    """Run a commercial on the channel."""
-
-    extension_message: ExtensionMessageAction | None = None
-    """Send a message to an extension's front ends; at most once for an event."""
+ACTION.add("commercial", CommercialAction, "Run a commercial on the channel.")
+ACTION.add(
+    "extensionMessage",
+    ExtensionMessageAction,
+    "Send a message to an extension's front ends; at most once for an event.",
+)
 
 
 AS_RUN_FIELDS: Final = (
@@ -249,7 +246,7 @@ class TriggerRuleSpec(SpecModel):
     """The TwitchChannels on which the action is done, by their labels, in place of channelRef: each
     decides for itself."""
 
-    feed: Feed
+    feed: Annotated[Chosen, FEED]
     """Where events come from; exactly one kind of feed."""
 
     match: Annotated[
@@ -293,7 +290,7 @@ class TriggerRuleSpec(SpecModel):
     """How often the topics bring anything at the least: a duration from 1m to 168h, such as 2h.
     After a longer silence the rule is not Ready, with the reason FeedStale."""
 
-    action: Action
+    action: Annotated[Chosen, ACTION]
     """What is done about an event that matches; exactly one kind of action."""
 
     priority: Annotated[int, Field(ge=-1000, le=1000), WHOLE] = 0
@@ -319,11 +316,18 @@ class TriggerRuleSpec(SpecModel):
     suspend: Flag = False
     """Pause this rule: events that match are Suspended, and start nothing."""
 
+    @property
+    def pubnub(self) -> PubNubFeed:
+        """Its feed, while there is but one kind."""
+        assert isinstance(self.feed.spec, PubNubFeed)  # noqa: S101
+        return self.feed.spec
+
     @model_validator(mode="after")
     def _has_a_test(self) -> Self:
         if not self.match and self.when is None:
             raise ValueError(self.rules[0].message)
-        message = self.action.extension_message
+        action = self.action.spec
+        message = action if isinstance(action, ExtensionMessageAction) else None
         if message is not None and message.target == "global" and self.channel_ref is None:
             raise ValueError(self.rules[1].message)
         if message is not None and self.cancel_on:

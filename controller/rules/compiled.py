@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from controller.errors import InvalidExpression
+from controller.resources.triggerrule import CommercialAction, ExtensionMessageAction
 from controller.rules.expressions import compile_when
 from controller.rules.fieldpath import FieldPath, FieldPathError
 from controller.rules.identity import bounded, event_id, field_text
@@ -177,8 +178,8 @@ def compile_rule(spec: TriggerRuleSpec) -> CompiledRule:
 
 
 def _length(spec: TriggerRuleSpec) -> LengthPlan:
-    commercial = spec.action.commercial
-    if commercial is None:
+    commercial = spec.action.spec
+    if not isinstance(commercial, CommercialAction):
         return _NO_LENGTH
     return LengthPlan(
         fixed=commercial.length,
@@ -188,8 +189,8 @@ def _length(spec: TriggerRuleSpec) -> LengthPlan:
 
 
 def _message(spec: TriggerRuleSpec) -> MessagePlan | None:
-    action = spec.action.extension_message
-    if action is None:
+    action = spec.action.spec
+    if not isinstance(action, ExtensionMessageAction):
         return None
     if spec.cancel_on:
         problem = "is for commercials: a message is sent at once, and cannot be called back"

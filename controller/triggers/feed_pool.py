@@ -159,7 +159,7 @@ class FeedPool:
         since = Heard.now()
         if before_this is not None and before_this.topics == topics:
             since = before_this.since
-        secret = rule.spec.feed.pubnub.secret_ref.name if rule.spec is not None else ""
+        secret = rule.spec.pubnub.secret_ref.name if rule.spec is not None else ""
         listening = _Listening(topics, secret, rule.window, rule.compiled, since)
         if listening != before_this:
             feed.add(key, listening)

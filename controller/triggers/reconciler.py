@@ -74,7 +74,7 @@ class RuleReconciler:
             self._feeds().drop(key)
             self._handled(rule, requested)
             return None
-        name = rule.spec.feed.pubnub.secret_ref.name
+        name = rule.spec.pubnub.secret_ref.name
         self._secrets.release(key, but={(key.namespace, name)})
         try:
             secret = await self._secrets.get(key.namespace, name, key)

@@ -169,7 +169,7 @@ class RuleReporter:
         spec = self._rule.spec
         if health is None or spec is None:
             return "the feed is being connected"
-        secret = f"Secret {spec.feed.pubnub.secret_ref.name} (spec.feed.pubnub.secretRef)"
+        secret = f"Secret {spec.pubnub.secret_ref.name} (spec.feed.pubnub.secretRef)"
         match health.reason:
             case "AccessDenied":
                 remedy = f"check subscribe-key and auth-key in {secret} and the topics' access"

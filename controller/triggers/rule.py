@@ -140,7 +140,7 @@ class Rule:
     def _note_topics(self) -> None:
         """What was said on a topic before the rule named it was not meant for it."""
         usable = self.spec if self.compiled is not None else None
-        named = usable.feed.pubnub.topics if usable is not None else ()
+        named = usable.pubnub.topics if usable is not None else ()
         if self._named is not None:
             new = {topic: time.time() for topic in named if topic not in self._named}
             self._since = {t: at for t, at in self._since.items() if t in named} | new
@@ -150,7 +150,7 @@ class Rule:
     def topics(self) -> tuple[str, ...]:
         """What it listens to: nothing where it cannot be used."""
         usable = self.compiled is not None and self.keys is not None
-        return self.spec.feed.pubnub.topics if self.spec is not None and usable else ()
+        return self.spec.pubnub.topics if self.spec is not None and usable else ()
 
     @property
     def priority(self) -> int:

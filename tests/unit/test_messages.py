@@ -115,7 +115,7 @@ def test_off_cues_are_for_commercials_alone() -> None:
 def test_a_rule_of_commercials_makes_no_messages() -> None:
     action = {"commercial": {"length": "60s"}}
     spec = TriggerRuleSpec.from_spec(a_message_spec() | {"action": action})
-    assert spec.action.extension_message is None
+    assert spec.action.kind == "commercial"
 
 
 # The desk

@@ -11,6 +11,7 @@ from controller.resources.matcher import Matcher
 from controller.resources.triggerrule import (
     RECENT_DECISIONS,
     ChannelSelector,
+    CommercialAction,
     Counts,
     Dedupe,
     EventLabel,
@@ -99,10 +100,10 @@ def test_lengths_are_seconds() -> None:
     fixed = TriggerRuleSpec.from_spec(commercial(length="2m"))
     fallback = TriggerRuleSpec.from_spec(commercial(lengthField="a", defaultLength="1m30s"))
 
-    assert fixed.action.commercial is not None
-    assert fallback.action.commercial is not None
-    assert fixed.action.commercial.length == 120
-    assert fallback.action.commercial.default_length == 90
+    assert isinstance(fixed.action.spec, CommercialAction)
+    assert isinstance(fallback.action.spec, CommercialAction)
+    assert fixed.action.spec.length == 120
+    assert fallback.action.spec.default_length == 90
 
 
 @pytest.mark.parametrize(
@@ -174,7 +175,7 @@ def test_any_operand_is_read_as_it_is_written(case: tuple[str, Any]) -> None:
         (matching(gt=True), "spec.match[0].gt: must be a number, such as 10"),
         (matching(contains="a"), "spec.match[0].contains: this version of the operator"),
         (spec(maxAge="6m"), "spec.maxAge: must be a duration from 1s to 5m"),
-        (spec(feed={}), "spec.feed.pubnub: Field required"),
+        (spec(feed={}), "spec.feed: must have exactly one of: pubnub"),
         (spec(action={}), "spec.action: must have exactly one of: commercial, extensionMessage"),
         (commercial(), "spec.action.commercial: must have exactly one of: lengthField, length"),
         (commercial(lengthField="a", length="60s"), "must have exactly one of"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from controller.commands.show.conditions import lines, not_fine
 from controller.commands.show.text import aligned, moment
+from controller.resources.triggerrule import ExtensionMessageAction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,9 +102,11 @@ def _heading(told: Explained) -> str:
         return heading
     reference = told.spec.channel_ref
     for_ = f"channel {reference.name}" if reference else "channels by channelSelector"
-    topics = ", ".join(told.spec.feed.pubnub.topics)
-    message = told.spec.action.extension_message
-    by = f", messages by ExtensionApp {message.extension_ref.name}" if message is not None else ""
+    topics = ", ".join(told.spec.pubnub.topics)
+    action = told.spec.action.spec
+    by = ""
+    if isinstance(action, ExtensionMessageAction):
+        by = f", messages by ExtensionApp {action.extension_ref.name}"
     return f"{heading}: {for_}{by}, topics {topics}, mode {told.spec.mode}"
 
 

@@ -149,7 +149,7 @@ class Simulation:
         off = {rule.name for rule in self._rules if self._cancels(rule, event)}
         view = lazy_cel_view(event.payload)
         for rule in self._rules:
-            heard = not event.topic or event.topic in rule.spec.feed.pubnub.topics
+            heard = not event.topic or event.topic in rule.spec.pubnub.topics
             if not heard or rule.name in off:
                 continue
             result = rule.compiled.match(event.payload, view)
