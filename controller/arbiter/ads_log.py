@@ -14,9 +14,8 @@ from controller.arbiter.budget import Ad
 from controller.events import AdSchedule, Verdict
 
 if TYPE_CHECKING:
-    from controller.arbiter.breaks import Break, Breaks
+    from controller.arbiter.breaks import Break, Breaks, UnderWay
     from controller.arbiter.memory import Memory
-    from controller.arbiter.starts import Start
     from controller.arbiter.steps import CueRecord
 
 __all__ = ["CONFIRM_AT", "AdsLog", "AdsNews"]
@@ -70,7 +69,7 @@ class AdsLog:
             # It counts in the budget of its hour over a restart, too.
             memory.saw_foreign(Ad(last_ad, _UNTOLD_LENGTH, ours=False))
 
-    def fired(self, start: Start) -> None:
+    def fired(self, start: UnderWay) -> None:
         """A commercial was accepted: it is to be confirmed."""
         if not start.cue.dry_run:
             self._awaiting[start.cue.id] = start.brk

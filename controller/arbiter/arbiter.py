@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from controller.arbiter.ads_log import AdsLog
-from controller.arbiter.breaks import LONGEST_BREAK, Break, Breaks
+from controller.arbiter.breaks import LONGEST_BREAK, Break, Breaks, UnderWay
 from controller.arbiter.judging import Case, too_late
 from controller.arbiter.memory import COOLDOWN, MAX_RECENT, Memory
 from controller.arbiter.starts import Start
@@ -236,14 +236,14 @@ class Arbiter:
         if brk.start is not None and brk.start.dropped is None:
             brk.start.dropped = why
 
-    def goes_first(self, start: Start, now: float) -> bool:
+    def goes_first(self, start: UnderWay, now: float) -> bool:
         """Whether no other start calls now, or is to be called for before it."""
         return not any(
             other is not start and (other.calling or _precedes(other, start, now))
             for other in self._starts()
         )
 
-    def _starts(self) -> Iterator[Start]:
+    def _starts(self) -> Iterator[UnderWay]:
         return (brk.start for brk in self.breaks if brk.start is not None)
 
     # Breaks that are over
@@ -326,7 +326,7 @@ def _same_break(brk: Break) -> Ruling:
     return Ruling(Verdict.SAME_BREAK, f"{told} ({outcome})")
 
 
-def _precedes(other: Start, start: Start, now: float) -> bool:
+def _precedes(other: UnderWay, start: UnderWay, now: float) -> bool:
     """Whether of two that wait for the same moment the other is the one."""
     if other.dropped is not None or other.holds_until is None or other.holds_until > now:
         return False

@@ -15,16 +15,40 @@ from controller.events import Ruling
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from controller.arbiter.starts import Start
     from controller.arbiter.steps import CueRecord
 
-__all__ = ["LONGEST_BREAK", "Break", "Breaks"]
+__all__ = ["LONGEST_BREAK", "Break", "Breaks", "UnderWay"]
 
 LONGEST_BREAK = 480.0
 """Seconds beyond which nothing extends a break: Twitch's cooldown, after which a next may run."""
 
 _MOST_CUES = 100  # that a break keeps; a cue that is repeated each second has more
 _KEPT = 600.0  # seconds after its end for which a late sign of it is recognised
+
+
+@dataclass(slots=True, eq=False)
+class UnderWay:
+    """A start under way, as the other cues of its channel see it.
+
+    Attributes:
+        cue: Whose start it is.
+        brk: Its break.
+        dropped: Why it is not to go on: it was cancelled, outranked, or its rule is gone.
+        calling: A call is under way, or its outcome open.
+        looks_back: It is being found out whether a former process called for it.
+        holds_until: Until when it waits for the channel to be eligible; None: it does not.
+        first_call: When Twitch was first asked, by an earlier process at the earliest; None: not.
+        otherwise: What its cue is told where nothing comes of it, as it was not its break's first.
+    """
+
+    cue: Cue
+    brk: Break
+    dropped: Ruling | None = None
+    calling: bool = False
+    looks_back: bool = False
+    holds_until: float | None = None
+    first_call: float | None = None
+    otherwise: Ruling | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -51,7 +75,7 @@ class Break:
     due: float
     end: float
     cues: list[Cue] = field(default_factory=list)
-    start: Start | None = None
+    start: UnderWay | None = None
     by: Cue | None = None
     called: float | None = None
     settled: bool = False

@@ -14,6 +14,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from controller.arbiter.breaks import UnderWay
 from controller.arbiter.judging import Case, judge, too_late, too_old_at
 from controller.arbiter.memory import COOLDOWN
 from controller.arbiter.steps import (
@@ -60,38 +61,23 @@ class Desk(Protocol):
     started: float
     call_timeout: float
 
-    def goes_first(self, start: Start, now: float) -> bool:
+    def goes_first(self, start: UnderWay, now: float) -> bool:
         """Whether no other start of the channel calls now, or is to be called for before it."""
         ...
 
 
-class Start:
+class Start(UnderWay):
     """One cue's way to a commercial, for its break.
 
     Args:
         desk: The channel.
         cue: The cue.
         brk: Its break.
-
-    Attributes:
-        dropped: Why it is not to go on: it was cancelled, outranked, or its rule is gone.
-        calling: A call is under way, or its outcome open.
-        looks_back: It is being found out whether a former process called for it.
-        holds_until: Until when it waits for the channel to be eligible; None: it does not.
-        first_call: When Twitch was first asked, by an earlier process at the earliest; None: not.
-        otherwise: What its cue is told where nothing comes of it, as it was not its break's first.
     """
 
     def __init__(self, desk: Desk, cue: Cue, brk: Break) -> None:
+        super().__init__(cue, brk)
         self._desk = desk
-        self.cue = cue
-        self.brk = brk
-        self.dropped: Ruling | None = None
-        self.calling = False
-        self.looks_back = False
-        self.holds_until: float | None = None
-        self.otherwise: Ruling | None = None
-        self.first_call: float | None = None
         self._failures = 0
         self._repeats = 0
         self._renewed = False

@@ -161,7 +161,7 @@ class _Demo:
         checks = check_outcome(facts)
         self._script.step("Is that what had to come of it?")
         for check in checks:
-            self._script.check(check)
+            self._script.check(check.text, holds=check.holds)
         self._hands.check()
         if all(check.holds for check in checks):
             return 0

@@ -10,8 +10,6 @@ from rich.text import Text
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from controller.sandbox.demo.outcome import Check
-
 __all__ = ["Script"]
 
 _WIDTH = 80
@@ -58,10 +56,10 @@ class Script:
         if text := text.rstrip():
             self.say(text, "dim")
 
-    def check(self, check: Check) -> None:
+    def check(self, text: str, *, holds: bool) -> None:
         """Show something that was checked."""
-        mark, style = ("✓", "green") if check.holds else ("✗", "bold red")
-        self.console.print(Text(f"{mark} ", style) + Text(check.text), soft_wrap=True)
+        mark, style = ("✓", "green") if holds else ("✗", "bold red")
+        self.console.print(Text(f"{mark} ", style) + Text(text), soft_wrap=True)
 
     def error(self, text: str) -> None:
         """Tell on standard error what ended the demo."""

@@ -14,7 +14,7 @@ from controller.sandbox.oauth.tokens import Client, TokenOrder
 from controller.sandbox.orders import complaint, described, order_middleware
 
 if TYPE_CHECKING:
-    from controller.sandbox.oauth.server import OAuthSimulator
+    from controller.sandbox.oauth.provider import Provider
 
 __all__ = ["Control", "refuse_surplus"]
 
@@ -67,7 +67,7 @@ class Control:
         provider: The one to control.
     """
 
-    def __init__(self, provider: OAuthSimulator) -> None:
+    def __init__(self, provider: Provider) -> None:
         self._provider = provider
 
     def add_routes(self, app: web.Application) -> None:

@@ -9,12 +9,13 @@ from urllib.parse import parse_qs, unquote_plus
 
 from aiohttp import web
 
+from controller.sandbox.oauth.provider import INTROSPECTION_PATH
+
 if TYPE_CHECKING:
-    from controller.sandbox.oauth.server import OAuthSimulator
+    from controller.sandbox.oauth.provider import Provider
 
-__all__ = ["INTROSPECTION_PATH", "JWKS_PATH", "Endpoints", "basic_credentials", "form_token"]
+__all__ = ["JWKS_PATH", "Endpoints", "basic_credentials", "form_token"]
 
-INTROSPECTION_PATH = "/oauth2/introspect"
 JWKS_PATH = "/oauth2/jwks"
 
 _DISCOVERY_PATH = "/.well-known/openid-configuration"
@@ -29,7 +30,7 @@ class Endpoints:
         provider: Who knows.
     """
 
-    def __init__(self, provider: OAuthSimulator) -> None:
+    def __init__(self, provider: Provider) -> None:
         self._provider = provider
 
     def add_routes(self, app: web.Application) -> None:

@@ -15,7 +15,7 @@ from controller.sandbox.orders import complaint, described, order_middleware
 from controller.sandbox.pubnub.access import KeySet
 
 if TYPE_CHECKING:
-    from controller.sandbox.pubnub.server import PubNubSimulator
+    from controller.sandbox.pubnub.server import PubNubServer
 
 __all__ = ["Control", "refuse_surplus"]
 
@@ -58,7 +58,7 @@ class Control:
         simulator: The one to control.
     """
 
-    def __init__(self, simulator: PubNubSimulator) -> None:
+    def __init__(self, simulator: PubNubServer) -> None:
         self._simulator = simulator
         self._pause: asyncio.Task[None] | None = None
 

@@ -1,4 +1,4 @@
-"""A simulated PubNub on loopback, for the demo, the tests and users' own CI."""
+"""A simulated PubNub on loopback, without the endpoints that control it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from aiohttp import web
 
 from controller.sandbox.faults import CONTROL_PATH, FaultPlan, fault_middleware
 from controller.sandbox.pubnub.access import Access, KeySet
-from controller.sandbox.pubnub.control import Control, refuse_surplus
 from controller.sandbox.pubnub.handlers import Network
 from controller.sandbox.pubnub.polls import Polls
 from controller.sandbox.pubnub.store import Draft, Store
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
     from aiohttp.typedefs import Handler
 
-__all__ = ["SUBSCRIBE_KEY", "PubNubSimulator", "Seen"]
+__all__ = ["SUBSCRIBE_KEY", "PubNubServer", "Seen"]
 
 SUBSCRIBE_KEY = "sub-c-sandbox"
 """The subscribe key that the Python API means where none is given."""
@@ -51,8 +50,8 @@ class Seen:
     status: int | None = None
 
 
-class PubNubSimulator:
-    """A network of its own: `async with PubNubSimulator() as pubnub: … pubnub.origin`.
+class PubNubServer:
+    """A network of its own.
 
     All methods belong to the event loop that started it.
 
@@ -106,13 +105,7 @@ class PubNubSimulator:
 
     async def start(self) -> None:
         """Begin to listen."""
-        app = web.Application(
-            middlewares=[self._record, self._hush, refuse_surplus, fault_middleware(self.faults)]
-        )
-        self._network.add_routes(app)
-        control = Control(self)
-        control.add_routes(app)
-        app.on_cleanup.append(control.stop)
+        app = self._application()
         # Bound without listening for as long as the simulator runs, so that `refuse` keeps the
         # port: the kernel refuses connections to it.
         self._reserved = _bound(self._port)
@@ -127,6 +120,11 @@ class PubNubSimulator:
         )
         await self._runner.setup()
         await self.accept()
+
+    def _application(self) -> web.Application:
+        app = web.Application(middlewares=[self._record, self._hush, fault_middleware(self.faults)])
+        self._network.add_routes(app)
+        return app
 
     async def stop(self) -> None:
         """Close all connections and the port."""

@@ -19,14 +19,21 @@ if TYPE_CHECKING:
 
     from controller.sandbox.twitch.extensions import Extension
 
-__all__ = ["sign", "signers", "verify"]
+__all__ = ["helper_token", "signers", "verify"]
 
 
-def sign(claims: Mapping[str, Any], key: bytes) -> str:
-    """Make a JWT (HS256)."""
+def helper_token(extension: Extension, claims: Mapping[str, Any], now: float) -> str:
+    """Make a JWT (HS256) as Twitch's extension helper hands it to a front end.
+
+    Raises:
+        Refusal: 400, no secret is active.
+    """
+    active = extension.signers(now)
+    if not active:
+        raise Refusal(400, f"extension {extension.client_id} has no active secret")
     head = {"alg": "HS256", "typ": "JWT"}
     text = ".".join(_encoded(json.dumps(part).encode()) for part in (head, dict(claims)))
-    return f"{text}.{_encoded(_signature(text, key))}"
+    return f"{text}.{_encoded(_signature(text, active[0].key))}"
 
 
 def signers(extensions: Iterable[Extension], token: str, now: float) -> list[Extension]:

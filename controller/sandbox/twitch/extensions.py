@@ -11,15 +11,12 @@ import hashlib
 import secrets
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from controller.sandbox.twitch.extension_tokens import sign
 from controller.sandbox.twitch.limits import Buckets, Windows
 from controller.sandbox.twitch.wire import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from controller.sandbox.twitch.options import Options
 
 __all__ = ["Extension", "Extensions", "Message", "SharedSecret", "State"]
@@ -189,17 +186,6 @@ class Extensions:
         if len(kept) == len(extension.secrets):
             raise Refusal(404, f"extension {extension.client_id} has no secret {fingerprint}")
         extension.secrets[:] = kept
-
-    def helper_token(self, extension: Extension, claims: Mapping[str, Any], now: float) -> str:
-        """A JWT as Twitch's extension helper hands it to a front end.
-
-        Raises:
-            Refusal: 400, no secret is active.
-        """
-        signers = extension.signers(now)
-        if not signers:
-            raise Refusal(400, f"extension {extension.client_id} has no active secret")
-        return sign(claims, signers[0].key)
 
 
 def _new_content() -> str:

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from controller.sandbox.twitch.ads import Ads, Commercial
+from controller.sandbox.twitch.extension_tokens import helper_token
 from controller.sandbox.twitch.extensions import Extension, Extensions
 from controller.sandbox.twitch.faults import Fault, FaultPlan
 from controller.sandbox.twitch.grants import App, Grants, Tokens
@@ -220,7 +221,7 @@ class Twitch:
             "pubsub_perms": {"listen": ["broadcast", "global"]},
         }
         claims |= {"user_id": user_id} if user_id is not None else {}
-        return self.extensions.helper_token(self.extensions.named(client_id), claims, now)
+        return helper_token(self.extensions.named(client_id), claims, now)
 
     # Ads
 
