@@ -44,11 +44,10 @@ from controller.triggers.targets import Targets
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping
 
-    import httpx
-
     from controller.arbiter.ads_log import AdsNews
     from controller.arbiter.steps import CueRecord
     from controller.channels.channel import Channel
+    from controller.clients.http import HttpClient
     from controller.clients.kube import Kube
     from controller.events import Decision
     from controller.extensions.app import ExtensionApp
@@ -83,9 +82,7 @@ class Engine:
         metrics: What is counted.
     """
 
-    def __init__(
-        self, settings: Settings, kube: Kube, http: httpx.AsyncClient, metrics: Metrics
-    ) -> None:
+    def __init__(self, settings: Settings, kube: Kube, http: HttpClient, metrics: Metrics) -> None:
         self._settings = settings
         self._kube = kube
         self._metrics = metrics

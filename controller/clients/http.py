@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote, quote_plus
 
 import httpx
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from controller.sensitive import Sensitive
     from controller.settings import Settings
 
-__all__ = ["json_of", "message_of", "new_http_client", "shown", "text_of"]
+__all__ = ["HttpClient", "json_of", "message_of", "new_http_client", "shown", "text_of"]
+
+HttpClient: TypeAlias = httpx.AsyncClient
 
 _MAX_TEXT = 300
 _LIMITS = httpx.Limits(max_connections=1000, keepalive_expiry=60)

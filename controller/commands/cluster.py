@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from controller.clients.kube import Kube, KubeError, KubeNotFound, KubeUnavailable
-from controller.clients.kubeconfig import find_namespace, load_configuration
+from controller.clients.kube.config import Configuration, find_namespace, load_configuration
 from controller.errors import OperatorError
 from controller.logs import set_up_logging
 from controller.resources.kind import GROUP
@@ -17,8 +17,6 @@ from controller.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-
-    from kubernetes.aio.client.configuration import Configuration
 
     from controller.resources.kind import Kind
 

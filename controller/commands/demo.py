@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from subprocess import SubprocessError
 from typing import TYPE_CHECKING
 
-import httpx
 from rich.console import Console
 from rich.live import Live
 
@@ -17,7 +16,14 @@ from controller.commands.sandbox import install_crds
 from controller.sandbox import controlplane
 from controller.sandbox.controlplane import ControlPlaneError
 from controller.sandbox.controlplane.kubeconfig import write_private
-from controller.sandbox.demo.cast import DemoError, Program, post, read_commercials, read_resources
+from controller.sandbox.demo.cast import (
+    DemoError,
+    HTTPError,
+    Program,
+    post,
+    read_commercials,
+    read_resources,
+)
 from controller.sandbox.demo.consent import free_port, free_redirect_uri, play_consent
 from controller.sandbox.demo.examples import examples_folder, fill_secrets, short_path, stamp
 from controller.sandbox.demo.extension import Extension
@@ -75,7 +81,7 @@ def run_demo(*, once: bool) -> int:
     except KeyboardInterrupt:
         script.say()
         return 130
-    except (ControlPlaneError, DemoError, OSError, SubprocessError, httpx.HTTPError) as error:
+    except (ControlPlaneError, DemoError, OSError, SubprocessError, HTTPError) as error:
         script.error(str(error))
         return 1
     return 0
@@ -199,10 +205,10 @@ class _Demo:
             ("playout-pubnub", "subscribe-key"): self._stage.subscribe_key,
         }
         for login, secret in _GRANTS.items():
-            made = self._order("broadcasters", f'{{"login": "{login}"}}').json()
+            made = json.loads(self._order("broadcasters", f'{{"login": "{login}"}}'))
             self._broadcasters[login] = made["broadcaster_id"]
             tokens = self._order(f"broadcasters/{login}/consent", '{"client_id": "demo"}')
-            values[secret, "refresh-token"] = tokens.json()["refresh_token"]
+            values[secret, "refresh-token"] = json.loads(tokens)["refresh_token"]
         return values
 
     def _make_secrets(self, values: dict[tuple[str, str], str]) -> None:
@@ -261,7 +267,7 @@ class _Demo:
         channel = f"tch/{_BROKEN}"
         self._script.step(f"The broadcaster {_BROKEN} changes the password, and all grants die")
         self._password_changed = time.time()
-        self._script.output(self._order(f"broadcasters/{_BROKEN}/password").text)
+        self._script.output(self._order(f"broadcasters/{_BROKEN}/password"))
         if not self._hands.wait("condition=Stalled", channel, timeout=_STALLED_TIMEOUT):
             msg = f"the channel {_BROKEN} was not Stalled within {_STALLED_TIMEOUT} s"
             raise DemoError(msg)
@@ -306,5 +312,5 @@ class _Demo:
 
     # Helpers
 
-    def _order(self, order: str, body: str = "{}") -> httpx.Response:
-        return self._hands.post(f"{self._control}/{order}", body)
+    def _order(self, order: str, body: str = "{}") -> str:
+        return self._hands.post(f"{self._control}/{order}", body).text

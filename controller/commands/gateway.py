@@ -15,7 +15,7 @@ from controller.clients.extensions import Extensions
 from controller.clients.fetch import Fetcher
 from controller.clients.http import new_http_client
 from controller.clients.kube import Kube
-from controller.clients.kubeconfig import load_configuration
+from controller.clients.kube.config import Configuration, load_configuration
 from controller.commands.start import say_start
 from controller.gateway.app import make_app
 from controller.gateway.apps import Apps
@@ -32,8 +32,6 @@ from controller.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
-
-    from kubernetes.aio.client.configuration import Configuration
 
 __all__ = ["run_gateway"]
 

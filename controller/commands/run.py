@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from controller.channels.as_run import set_up_as_run_logging
 from controller.clients.http import new_http_client
 from controller.clients.kube import Kube
-from controller.clients.kubeconfig import load_configuration
+from controller.clients.kube.config import Configuration, load_configuration
 from controller.commands.beside import say_who_is_beside
 from controller.commands.start import say_start
 from controller.handlers.watch import Watch
@@ -25,8 +25,6 @@ from controller.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
     from typing import Any
-
-    from kubernetes.aio.client.configuration import Configuration
 
     from controller.runtime.resource import Kind
 

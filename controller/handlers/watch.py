@@ -31,7 +31,7 @@ from controller.runtime.resource import PLURALS, Kind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from kubernetes.aio.client.configuration import Configuration
+    from controller.clients.kube.config import Configuration
 
 __all__ = ["Watch"]
 

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from controller.clients.kube import Kube
-from controller.clients.kubeconfig import load_configuration
+from controller.clients.kube.config import load_configuration
 from controller.policies.findings import Finding
 from controller.resources.common import parse_instant
 from controller.resources.twitchchannel import TwitchChannelStatus

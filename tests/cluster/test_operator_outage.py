@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from controller.clients.kube import KubeNotFound, KubeUnavailable
-from controller.clients.kubeconfig import load_configuration
+from controller.clients.kube.config import load_configuration
 from controller.handlers.watch import Watch
 from tests.cluster.kubectl import Kubectl, eventually
 from tests.cluster.manifests import message

@@ -18,7 +18,7 @@ from controller.channels.grant import token_secret as tokens
 from controller.channels.stream_keys import StreamKeyManager
 from controller.clients.helix import Credential, Helix, Unauthorized
 from controller.clients.kube import Kube, KubeUnavailable
-from controller.clients.kubeconfig import load_configuration
+from controller.clients.kube.config import load_configuration
 from controller.errors import TransientError
 from controller.runtime.resource import CHANNEL, Key
 from controller.runtime.secrets import SecretStore

@@ -17,13 +17,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from controller.clients.memory_files import path_of_content
+from controller.clients.kube.memory_files import path_of_content
 
 PROGRAM = """
 import asyncio, os, signal
 import kopf
 from controller.clients.kube import Kube
-from controller.clients.kubeconfig import load_configuration
+from controller.clients.kube.config import load_configuration
 
 async def main():
     async with Kube(load_configuration):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from controller.__main__ import main
-from controller.clients.kubeconfig import find_namespace, load_configuration
+from controller.clients.kube.config import find_namespace, load_configuration
 from controller.errors import OperatorError
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
+from httpx import HTTPError
 
 from controller.sandbox.controlplane.processes import Processes, last_lines
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from controller.sandbox.controlplane import ControlPlane
 
-__all__ = ["DemoError", "Program", "post", "read_commercials", "read_resources"]
+__all__ = ["DemoError", "HTTPError", "Program", "post", "read_commercials", "read_resources"]
 
 _KINDS = "twitchchannels,triggerrules,extensionapps"
 

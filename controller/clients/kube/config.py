@@ -16,10 +16,10 @@ from kubernetes.aio.config.kube_config import (
     load_kube_config,
 )
 
-from controller.clients.memory_files import path_of_content
+from controller.clients.kube.memory_files import path_of_content
 from controller.errors import OperatorError
 
-__all__ = ["find_namespace", "load_configuration"]
+__all__ = ["Configuration", "find_namespace", "load_configuration"]
 
 # Its own writes keys to files that stay behind; it has no option to do without.
 kube_config._create_temp_file_with_content = path_of_content  # noqa: SLF001

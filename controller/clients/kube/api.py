@@ -16,8 +16,7 @@ import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
 
 from controller.clients.faults import in_words
-from controller.clients.kube_answers import (
-    KubeConflict,
+from controller.clients.kube.answers import (
     KubeError,
     KubeExpired,
     KubeNotFound,
@@ -38,14 +37,7 @@ if TYPE_CHECKING:
 
     from controller.sensitive import Sensitive
 
-__all__ = [
-    "Kube",
-    "KubeConflict",
-    "KubeError",
-    "KubeNotFound",
-    "KubeUnavailable",
-    "Secret",
-]
+__all__ = ["Kube", "Secret"]
 
 _TIMEOUT = 10.0
 _PAGE = 500
