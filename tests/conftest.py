@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import signal
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from controller.sandbox import controlplane
+from tests.shared_plane import SharedPlane, join
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from xdist.workermanage import WorkerController
 
     from controller.sandbox.controlplane import ControlPlane
 
@@ -48,10 +52,30 @@ def _turn(item: pytest.Item) -> tuple[int, int]:
     return long, _FOLDERS.index(folder) if folder in _FOLDERS else len(_FOLDERS)
 
 
+_SHARED = pytest.StashKey[SharedPlane]()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: WorkerController) -> None:
+    """Tell a worker where the control plane of all workers is."""
+    if _SHARED not in node.config.stash:
+        node.config.stash[_SHARED] = SharedPlane()
+    shared = node.config.stash[_SHARED]
+    node.workerinput["shared_plane"] = str(shared.folder)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if (shared := config.stash.get(_SHARED, None)) is not None:
+        shared.close()
+
+
 @pytest.fixture(scope="session")
-def control_plane() -> Iterator[ControlPlane]:
+def control_plane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
     """A control plane with garbage collection, started once for the run. Mark tests `cluster`."""
-    with controlplane.start(need_controller_manager=True) as plane:
+    shared = getattr(request.config, "workerinput", {}).get("shared_plane")
+    with (
+        join(Path(shared)) if shared else controlplane.start(need_controller_manager=True)
+    ) as plane:
         yield plane
 
 

@@ -25,6 +25,7 @@ import httpx
 
 from tests.cluster.kubectl import eventually
 from tests.cluster.manifests import channel, secret
+from tests.programs import Program
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -42,7 +43,7 @@ _REQUESTED, _REVOKE = "twitch-operator.dev/requestedAt", "twitch-operator.dev/re
 class Command:
     """A command that runs."""
 
-    def __init__(self, process: subprocess.Popen[bytes], folder: Path) -> None:
+    def __init__(self, process: Program | subprocess.Popen[bytes], folder: Path) -> None:
         self.process = process
         self._folder = folder
 
@@ -128,8 +129,7 @@ class Scene:
             "BROWSER": "/nonexistent %s",
         }
         named = (self.name, "-n", self.site.namespace) if "-n" not in arguments else (self.name,)
-        program = program or (sys.executable, "-m", "controller")
-        process = _start([*program, command, *named, *arguments], whole | environment, folder)
+        process = _start(program, [command, *named, *arguments], whole | environment, folder)
         running = Command(process, folder)
         try:
             yield running
@@ -196,12 +196,15 @@ class Scene:
 
 
 def _start(
-    command: list[str], environment: dict[str, str], folder: Path
-) -> subprocess.Popen[bytes]:
+    program: tuple[str, ...], arguments: list[str], environment: dict[str, str], folder: Path
+) -> Program | subprocess.Popen[bytes]:
+    whole = os.environ | environment
     with (folder / "out").open("wb") as out, (folder / "errors").open("wb") as errors:
+        if not program:
+            return Program(arguments, whole, out, errors, stdin=subprocess.PIPE)
         return subprocess.Popen(
-            command,
-            env=os.environ | environment,
+            [*program, *arguments],
+            env=whole,
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=out,

@@ -6,8 +6,6 @@ import base64
 import os
 import re
 import secrets
-import subprocess
-import sys
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -21,7 +19,8 @@ from controller.sandbox.oauth import OAuthSimulator
 from controller.sensitive import Sensitive
 from tests.cluster.kubectl import eventually
 from tests.cluster.manifests import raw_secret
-from tests.cluster.operator_harness import ROOT, Operator
+from tests.cluster.operator_harness import Operator
+from tests.programs import Program
 
 if TYPE_CHECKING:
     import asyncio
@@ -185,7 +184,7 @@ class Scene:
         environment = {f"TWITCH_OPERATOR_{name}": value for name, value in chosen.items()}
         environment["KUBECONFIG"] = str(kubeconfig or self.site.plane.kubeconfig)
         log = self._folder / f"gateway-{self.name}-{len(self._gateways)}.log"
-        gateway = Gateway(_start(environment, log), log)
+        gateway = Gateway(Program.start("gateway", os.environ | environment, log), log)
         self._gateways.append(gateway)
         if wait:
             await gateway.serving()
@@ -240,13 +239,6 @@ async def new_scene(site: Site, folder: Path) -> AsyncIterator[Scene]:
             yield scene
         finally:
             await scene.close()
-
-
-def _start(environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "controller", "gateway"]
-    whole = os.environ | environment
-    with log.open("wb") as out:
-        return subprocess.Popen(command, env=whole, cwd=ROOT, stdout=out, stderr=out)
 
 
 def _key(secret: SharedSecret) -> bytes:

@@ -25,6 +25,7 @@ from controller.sandbox.pubnub import PubNubSimulator
 from controller.sandbox.twitch import TwitchSimulator
 from tests.cluster.kubectl import PATIENCE, Kubectl, eventually
 from tests.cluster.manifests import channel, rule, secret
+from tests.programs import Program
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -55,7 +56,7 @@ _SETTINGS = {
 class Operator:
     """One process of `twitch-operator run`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+    def __init__(self, process: Program | subprocess.Popen[bytes], log: Path) -> None:
         self.process = process
         self._log = log
 
@@ -99,7 +100,11 @@ class Operator:
 
 
 class Site:
-    """A namespace and the simulators; operators are started in it."""
+    """A namespace and the simulators; operators are started in it.
+
+    Attributes:
+        forks: Start operators without their imports; False: with an interpreter of their own.
+    """
 
     def __init__(
         self, plane: ControlPlane, namespace: str, folder: Path, twitch: TwitchSimulator,
@@ -113,6 +118,7 @@ class Site:
         self.subscribe_key = f"sub-c-{uuid.uuid4()}"
         self.client_secret = uuid.uuid4().hex
         self.operators: list[Operator] = []
+        self.forks = True
         self._folder = folder
 
     async def start_operator(
@@ -129,7 +135,8 @@ class Site:
             f"TWITCH_OPERATOR_{name}": value for name, value in (chosen | settings).items()
         }
         log = self._folder / f"operator-{len(self.operators)}.log"
-        process = _start(os.environ | environment, log)
+        start = Program.start if self.forks else _start
+        process = start("run", os.environ | environment, log)
         operator = Operator(process, log)
         self.operators.append(operator)
         if wait:
@@ -262,7 +269,8 @@ def leaked(credentials: Iterable[str], texts: Iterable[str]) -> list[str]:
     return [each for each in credentials if each in whole]
 
 
-def _start(environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "controller", "run"]
+def _start(command: str, environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    """Start it as a user does, with an interpreter of its own."""
+    whole = [sys.executable, "-m", "controller", command]
     with log.open("wb") as out:
-        return subprocess.Popen(command, env=environment, cwd=ROOT, stdout=out, stderr=out)
+        return subprocess.Popen(whole, env=environment, cwd=ROOT, stdout=out, stderr=out)

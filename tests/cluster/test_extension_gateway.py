@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
-import sys
 import time
 from collections import Counter
 from contextlib import asynccontextmanager
@@ -17,7 +15,8 @@ import pytest
 from tests.cluster.extension_scene import new_extensions
 from tests.cluster.gateway_harness import Gateway
 from tests.cluster.kubectl import eventually
-from tests.cluster.operator_harness import ROOT, leaked
+from tests.cluster.operator_harness import leaked
+from tests.programs import Program
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -46,12 +45,8 @@ async def gateway_of(scene: Extensions, folder: Path) -> AsyncIterator[Gateway]:
     }
     environment = {f"TWITCH_OPERATOR_{name}": value for name, value in chosen.items()}
     environment |= os.environ | {"KUBECONFIG": str(scene.site.plane.kubeconfig)}
-    log, command = folder / "gateway.log", [sys.executable, "-m", "controller", "gateway"]
-    with log.open("wb") as out:
-        process = subprocess.Popen(  # noqa: ASYNC220 - it does not wait
-            command, env=environment, cwd=ROOT, stdout=out, stderr=out
-        )
-    gateway = Gateway(process, log)
+    log = folder / "gateway.log"
+    gateway = Gateway(Program.start("gateway", environment, log), log)
     try:
         await gateway.serving()
         yield gateway

@@ -44,6 +44,7 @@ class Run:
 
     def __init__(self, site: Site) -> None:
         self.site = site
+        site.forks = False  # what is logged at the imports counts, too
         self.told: list[str] = []
         self.metrics = ""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ import pytest
 from controller.clients.kube import KubeNotFound, KubeUnavailable
 from controller.clients.kube.config import load_configuration
 from controller.handlers.watch import Watch
-from tests.cluster.kubectl import Kubectl, eventually
+from tests.cluster.kubectl import eventually
 from tests.cluster.manifests import message
 from tests.cluster.operator_access import Line, account_kubeconfig
 from tests.cluster.operator_harness import new_site
@@ -226,19 +225,3 @@ async def test_rights_that_are_taken_away_heal_when_they_are_given_back(
             assert await station.verdicts() == ["Fired"]
             await site.add_station("newcomer")
             assert not operator.ended
-
-
-async def test_one_operator_watches_all_namespaces(cluster: ControlPlane, tmp_path: Path) -> None:
-    async with new_site(cluster, tmp_path) as site:
-        await site.start_operator(WATCH_NAMESPACES="")
-        station = await site.add_station("everywhere")
-        station.publish(message())
-        assert await station.verdicts() == ["Fired"]
-        second = Kubectl(cluster, f"test-{uuid.uuid4().hex[:12]}")
-        await second("create", "namespace", second.namespace)
-        try:
-            await second.apply(station.rule())
-            found = await second.until_reason("trule", "everywhere", "SecretNotFound")
-            assert "Secret playout does not exist" in found["Ready"]["message"]
-        finally:
-            await second("delete", "namespace", second.namespace, "--wait=false")
