@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from controller.errors import OperatorError
-from controller.rules.payloads import Refusal, strict_json_at
+from controller.rules.payloads import NotJson, Refusal, strict_json_at
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -106,13 +106,20 @@ def json_values(text: str) -> Iterator[Found]:
                 break
             except ValueError as error:
                 at = text.find("\n", start) + 1 or len(text)
+                where = _place(text, error.at, line, counted) if isinstance(error, NotJson) else ""
                 no_text = _no_text(text, start, at)
-                yield Found(line, no_text or Refusal(f"not JSON: {error}"))
+                yield Found(line, no_text or Refusal(f"not JSON: {error}{where}"))
                 if text[start] in "{[":
                     at = _REST.match(text, at).end()  # type: ignore[union-attr]
                 break
             line, counted = line + text.count("\n", counted, place), place
             yield Found(line, value)
+
+
+def _place(text: str, at: int, line: int, counted: int) -> str:
+    """Tell a place, by one before it whose line is known."""
+    column = at - text.rfind("\n", 0, at)
+    return f" at line {line + text.count(chr(10), counted, at)}, column {column}"
 
 
 def _document(text: str, start: int) -> Generator[tuple[int, Any], None, int]:
@@ -132,9 +139,8 @@ def _elements(text: str, start: int) -> Generator[tuple[int, Any], None, int]:
         more = text[at : at + 1] == ","
         at = _skip(text, at + 1) if more else at
     if text[at : at + 1] != "]":
-        line = text.count("\n", 0, at) + 1
-        msg = f"a list goes on with a comma or ends with ], which is missing at line {line}"
-        raise ValueError(msg)
+        msg = "a list goes on with a comma or ends with ]"
+        raise NotJson(msg, at)
     _require_end(text, at + 1)
     return at + 1
 
@@ -150,9 +156,8 @@ def _no_text(text: str, start: int, end: int) -> Refusal | None:
 
 def _require_end(text: str, end: int) -> None:
     if not _ENDS.match(text, end):
-        column = end - text.rfind("\n", 0, end)
-        msg = f"something follows its end, at column {column}"
-        raise ValueError(msg)
+        msg = "something follows its end"
+        raise NotJson(msg, end)
 
 
 def _skip(text: str, at: int) -> int:

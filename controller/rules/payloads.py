@@ -16,6 +16,7 @@ __all__ = [
     "EXACT",
     "MAX_BYTES",
     "MAX_DEPTH",
+    "NotJson",
     "Refusal",
     "parse_payload",
     "shown",
@@ -32,6 +33,8 @@ MAX_DEPTH = 32
 EXACT = 2**53
 """From here on, a double tells no whole number apart from the next."""
 
+_WINDOW = 4096  # characters that are parsed at first
+_LONGEST_WORD = 16  # characters of -Infinity, of 1.0e+ and of an escape
 _SHOWN = 60  # characters of a value that a message shows
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
@@ -49,6 +52,18 @@ class Refusal:
 
     reason: str
     lasting: bool = False
+
+
+class NotJson(ValueError):
+    """What is not JSON.
+
+    Attributes:
+        at: The place in the text where that shows.
+    """
+
+    def __init__(self, problem: str, at: int) -> None:
+        super().__init__(problem)
+        self.at = at
 
 
 _TOO_DEEP = Refusal(f"nested deeper than {MAX_DEPTH} levels")
@@ -106,20 +121,31 @@ def strict_json(text: str | bytes) -> Any:  # noqa: ANN401 - any JSON
 def strict_json_at(text: str, at: int) -> tuple[Any, int]:
     """Parse the JSON that begins at a place of a text.
 
+    However long the text is, no more of it is looked at than the value is long.
+
     Returns:
         Its value, and the place behind it.
 
     Raises:
-        ValueError: As `strict_json`; the message has line and column within the text.
+        NotJson: The text goes on with something else.
+        ValueError: As `strict_json`.
     """
-    try:
-        return _STRICT.raw_decode(text, at)
-    except json.JSONDecodeError as error:
-        msg = f"{error.msg} at line {error.lineno}, column {error.colno}"
-        raise ValueError(msg) from None
-    except RecursionError:
-        msg = "nested too deeply"
-        raise ValueError(msg) from None
+    size = _WINDOW
+    while True:
+        window = text[at : at + size]
+        sure = len(window) if len(window) < size else size - _LONGEST_WORD
+        try:
+            value, end = _STRICT.raw_decode(window)
+            if end <= sure:
+                return value, at + end
+        except json.JSONDecodeError as error:
+            torn = error.pos > sure or (len(window) == size and error.msg.startswith("Untermin"))
+            if not torn:
+                raise NotJson(error.msg.removesuffix(" at"), at + error.pos) from None
+        except RecursionError:
+            msg = "nested too deeply"
+            raise ValueError(msg) from None
+        size *= 8
 
 
 def shown(value: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -80,6 +81,46 @@ def test_what_was_written_one_after_the_other_is_read_so(
 def test_any_text_comes_to_an_end(text: str) -> None:
     lines = [line for line, _ in json_values(text)]
     assert lines == sorted(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("\n {'a': 1}", "Expecting property name enclosed in double quotes at line 2, column 3"),
+        ('[1,\n2,\n"x" "y"]', "a list goes on with a comma or ends with ] at line 3, column 5"),
+        ('{"a":\n\n  tru}', "Expecting value at line 3, column 3"),
+        ('"x', "Unterminated string starting at line 1, column 1"),
+        ('"\\u12', "Invalid \\uXXXX escape at line 1, column 3"),
+        ('{"a": "' + "x" * 10_000 + '"\n:', "Expecting ',' delimiter at line 2, column 1"),
+    ],
+)
+def test_what_is_not_json_is_told_by_its_place(text: str, told: str) -> None:
+    refused = next(value for _, value in json_values(text) if isinstance(value, Refusal))
+    assert refused == Refusal(f"not JSON: {told}")
+
+
+NUMBERS = st.sampled_from(["0", "-1.5e+300", "12345678901234567890", "1.0", "true", "null", '"x"'])
+
+
+@given(NUMBERS, st.integers(4070, 4100), st.sampled_from(["", " ", "\n{}"]))
+def test_a_value_is_read_whole_wherever_it_stands(value: str, before: int, after: str) -> None:
+    text = f"[{' ' * before}{value}]{after}"
+    assert next(json_values(text)) == (1, json.loads(value))
+    text = f"{' ' * before}{value}"
+    assert next(json_values(f'[{{"x": "{"y" * before}", "n": {value}}}]')).value == {
+        "x": "y" * before,
+        "n": json.loads(value),
+    }
+
+
+@pytest.mark.parametrize("line", ["{'a': 1}\n", "[1 2\n", '{"a": "\n'])
+def test_a_large_file_of_anything_is_read_as_fast_as_one_of_json(line: str) -> None:
+    def reading(text: str) -> float:
+        before = time.thread_time()
+        assert sum(1 for _ in json_values(text)) >= 50_000
+        return time.thread_time() - before
+
+    assert reading(line * 50_000) < 20 * reading('{"a": 1}\n' * 50_000)
 
 
 @pytest.mark.parametrize(
