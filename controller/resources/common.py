@@ -121,6 +121,15 @@ class SpecModel(_Lean):
             json_schema[RULES] = [rule.to_schema() for rule in rules]
         return json_schema
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, given: object) -> object:
+        """Leave out what is null, as the API server does; an unknown field stays one."""
+        if not isinstance(given, dict) or None not in given.values():
+            return given
+        known = {*cls.model_fields, *cls.aliases(*cls.model_fields)}
+        return {name: part for name, part in given.items() if part is not None or name not in known}
+
     @model_validator(mode="after")
     def _has_exactly_one(self) -> Self:
         given = [name for name in self.exactly_one_of if getattr(self, name) is not None]

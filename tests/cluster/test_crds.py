@@ -750,6 +750,16 @@ def test_defaults_are_filled_in(control_plane: ControlPlane) -> None:
     }.items() <= rule_spec.items()
 
 
+def test_a_field_that_is_null_counts_as_left_out(control_plane: ControlPlane) -> None:
+    given = matching(equals=1, exists=None, gt=None, **{"not": None})
+    nulls = {"suspend": None, "priority": None, "cancelOn": None, "channelSelector": None}
+    given["spec"] |= nulls
+    stored = create(control_plane, given, "--dry-run=server").stdout
+    assert TriggerRuleSpec.from_spec(json.loads(stored)["spec"]) == TriggerRuleSpec.from_spec(
+        given["spec"]
+    )
+
+
 @pytest.mark.parametrize(
     ("before", "patch"),
     [

@@ -66,6 +66,15 @@ def test_a_spec_has_its_defaults() -> None:
     assert (read.channel_ref.name, read.channel_selector) == ("mst3k", None)
 
 
+def test_a_field_that_is_null_counts_as_left_out() -> None:
+    test = {"field": "a", "equals": 1, "exists": None, "gt": None, "not": None}
+    nulls = {"suspend": None, "priority": None, "cancelOn": None, "channelSelector": None}
+    read = TriggerRuleSpec.from_spec(spec(match=[test], **nulls))
+    assert read == TriggerRuleSpec.from_spec(spec(match=[{"field": "a", "equals": 1}]))
+    with pytest.raises(InvalidSpec, match="unknown"):
+        TriggerRuleSpec.from_spec(spec(unknown=None))
+
+
 def test_a_selector_takes_the_place_of_a_name() -> None:
     given = {
         "matchLabels": {"example.com/region": "north", "tier": ""},
