@@ -46,6 +46,7 @@ _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
 _DOT_FLOAT = re.compile(r"\.[0-9]+(?:_[0-9]+)*(?:[eE][-+]?[0-9]+(?:_[0-9]+)*)?")
 _INT64 = range(-(2**63), 2**63)
 _WHOLE_BELOW = 1e21  # JSON writes whole doubles below it as whole numbers
+_INDICATORS = re.compile(r"[-+][1-9]?|[1-9][-+]?")  # behind | and >
 _BREAKS = "\r\n\x85\u2028\u2029"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SINGLE = struct.Struct("<f")
@@ -132,6 +133,24 @@ class _Loader(yaml.SafeLoader):
             found: list[str] | None = super().scan_plain_spaces(indent, start_mark)
             return found
         return [blanks] if blanks else []
+
+    def scan_block_scalar_indicators(self, _start_mark: yaml.Mark) -> tuple[bool | None, Any]:
+        found = _INDICATORS.match(self.prefix(2))
+        told = found[0] if found is not None else ""
+        self.forward(len(told))
+        width = told.strip("+-")
+        return (None if told == width else "+" in told), int(width) if width else None
+
+    def scan_block_scalar_ignored_line(self, start_mark: yaml.Mark) -> None:
+        while self.peek() in " \t":
+            self.forward()
+        super().scan_block_scalar_ignored_line(start_mark)
+
+    def scan_block_scalar_indentation(self) -> tuple[list[str], int, yaml.Mark]:
+        found: tuple[list[str], int, yaml.Mark] = super().scan_block_scalar_indentation()
+        if self.peek() == "\t":
+            raise ScannerError(None, None, "a tab that indents", self.get_mark())
+        return found
 
     def scan_flow_scalar_non_spaces(self, double: bool, start_mark: yaml.Mark) -> list[str]:
         try:
