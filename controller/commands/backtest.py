@@ -52,7 +52,7 @@ class Options:
         namespace: Of the rules' Secrets; None: that of the context.
         context: Of the kubeconfig; None: the current one.
         time_field: Where messages tell their time; None: as the rules say, else the default.
-        as_json: For programs.
+        output: json, or table.
     """
 
     files: Sequence[str]
@@ -63,7 +63,7 @@ class Options:
     namespace: str | None
     context: str | None
     time_field: str | None
-    as_json: bool
+    output: str
 
 
 def backtest(options: Options) -> int:
@@ -84,7 +84,7 @@ def backtest(options: Options) -> int:
     recording = _recording(options, rules)
     simulation = Simulation(rules, channels, _Post().send)
     _run(simulation, recording)
-    show = _for_programs if options.as_json else _for_people
+    show = _for_programs if options.output == "json" else _for_people
     say(show(simulation, recording))
     return 0
 

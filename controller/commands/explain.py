@@ -50,7 +50,7 @@ class Options:
         context: Of the kubeconfig; None: the current one.
         files: With the rule, and its channels, in place of a cluster.
         event: File with events, `-` for the standard input; None: what happened is explained.
-        as_json: For programs.
+        output: json, or table.
     """
 
     name: str | None
@@ -58,7 +58,7 @@ class Options:
     context: str | None
     files: Sequence[str]
     event: str | None
-    as_json: bool
+    output: str
 
 
 def explain(options: Options) -> int:
@@ -133,7 +133,7 @@ def _evaluated(
     events = read_events(file, read_text(file, lenient=True))
     now = time.time()
     evaluations = [evaluate(rule, event, known, now) for event in events]
-    if options.as_json:
+    if options.output == "json":
         return to_json(evaluations_for_programs(name, evaluations, told))
     return "\n\n".join([evaluations_for_people(name, evaluations), *told])
 
@@ -167,7 +167,11 @@ async def _explain_decisions(cluster: Cluster, namespace: str, name: str, option
         except OperatorError as error:
             notes = [*notes, str(error)]
     told = Explained(namespace, name, spec, status, channel, notes)
-    return to_json(explained_for_programs(told)) if options.as_json else explained_for_people(told)
+    return (
+        to_json(explained_for_programs(told))
+        if options.output == "json"
+        else explained_for_people(told)
+    )
 
 
 async def _asked(

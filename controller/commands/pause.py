@@ -51,6 +51,7 @@ class Options:
         context: Of the kubeconfig; None: the current one.
         reason: Why, for those who read the annotation.
         wait: Seconds to wait for the operator; 0: not at all.
+        resume: Let them go on.
     """
 
     names: Sequence[str]
@@ -59,9 +60,10 @@ class Options:
     context: str | None
     reason: str
     wait: float
+    resume: bool
 
 
-def pause(options: Options, *, resume: bool) -> int:
+def pause(options: Options) -> int:
     """Pause channels, or let them go on.
 
     Returns:
@@ -72,19 +74,19 @@ def pause(options: Options, *, resume: bool) -> int:
     """
 
     async def work(cluster: Cluster) -> tuple[Outcome, Scope]:
-        switch = _Switch(cluster, options, resume=resume)
+        switch = _Switch(cluster, options)
         return await switch.turn(), switch.scope
 
     outcome, scope = run_in_cluster(options.context, work)
-    say(report(outcome, scope, resume=resume, wait=options.wait))
+    say(report(outcome, scope, resume=options.resume, wait=options.wait))
     return 0 if outcome.complete else 1
 
 
 class _Switch:
-    def __init__(self, cluster: Cluster, options: Options, *, resume: bool) -> None:
+    def __init__(self, cluster: Cluster, options: Options) -> None:
         self._cluster = cluster
         self._options = options
-        self._resume = resume
+        self._resume = options.resume
         self._free = asyncio.Semaphore(_AT_ONCE)
         # Names are in one namespace; without them, none means all.
         named = bool(options.names)

@@ -44,7 +44,7 @@ class Options:
         context: Of the kubeconfig; None: the current one.
         since: Seconds to look back.
         as_run: Files of the as-run log, which reach back further than the status.
-        as_json: For programs.
+        output: json, or table.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Options:
     context: str | None
     since: float
     as_run: Sequence[str]
-    as_json: bool
+    output: str
 
 
 def show_timeline(options: Options) -> int:
@@ -82,7 +82,7 @@ async def _timeline(cluster: Cluster, namespace: str, options: Options) -> str:
     ]
     told = rows_from_statuses(options.name, status, rules)
     rows = timeline(told, recorded, now - options.since)
-    if not options.as_json:
+    if options.output != "json":
         empty = f"no break, and no ad, within {format_duration(options.since)}"
         table = timeline_for_people(rows) if rows else empty
         return "\n".join([table, "", *next_times(status, now), *notes])

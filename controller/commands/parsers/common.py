@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import TypeAlias
+from importlib import import_module
+from typing import TYPE_CHECKING, TypeAlias
 
 from controller.durations import parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "Commands",
@@ -15,6 +19,7 @@ __all__ = [
     "add_timeout",
     "duration",
     "new_command",
+    "run_command",
 ]
 
 # argparse has no public name for what add_subparsers returns.
@@ -22,26 +27,45 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # n
 
 
 def new_command(
-    commands: Commands, name: str, summary: str, description: str, *examples: str
+    commands: Commands, name: str, function: str, summary: str, description: str, *examples: str
 ) -> argparse.ArgumentParser:
     """Add a command.
 
     Args:
         commands: To which it is added.
         name: Its name.
+        function: That runs it, as `run_command` finds it.
         summary: Of a line, in the list of commands.
         description: Above the arguments.
         examples: Arguments that are given as examples.
     """
     word = "example: " if len(examples) == 1 else "examples:\n"
     lines = [f"%(prog)s {each}".rstrip() for each in examples]
-    return commands.add_parser(
+    parser = commands.add_parser(
         name,
         help=summary,
         description=description,
         epilog=word + "\n".join(lines if len(lines) == 1 else [f"  {line}" for line in lines]),
         formatter_class=_Layout,
     )
+    parser.set_defaults(function=function)
+    return parser
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """Import the command's module, which nothing else does, and run the command.
+
+    A module with a class `Options` takes the arguments as one of those, any other one by one.
+
+    Returns:
+        The exit code.
+    """
+    given = vars(arguments)
+    place, _, name = given.pop("function").rpartition(".")
+    module = import_module(f"controller.commands.{place}")
+    function: Callable[..., int] = getattr(module, name)
+    options = getattr(module, "Options", None)
+    return function(options(**given)) if options else function(**given)
 
 
 class _Layout(argparse.HelpFormatter):

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 from controller.commands.parsers.common import add_channel, add_place, add_timeout, new_command
 
 if TYPE_CHECKING:
-    import argparse
-
     from controller.commands.parsers.common import Commands
 
 __all__ = ["add_authorize", "add_revoke", "add_revoke_secrets"]
@@ -19,6 +17,7 @@ def add_authorize(commands: Commands) -> None:
     authorize = new_command(
         commands,
         "authorize",
+        "authorize.authorize",
         "let the broadcaster of a channel consent, in a browser",
         (
             "Opens Twitch's consent page, hands what comes of it to the operator through the"
@@ -30,7 +29,10 @@ def add_authorize(commands: Commands) -> None:
     )
     add_channel(authorize, wait="for the consent, and then for the operator", timeout="5m")
     authorize.add_argument(
-        "--no-browser", action="store_true", help="only print the address of the consent page"
+        "--no-browser",
+        dest="use_browser",
+        action="store_false",
+        help="only print the address of the consent page",
     )
     authorize.add_argument(
         "--redirect-uri",
@@ -38,7 +40,6 @@ def add_authorize(commands: Commands) -> None:
         help="as the application registered it, for a channel with a refreshToken (default: "
         "http://localhost:3000/auth/twitch/callback)",
     )
-    authorize.set_defaults(command=_authorize)
 
 
 def add_revoke(commands: Commands) -> None:
@@ -46,6 +47,7 @@ def add_revoke(commands: Commands) -> None:
     revoke = new_command(
         commands,
         "revoke",
+        "revoke.revoke",
         "end the grant of a channel at Twitch",
         (
             "Asks the operator to revoke the channel's grant at Twitch, and waits until it has. No"
@@ -55,7 +57,6 @@ def add_revoke(commands: Commands) -> None:
         "mst3k -n playout",
     )
     add_channel(revoke, wait="for the operator", timeout="1m")
-    revoke.set_defaults(command=_revoke)
 
 
 def add_revoke_secrets(commands: Commands) -> None:
@@ -63,6 +64,7 @@ def add_revoke_secrets(commands: Commands) -> None:
     revoke = new_command(
         commands,
         "revoke-secrets",
+        "revoke_secrets.revoke_secrets",
         "take all shared secrets of an extension out of service",
         (
             "For secrets that leaked: has the operator make a new shared secret, and the gateway"
@@ -77,30 +79,3 @@ def add_revoke_secrets(commands: Commands) -> None:
     revoke.add_argument("name", metavar="NAME", help="of the ExtensionApp")
     add_place(revoke, of="ExtensionApp")
     add_timeout(revoke, wait="for the operator", timeout="1m")
-    revoke.set_defaults(command=_revoke_secrets)
-
-
-def _revoke_secrets(arguments: argparse.Namespace) -> int:
-    from controller.commands.revoke_secrets import revoke_secrets  # noqa: PLC0415
-
-    return revoke_secrets(arguments.name, arguments.namespace, arguments.context, arguments.timeout)
-
-
-def _authorize(arguments: argparse.Namespace) -> int:
-    from controller.commands.authorize import Options, authorize  # noqa: PLC0415
-
-    options = Options(
-        name=arguments.name,
-        namespace=arguments.namespace,
-        context=arguments.context,
-        use_browser=not arguments.no_browser,
-        redirect_uri=arguments.redirect_uri,
-        timeout=arguments.timeout,
-    )
-    return authorize(options)
-
-
-def _revoke(arguments: argparse.Namespace) -> int:
-    from controller.commands.revoke import revoke  # noqa: PLC0415
-
-    return revoke(arguments.name, arguments.namespace, arguments.context, arguments.timeout)

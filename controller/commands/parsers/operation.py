@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from functools import partial
 from typing import TYPE_CHECKING
 
 from controller.commands.parsers.common import (
@@ -28,6 +27,7 @@ def add_explain(commands: Commands) -> None:
     explain = new_command(
         commands,
         "explain",
+        "explain.explain",
         "why a rule did what it did, or what it would do with an event",
         (
             "Shows the last decisions of a TriggerRule, what keeps it from working, and which event"
@@ -49,13 +49,13 @@ def add_explain(commands: Commands) -> None:
     explain.add_argument(
         "-f",
         "--filename",
+        dest="files",
         metavar="FILE",
         action="append",
         default=[],
         help="take the rule (and its TwitchChannels) from this file, not a cluster; repeatable",
     )
     add_output(explain)
-    explain.set_defaults(command=_explain)
 
 
 def add_timeline(commands: Commands) -> None:
@@ -63,6 +63,7 @@ def add_timeline(commands: Commands) -> None:
     timeline = new_command(
         commands,
         "timeline",
+        "timeline.show_timeline",
         "on-air breaks of a channel beside its commercials",
         (
             "Sets what the statuses of a TwitchChannel and of its TriggerRules remember side by"
@@ -85,7 +86,6 @@ def add_timeline(commands: Commands) -> None:
         "--as-run", metavar="FILE", nargs="+", default=[], help="files of the as-run log"
     )
     add_output(timeline)
-    timeline.set_defaults(command=_timeline)
 
 
 def add_fire(commands: Commands) -> None:
@@ -93,6 +93,7 @@ def add_fire(commands: Commands) -> None:
     fire = new_command(
         commands,
         "fire",
+        "fire.fire",
         "run a commercial by hand",
         (
             "Asks the operator for a commercial on a TwitchChannel, now. It passes the channel's"
@@ -110,7 +111,6 @@ def add_fire(commands: Commands) -> None:
         metavar="DURATION",
         help=f"whole seconds from 1s to {_LONGEST}s (default: 60s)",
     )
-    fire.set_defaults(command=_fire)
 
 
 def add_pause(commands: Commands) -> None:
@@ -118,6 +118,7 @@ def add_pause(commands: Commands) -> None:
     pause = new_command(
         commands,
         "pause",
+        "pause.pause",
         "hold the commercials of channels, or of all channels",
         (
             "Sets an annotation on TwitchChannels that the operator looks at right before each call"
@@ -133,7 +134,7 @@ def add_pause(commands: Commands) -> None:
     pause.add_argument(
         "--reason", metavar="TEXT", default="", help="why; the condition Ready tells it"
     )
-    pause.set_defaults(command=partial(_pause, resume=False))
+    pause.set_defaults(resume=False)
 
 
 def add_resume(commands: Commands) -> None:
@@ -141,6 +142,7 @@ def add_resume(commands: Commands) -> None:
     resume = new_command(
         commands,
         "resume",
+        "pause.pause",
         "let paused channels go on",
         (
             "Removes what `pause` has set. Without names: of the paused channels of all namespaces,"
@@ -152,7 +154,7 @@ def add_resume(commands: Commands) -> None:
         "--all",
     )
     _add_channels(resume)
-    resume.set_defaults(command=partial(_pause, resume=True), reason="")
+    resume.set_defaults(resume=True, reason="")
 
 
 def _add_channels(parser: argparse.ArgumentParser) -> None:
@@ -179,57 +181,3 @@ def _length(text: str) -> int:
         msg = f"{text!r} is not a length: write whole seconds from 1s to {_LONGEST}s, such as 90s"
         raise argparse.ArgumentTypeError(msg)
     return int(length)
-
-
-def _explain(arguments: argparse.Namespace) -> int:
-    from controller.commands.explain import Options, explain  # noqa: PLC0415
-
-    options = Options(
-        name=arguments.name,
-        namespace=arguments.namespace,
-        context=arguments.context,
-        files=arguments.filename,
-        event=arguments.event,
-        as_json=arguments.output == "json",
-    )
-    return explain(options)
-
-
-def _timeline(arguments: argparse.Namespace) -> int:
-    from controller.commands.timeline import Options, show_timeline  # noqa: PLC0415
-
-    options = Options(
-        name=arguments.name,
-        namespace=arguments.namespace,
-        context=arguments.context,
-        since=arguments.since,
-        as_run=arguments.as_run,
-        as_json=arguments.output == "json",
-    )
-    return show_timeline(options)
-
-
-def _fire(arguments: argparse.Namespace) -> int:
-    from controller.commands.fire import fire  # noqa: PLC0415
-
-    return fire(
-        arguments.name,
-        arguments.length,
-        namespace=arguments.namespace,
-        context=arguments.context,
-        timeout=arguments.timeout,
-    )
-
-
-def _pause(arguments: argparse.Namespace, *, resume: bool) -> int:
-    from controller.commands.pause import Options, pause  # noqa: PLC0415
-
-    options = Options(
-        names=arguments.names,
-        sure=arguments.sure,
-        namespace=arguments.namespace,
-        context=arguments.context,
-        reason=arguments.reason,
-        wait=arguments.wait,
-    )
-    return pause(options, resume=resume)

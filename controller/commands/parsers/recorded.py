@@ -21,6 +21,7 @@ def add_backtest(commands: Commands) -> None:
     backtest = new_command(
         commands,
         "backtest",
+        "backtest.backtest",
         "what rules would have done with recorded events",
         (
             "Runs TriggerRules over recorded events, on a clock of their own, by the operator's own"
@@ -38,6 +39,7 @@ def add_backtest(commands: Commands) -> None:
     backtest.add_argument(
         "-f",
         "--filename",
+        dest="files",
         metavar="FILE",
         action="append",
         required=True,
@@ -69,24 +71,6 @@ def add_backtest(commands: Commands) -> None:
         nargs="*",
         help="files of events as JSON; - is the standard input",
     )
-    backtest.set_defaults(command=_backtest)
-
-
-def _backtest(arguments: argparse.Namespace) -> int:
-    from controller.commands.backtest import Options, backtest  # noqa: PLC0415
-
-    options = Options(
-        files=arguments.filename,
-        rule=arguments.rule,
-        events=arguments.events,
-        begin=arguments.begin,
-        end=arguments.end,
-        namespace=arguments.namespace,
-        context=arguments.context,
-        time_field=arguments.time_field,
-        as_json=arguments.output == "json",
-    )
-    return backtest(options)
 
 
 def add_as_run(commands: Commands) -> None:
@@ -94,6 +78,7 @@ def add_as_run(commands: Commands) -> None:
     as_run = new_command(
         commands,
         "asrun",
+        "as_run.as_run",
         "what ran on a channel in a broadcast day, from the as-run log",
         (
             "Reads files of the as-run log (or logs that hold its lines), chooses a channel and a"
@@ -110,10 +95,19 @@ def add_as_run(commands: Commands) -> None:
     )
     as_run.add_argument("--channel", metavar="NAME", help="name, or namespace/name (default: all)")
     as_run.add_argument(
-        "--date", type=_date, metavar="YYYY-MM-DD", help="the broadcast day (default: all)"
+        "--date",
+        dest="day",
+        type=_date,
+        metavar="YYYY-MM-DD",
+        help="the broadcast day (default: all)",
     )
     as_run.add_argument(
-        "--tz", type=_zone, default="UTC", metavar="ZONE", help="its time zone (default: UTC)"
+        "--tz",
+        dest="zone",
+        type=_zone,
+        default="UTC",
+        metavar="ZONE",
+        help="its time zone (default: UTC)",
     )
     as_run.add_argument(
         "--day-start",
@@ -125,21 +119,6 @@ def add_as_run(commands: Commands) -> None:
     as_run.add_argument(
         "-o", "--output", choices=("csv", "json", "table"), default="csv", help="(default: csv)"
     )
-    as_run.set_defaults(command=_as_run)
-
-
-def _as_run(arguments: argparse.Namespace) -> int:
-    from controller.commands.as_run import Options, as_run  # noqa: PLC0415
-
-    options = Options(
-        files=arguments.files,
-        channel=arguments.channel,
-        day=arguments.date,
-        zone=arguments.tz,
-        day_start=arguments.day_start,
-        output=arguments.output,
-    )
-    return as_run(options)
 
 
 def _instant(text: str) -> float:
