@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from controller.commands.parsers import grants, operation, processes, recorded
 from controller.commands.parsers.common import run_command
 from controller.displayable import displayable_lines
-from controller.errors import OperatorError
-from controller.settings import SettingsError
+from controller.errors import OperatorError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

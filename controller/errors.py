@@ -12,6 +12,8 @@
           └── ClientRejected      the application's id or secret is refused
                └── RedirectRefused  the redirect URI is not one that it registered
 
+    SettingsError             a setting in the environment, which ends the start
+
 Messages are for the user who reads `kubectl get`: they name the field and the remedy, and never
 carry a credential.
 """
@@ -29,6 +31,7 @@ __all__ = [
     "PermanentError",
     "RateLimited",
     "RedirectRefused",
+    "SettingsError",
     "TransientError",
 ]
 
@@ -94,3 +97,7 @@ class ClientRejected(PermanentError):
 
 class RedirectRefused(ClientRejected):
     """The redirect URI is not that of the consent, or the application did not register it."""
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used; the message names the variable and the remedy."""

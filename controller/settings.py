@@ -14,18 +14,15 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from controller.durations import parse_duration
+from controller.errors import SettingsError
 from controller.faults import problem_of
 
-__all__ = ["PREFIX", "Settings", "SettingsError"]
+__all__ = ["PREFIX", "Settings"]
 
 PREFIX = "TWITCH_OPERATOR_"
 
 _OF_A_SERVICE = re.compile(PREFIX + r"(SERVICE_|PORT($|_)|SANDBOX_)")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-
-
-class SettingsError(Exception):
-    """A setting that cannot be used; the message names the variable and the remedy."""
 
 
 def _base_url(value: str) -> str:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from controller.errors import SettingsError
 from controller.gateway.connection import Connection, State
-from controller.settings import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

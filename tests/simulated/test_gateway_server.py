@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import pytest
 import uvloop
 
+from controller.errors import SettingsError
 from controller.gateway import connection as module
 from controller.gateway.connection import MAX_HEAD, MAX_HEADERS, Connection
 from controller.gateway.server import Server
-from controller.settings import Settings, SettingsError
+from controller.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

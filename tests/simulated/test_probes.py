@@ -7,8 +7,9 @@ import socket
 import pytest
 from prometheus_client import CollectorRegistry
 
+from controller.errors import SettingsError
 from controller.runtime.probes import serve_probes
-from controller.settings import Settings, SettingsError
+from controller.settings import Settings
 
 
 @pytest.mark.parametrize(

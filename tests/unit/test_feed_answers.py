@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from controller.feeds.pace import BURST, MESSAGES, SIZE, Pace
 from controller.feeds.pubnub.answers import ITEM, UNREADABLE, split
 
-_JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=20,
+_TEXT = st.text(max_size=8)
+_JSON = st.recursive(  # small: what makes a difference are the kinds, and what is in what
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | _TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3),
+    max_leaves=6,
 )
+_ITEMS = st.lists(_JSON, max_size=4)
 _DEEP = "[" * 15_000 + "]" * 15_000
 
 
@@ -24,7 +26,7 @@ def _messages(text: str) -> list[Any]:
     return [value for path, value in split(text, 1) if path == ("m", ITEM)]
 
 
-@given(st.lists(_JSON), st.dictionaries(st.text(), _JSON), st.booleans())
+@given(_ITEMS, st.dictionaries(_TEXT, _JSON, max_size=3), st.booleans())
 def test_an_answer_is_what_python_reads_of_it(
     items: list[Any], others: dict[str, Any], indented: bool
 ) -> None:
@@ -36,7 +38,7 @@ def test_an_answer_is_what_python_reads_of_it(
     assert whole == {key: value for key, value in answer.items() if not isinstance(value, list)}
 
 
-@given(st.dictionaries(st.text(), st.lists(_JSON)))
+@given(st.dictionaries(_TEXT, _ITEMS, max_size=3))
 def test_lists_a_level_below_are_read_item_by_item(channels: dict[str, list[Any]]) -> None:
     read = list(split(json.dumps({"channels": channels, "status": 200}), 2))
     assert read[-1] == (("status",), 200)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from controller.settings import PREFIX, Settings, SettingsError
+from controller.errors import SettingsError
+from controller.settings import PREFIX, Settings
 
 EXAMPLES: dict[str, tuple[str, object]] = {
     "helix_url": ("http://127.0.0.1:1/helix/", "http://127.0.0.1:1/helix"),

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from controller.commands.parsers.common import add_output, add_place, new_command
-from controller.resources.fields import parse_instant
 
 if TYPE_CHECKING:
     from controller.commands.parsers.common import Commands
@@ -122,6 +121,8 @@ def add_as_run(commands: Commands) -> None:
 
 
 def _instant(text: str) -> float:
+    from controller.resources.fields import parse_instant  # noqa: PLC0415
+
     try:
         return parse_instant(text)
     except ValueError as error:
