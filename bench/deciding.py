@@ -18,14 +18,18 @@ import httpx
 from bench import objects
 from bench.command import Options, Size, run
 from bench.report import Measure, say
+from controller.arbiter.arbiter import Arbiter
 from controller.channels.airtime import Airtime
 from controller.clients.helix import Helix
 from controller.events import Event
 from controller.resources.commercials import CommercialPolicy
+from controller.resources.triggerrule import RULE
+from controller.resources.twitchchannel import CHANNEL
 from controller.rules.index import RuleIndex
 from controller.runtime.metrics import Metrics
-from controller.runtime.resource import CHANNEL, RULE, Key, Resource
+from controller.runtime.resource import Key, Resource
 from controller.settings import Settings
+from controller.term import Term
 from controller.triggers.dispatcher import Dispatcher
 from controller.triggers.reporter import Surroundings
 from controller.triggers.rule import Rule
@@ -164,7 +168,7 @@ def _rule(shape: _Shape, number: int) -> Rule:
     begin = time.time() - 3600
     key = Key(RULE, _NAMESPACE, objects.name(number))
     resource = Resource(key, f"uid-{number}", 1, begin, None, spec, {})
-    return Rule(resource, begin, lambda _: Surroundings((), None, None))
+    return Rule(resource, Term(begin), lambda _: Surroundings((), None, None))
 
 
 def _stand(number: int, helix: Helix) -> _Stand:
@@ -174,12 +178,7 @@ def _stand(number: int, helix: Helix) -> _Stand:
         helix=helix,
         signer=cast("Channel", None),  # nothing is signed in a dry run
         broadcaster_id=str,
-        policy=CommercialPolicy(),
-        started=0.0,
-        call_timeout=10.0,
-        recent=(),
-        next_eligible=None,
-        last_ad=None,
+        arbiter=Arbiter(CommercialPolicy(), Term(0.0), 10.0),
     )
     airtime.settle(CommercialPolicy(), None)
     resource = Resource(key, f"uid-{number}", 1, 0.0, None, {}, {})

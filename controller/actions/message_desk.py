@@ -1,6 +1,6 @@
 """Which message goes out: each once, in its form, and no more than Twitch takes.
 
-Without I/O and without a clock: the engine sends by it, and a backtest asks it what would be sent.
+Without I/O and without a clock: the operator sends by it, and a backtest asks what would be sent.
 """
 
 from __future__ import annotations

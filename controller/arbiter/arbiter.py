@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from controller.arbiter.steps import Cue, CueRecord, Reply, Step
     from controller.resources.commercials import CommercialPolicy
+    from controller.term import Term
 
 __all__ = ["COOLDOWN", "MAX_RECENT", "Arbiter"]
 
@@ -33,10 +34,9 @@ class Arbiter:
 
     Args:
         policy: `spec.commercials`.
-        started: When this process began; a cue published before may have been called by another.
+        term: Since when this process decides; another may have called for a cue from before.
         call_timeout: Seconds after which an unanswered call can no longer act.
-        recent: What the status remembers, in any order.
-        next_eligible: When Twitch allows the next commercial, as the status remembers it.
+        memory: What the status remembers; None: nothing.
         last_ad: When the last ad began, as the status remembers it.
         real: The channel's own arbiter, where this one rehearses (mode DryRun).
 
@@ -47,29 +47,33 @@ class Arbiter:
         ads: What Twitch tells of the ads that ran.
     """
 
-    def __init__(  # noqa: PLR0913 - what it remembers
+    def __init__(  # noqa: PLR0913 - what it knows
         self,
         policy: CommercialPolicy,
-        started: float,
+        term: Term,
         call_timeout: float,
         *,
-        recent: Iterable[CueRecord] = (),
-        next_eligible: float | None = None,
+        memory: Memory | None = None,
         last_ad: float | None = None,
         real: Arbiter | None = None,
     ) -> None:
         self._real = real
         self._policy = policy
-        self.started = started
+        self.term = term
         self.call_timeout = call_timeout
         base = real.memory if real is not None else None
-        self.memory: Memory = Memory(recent, next_eligible, base)
+        self.memory: Memory = memory if memory is not None else Memory(base=base)
         self.breaks = Breaks()
         self.ads = AdsLog(self.memory, self.breaks, last_ad)
         self._readiness: Readiness | None = Readiness(
             Verdict.CHANNEL_NOT_READY, "the channel is not ready yet"
         )
         self._recall(self.memory.recent)
+
+    @property
+    def started(self) -> float:
+        """When this process began to decide."""
+        return self.term.since
 
     @property
     def policy(self) -> CommercialPolicy:

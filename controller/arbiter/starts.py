@@ -58,8 +58,12 @@ class Desk(Protocol):
     policy: CommercialPolicy
     memory: Memory
     readiness: Readiness | None
-    started: float
     call_timeout: float
+
+    @property
+    def started(self) -> float:
+        """When this process began to decide."""
+        ...
 
     def goes_first(self, start: UnderWay, now: float) -> bool:
         """Whether no other start of the channel calls now, or is to be called for before it."""

@@ -8,7 +8,7 @@ import logging
 import time
 from collections import deque
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from controller.arbiter.ads_log import CONFIRM_AT
 from controller.clients.helix import Unauthorized
@@ -22,12 +22,28 @@ if TYPE_CHECKING:
     from controller.channels.channel import Channel
     from controller.clients.helix import Helix
 
-__all__ = ["AdsWatch"]
+__all__ = ["AdsListener", "AdsWatch"]
 
 logger = logging.getLogger(__name__)
 
 _AT_ONCE = 16
 _LONGEST_SLEEP = 3600.0
+
+
+class AdsListener(Protocol):
+    """Who follows the ads of channels."""
+
+    def saw_ads(self, channel: Channel, news: AdsNews) -> None:
+        """Twitch told of the channel's ads."""
+        ...
+
+    def conclude(self, channel: Channel) -> None:
+        """The ads of a channel that was introduced are known, or cannot be."""
+        ...
+
+    def doubt(self, channel: Channel) -> None:
+        """Twitch refused the channel's token."""
+        ...
 
 
 class AdsWatch:
@@ -36,29 +52,22 @@ class AdsWatch:
     Args:
         helix: Asks.
         channels: All channels.
-        on_news: Called with a channel and what a look brought.
-        on_refused: Called with a channel whose token was refused.
+        listener: Follows what a look brings.
         interval: Seconds between two looks at one channel.
-        on_first: Called with each channel that was introduced, once its ads are known or cannot be.
         quiet: Waits for a moment in which a look is in nobody's way.
     """
 
-    def __init__(  # noqa: PLR0913 - what it works with
+    def __init__(
         self,
         helix: Helix,
         channels: Callable[[], Iterable[Channel]],
-        on_news: Callable[[Channel, AdsNews], None],
-        on_refused: Callable[[Channel], None],
+        listener: AdsListener,
         interval: float,
-        *,
-        on_first: Callable[[Channel], None],
         quiet: Callable[[], Awaitable[None]],
     ) -> None:
         self._helix = helix
         self._channels = channels
-        self._on_news = on_news
-        self._on_refused = on_refused
-        self._on_first = on_first
+        self._listener = listener
         self._interval = interval
         self._quiet = quiet
         self._new: deque[Channel] = deque()
@@ -70,13 +79,13 @@ class AdsWatch:
         self._under_way: set[asyncio.Task[None]] = set()
 
     def introduce(self, channel: Channel) -> None:
-        """Look at the ads of a channel that is found live, and then call `on_first`.
+        """Look at the ads of a channel that is found live, and then conclude on it.
 
         What Twitch tells of them is a part of the status: it is read before the status is written,
         so that a channel that goes live is written once and not a second time a minute later.
         """
         if channel.airtime.arbiter.ads.schedule is not None or not self._tells(channel):
-            self._on_first(channel)
+            self._listener.conclude(channel)
             return
         self._new.append(channel)
         self._introduced.set()
@@ -116,7 +125,7 @@ class AdsWatch:
         try:
             await self._visit(channel)
         finally:
-            self._on_first(channel)
+            self._listener.conclude(channel)
 
     async def _go_round(self) -> None:
         """Each channel in its turn, evenly over the interval."""
@@ -179,9 +188,9 @@ class AdsWatch:
         try:
             schedule = await self._helix.ad_schedule(credential, user.id)
         except Unauthorized:
-            self._on_refused(channel)
+            self._listener.doubt(channel)
             return
         except TransientError as error:
             logger.warning("%s: what ads ran is not known: %s", channel.resource.key, error)
             return
-        self._on_news(channel, channel.airtime.saw_ads(schedule))
+        self._listener.saw_ads(channel, channel.airtime.saw_ads(schedule))

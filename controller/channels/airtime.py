@@ -17,12 +17,12 @@ from controller.events import Ruling, Verdict
 from controller.policies.clocks import is_ahead
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from controller.actions.commercial import Signer
     from controller.arbiter.ads_log import AdsNews
     from controller.arbiter.breaks import Break
-    from controller.arbiter.steps import Cue, CueRecord
+    from controller.arbiter.steps import Cue
     from controller.clients.helix import Helix
     from controller.events import AdSchedule
     from controller.resources.commercials import CommercialPolicy
@@ -45,27 +45,17 @@ class Airtime:
         helix: Twitch.
         signer: Signs the calls.
         broadcaster_id: Of the channel.
-        policy: `spec.commercials`.
-        started: When this process began.
-        call_timeout: Seconds after which an unanswered call can no longer act.
-        recent: What the status remembers.
-        next_eligible: When Twitch allows the next commercial, as the status remembers it.
-        last_ad: When the last ad began, as the status remembers it.
+        arbiter: Decides.
     """
 
-    def __init__(  # noqa: PLR0913 - what it works with
+    def __init__(
         self,
         name: str,
         *,
         helix: Helix,
         signer: Signer,
         broadcaster_id: Callable[[], str],
-        policy: CommercialPolicy,
-        started: float,
-        call_timeout: float,
-        recent: Iterable[CueRecord],
-        next_eligible: float | None,
-        last_ad: float | None,
+        arbiter: Arbiter,
     ) -> None:
         self._name = name
         self._helix = helix
@@ -73,14 +63,7 @@ class Airtime:
         self._broadcaster_id = broadcaster_id
         self._under_way: dict[asyncio.Task[None], CommercialAction] = {}
         self._dry_run_arbiter: Arbiter | None = None
-        self.arbiter = Arbiter(
-            policy,
-            started,
-            call_timeout,
-            recent=recent,
-            next_eligible=next_eligible,
-            last_ad=last_ad,
-        )
+        self.arbiter = arbiter
         now = time.time()
         last = next((record.started for record in self.arbiter.memory.recent), now)
         self.arbiter.memory.set_back(last - now if is_ahead(last, now) else 0.0, now)
@@ -130,7 +113,7 @@ class Airtime:
             return self.arbiter
         if self._dry_run_arbiter is None:
             real = self.arbiter
-            self._dry_run_arbiter = Arbiter(real.policy, real.started, real.call_timeout, real=real)
+            self._dry_run_arbiter = Arbiter(real.policy, real.term, real.call_timeout, real=real)
         return self._dry_run_arbiter
 
     async def _finish(self, cue: Cue, action: CommercialAction, done: Done) -> None:

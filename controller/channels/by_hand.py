@@ -39,7 +39,7 @@ class ByHand:
 
     def look(self, channel: Channel) -> None:
         """Answer the channel's request, if there is one that was not answered yet."""
-        request, uid = channel.resource.fire_requested, channel.resource.uid
+        request, uid = channel.resource.annotations.get(FIRE_REQUESTED), channel.resource.uid
         if not request or request == channel.fired_for or request == self._under_way.get(uid):
             return
         self._under_way[uid] = request

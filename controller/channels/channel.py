@@ -17,9 +17,10 @@ from controller.channels.policies.conditions import (
     commercials_ready,
 )
 from controller.events import Verdict
-from controller.policies.pausing import paused_message
+from controller.policies.pausing import find_pause, paused_message
 from controller.resources.commercials import DEFAULT_POLICY, CommercialPolicy
 from controller.resources.common import InvalidSpec
+from controller.resources.kind import REVOKE_REQUESTED_AT
 from controller.resources.twitchchannel import TwitchChannelSpec, TwitchChannelStatus
 from controller.runtime.conditions import to_conditions
 from controller.runtime.resource import pack, unpack
@@ -27,6 +28,7 @@ from controller.runtime.resource import pack, unpack
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from controller.arbiter.arbiter import Arbiter
     from controller.channels.grant.manager import GrantManager
     from controller.channels.stream_keys import StreamKeyManager
     from controller.clients.helix import Credential, Helix
@@ -70,8 +72,7 @@ class Channel:
         grant_manager: GrantManager,
         stream_key: StreamKeyManager,
         helix: Helix,
-        started: float,
-        call_timeout: float,
+        arbiter: Arbiter,
         on_refused: Callable[[Channel], None],
     ) -> None:
         self._on_refused = on_refused
@@ -95,7 +96,6 @@ class Channel:
         self.spec: TwitchChannelSpec | None = None
         self._spec_problem: str | None = None
         self.tried = False
-        remembered = channel_status.remembered(status)
         self.airtime = Airtime(
             str(resource.key),
             helix=helix,
@@ -103,24 +103,21 @@ class Channel:
             broadcaster_id=lambda: (
                 self.grant_manager.user.id if self.grant_manager.user is not None else ""
             ),
-            policy=DEFAULT_POLICY,
-            started=started,
-            call_timeout=call_timeout,
-            recent=remembered.cues,
-            next_eligible=remembered.next_eligible,
-            last_ad=remembered.last_ad,
+            arbiter=arbiter,
         )
-        self.airtime.arbiter.memory.retry_after = remembered.retry_after
-        self.airtime.arbiter.ads.last_confirmed = remembered.last_confirmed
+        remembered = channel_status.remembered(status)
+        arbiter.memory.retry_after = remembered.retry_after
+        arbiter.ads.last_confirmed = remembered.last_confirmed
         self.update(resource)
 
     def update(self, resource: Resource) -> None:
         """Take a new state of the resource."""
-        if resource.pause != self.pause:
-            self.pause = resource.pause
+        pause = find_pause(resource.annotations)
+        if pause != self.pause:
+            self.pause = pause
             logger.info("%s: %s", resource.key, self._paused_message() or "resumed")
         self.resource = resource.kept()
-        self.grant_manager.revoke_request = resource.revoke_requested_at or ""
+        self.grant_manager.revoke_request = resource.annotations.get(REVOKE_REQUESTED_AT, "")
         try:
             self.spec = TwitchChannelSpec.from_spec(resource.spec)
             self._spec_problem = None

@@ -4,107 +4,46 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from controller.channels.channel import Channel
-from controller.channels.grant.manager import GrantManager
-from controller.channels.grant.secrets import GrantSecrets, Permits
-from controller.channels.stream_keys import StreamKeyManager
 from controller.clients.helix import Unauthorized
 from controller.resources.twitchchannel import STREAM_KEY_SCOPE
-from controller.runtime.owned_secrets import jitter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from controller.channels.by_hand import ByHand
+    from controller.channels.channel import Channel
     from controller.channels.conflicts import Conflicts
-    from controller.clients.helix import Helix
-    from controller.clients.identity import Identity
-    from controller.clients.kube import Kube
     from controller.resources.twitchchannel import TwitchChannelSpec
     from controller.runtime.metrics import Metrics
-    from controller.runtime.resource import Resource
-    from controller.runtime.secrets import SecretStore
-    from controller.settings import Settings
 
 __all__ = ["ChannelReconciler"]
 
 
 class ChannelReconciler:
-    """Makes channels, and runs their rounds.
+    """Reconciles channels.
 
     Args:
-        settings: Limits and intervals.
-        kube: The API server.
         metrics: What is counted.
-        helix: Twitch's API.
-        identity: Twitch's OAuth.
-        secrets: The Secrets that channels name.
         conflicts: Which channel has which broadcaster.
+        by_hand: Answers requests for commercials.
         look_live: Asks soon whether a channel is live.
-        refused: Called with a channel whose token was refused.
-        tell: Called when a channel's status may have changed.
-        started: When this process began, in seconds since the epoch.
+        conclude: Called when a channel's status may have changed.
     """
 
-    def __init__(  # noqa: PLR0913 - what it works with
+    def __init__(
         self,
-        settings: Settings,
-        kube: Kube,
         metrics: Metrics,
         *,
-        helix: Helix,
-        identity: Identity,
-        secrets: SecretStore,
         conflicts: Conflicts,
+        by_hand: ByHand,
         look_live: Callable[[Channel], None],
-        refused: Callable[[Channel], None],
-        tell: Callable[[Channel], None],
-        started: float,
+        conclude: Callable[[Channel], None],
     ) -> None:
-        self._settings = settings
-        self._kube = kube
         self._metrics = metrics
-        self._helix = helix
-        self._identity = identity
-        self._secrets = secrets
         self._conflicts = conflicts
+        self._by_hand = by_hand
         self._look_live = look_live
-        self._refused = refused
-        self._tell = tell
-        self._started = started
-        self._permits = Permits()
-
-    def new_channel(self, resource: Resource) -> Channel:
-        """A channel that has not been looked at yet."""
-        grant_manager = GrantManager(
-            resource.key,
-            resource.uid,
-            identity=self._identity,
-            helix=self._helix,
-            secrets=GrantSecrets(
-                resource.key, resource.uid, self._secrets, self._kube, self._permits
-            ),
-            metrics=self._metrics,
-            validate_interval=self._settings.validate_interval,
-            eligible_interval=self._settings.live_check_interval,
-        )
-        stream_key = StreamKeyManager(
-            resource.key,
-            resource.uid,
-            helix=self._helix,
-            secrets=self._secrets,
-            kube=self._kube,
-            interval=self._settings.validate_interval,
-            jitter=jitter(resource.uid),
-        )
-        return Channel(
-            resource,
-            grant_manager=grant_manager,
-            stream_key=stream_key,
-            helix=self._helix,
-            started=self._started,
-            call_timeout=self._settings.call_timeout,
-            on_refused=self._refused,
-        )
+        self._conclude = conclude
 
     async def run(self, channel: Channel) -> float | None:
         """Look at the whole of it, and do what is due.
@@ -116,11 +55,12 @@ class ChannelReconciler:
             OperatorError: To be tried again with growing pauses.
         """
         requested = channel.resource.requested_at
+        self._by_hand.look(channel)
         if channel.spec is None:
             channel.tried = True
             channel.concluded = True
             channel.handled = requested
-            self._tell(channel)
+            self._conclude(channel)
             return None
         try:
             again = await channel.grant_manager.reconcile(channel.spec)
@@ -137,7 +77,7 @@ class ChannelReconciler:
             if channel.live is None and channel.credential() is not None:
                 self._look_live(channel)
             if self._has_news(channel):
-                self._tell(channel)
+                self._conclude(channel)
 
     @staticmethod
     def _has_news(channel: Channel) -> bool:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from controller.arbiter.arbiter import Arbiter
+from controller.arbiter.memory import Memory
 from controller.arbiter.steps import BY_HAND, CueRecord
 from controller.channels.policies.grant_facts import Known
 from controller.events import Verdict
+from controller.resources.commercials import DEFAULT_POLICY
 from controller.resources.twitchchannel import (
     AdScheduleStatus,
     AuthorizationStatus,
@@ -17,11 +20,11 @@ from controller.resources.twitchchannel import (
 )
 
 if TYPE_CHECKING:
-    from controller.arbiter.arbiter import Arbiter
     from controller.channels.grant.manager import GrantManager
     from controller.clients.helix import User
     from controller.events import AdSchedule
     from controller.resources.twitchchannel import TwitchChannelStatus
+    from controller.term import Term
 
 __all__ = [
     "Remembered",
@@ -31,6 +34,7 @@ __all__ = [
     "commercials",
     "known",
     "remembered",
+    "remembering_arbiter",
 ]
 
 
@@ -63,6 +67,19 @@ def remembered(status: TwitchChannelStatus) -> Remembered:
         last_ad=status.ad_schedule.last_ad_time if status.ad_schedule is not None else None,
         last_confirmed=told.last_confirmed_time,
     )
+
+
+def remembering_arbiter(status: TwitchChannelStatus, term: Term, call_timeout: float) -> Arbiter:
+    """An arbiter that goes on from what a former process wrote.
+
+    Args:
+        status: As it was found.
+        term: Since when this process decides.
+        call_timeout: Seconds after which an unanswered call can no longer act.
+    """
+    known = remembered(status)
+    memory = Memory(known.cues, known.next_eligible)
+    return Arbiter(DEFAULT_POLICY, term, call_timeout, memory=memory, last_ad=known.last_ad)
 
 
 def _record(cue: RecentCue) -> CueRecord:

@@ -11,7 +11,7 @@ from controller.channels.policies import stream_keys as policy
 from controller.clients.helix import Unauthorized
 from controller.clients.kube import KubeConflict, KubeError, KubeNotFound
 from controller.errors import OperatorError, TransientError
-from controller.runtime.owned_secrets import owner_reference, store_secret
+from controller.runtime.owned_secrets import jitter, owner_reference, store_secret
 
 if TYPE_CHECKING:
     from controller.clients.helix import Credential, Helix
@@ -46,7 +46,6 @@ class StreamKeyManager:
         secrets: Reads the Secret, and tells when somebody changes or deletes it.
         kube: Writes it.
         interval: Seconds between two reads of the key at Twitch.
-        jitter: 0..1, steady for the channel.
 
     Attributes:
         problem: What keeps the key from its Secret; None: nothing, or no Secret is wanted. While
@@ -64,7 +63,6 @@ class StreamKeyManager:
         secrets: SecretStore,
         kube: Kube,
         interval: float,
-        jitter: float,
     ) -> None:
         self._channel = key
         self._uid = uid
@@ -72,7 +70,7 @@ class StreamKeyManager:
         self._secrets = secrets
         self._kube = kube
         self._interval = interval
-        self._jitter = jitter
+        self._jitter = jitter(uid)
         self._key: Sensitive | None = None
         self._broadcaster_id = ""
         self._read_at: float | None = None

@@ -27,7 +27,6 @@ from controller.handlers.watch import Watch
 from controller.logs import set_up_logging
 from controller.runtime.garbage import Garbage
 from controller.runtime.probes import serve_probes
-from controller.runtime.resource import EXTENSION, Kind
 from controller.settings import Settings
 
 if TYPE_CHECKING:
@@ -84,14 +83,14 @@ async def _run(settings: Settings, context: str | None) -> int:
         apps = Apps(settings, kube, catalog, metrics.forget)
         app = make_app(catalog, Authorizer(fetcher), Extensions(http, calls), metrics)
 
-        def notify(kind: Kind, event: str | None, body: Mapping[str, Any]) -> None:
+        def notify(kind: str, event: str | None, body: Mapping[str, Any]) -> None:
             loop.call_soon_threadsafe(apps.notify, kind, event, body)
 
         def discover() -> None:
             asyncio.run_coroutine_threadsafe(kube.discover(), loop).result()
 
         namespaces = settings.watch_namespaces
-        watch = Watch(notify, log_in, discover, namespaces=namespaces, kinds=(EXTENSION,))
+        watch = Watch(notify, log_in, discover, namespaces=namespaces, kinds=(apps.kind,))
         gateway = _Gateway(apps, catalog, watch, Server(app, settings))
         async with serve_probes(
             settings, metrics.registry, lambda: watch.alive, lambda: gateway.ready

@@ -17,16 +17,13 @@ from controller.commands.beside import say_who_is_beside
 from controller.commands.start import say_start
 from controller.handlers.watch import Watch
 from controller.logs import set_up_logging
-from controller.operator import Engine
-from controller.runtime.metrics import Metrics
+from controller.operator import Operator
 from controller.runtime.probes import serve_probes
 from controller.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
     from typing import Any
-
-    from controller.runtime.resource import Kind
 
 __all__ = ["run_operator"]
 
@@ -59,7 +56,6 @@ async def _run(settings: Settings, context: str | None) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    metrics = Metrics()
 
     def load() -> Awaitable[Configuration]:
         return load_configuration(context)
@@ -71,14 +67,14 @@ async def _run(settings: Settings, context: str | None) -> int:
             f" {settings.status_interval:.0f} s at most"
         )
         say_start("operator", kube.host, settings, limits)
-        engine = Engine(settings, kube, http, metrics)
+        operator = Operator(settings, kube, http)
 
         def notify(
-            kind: Kind,
+            kind: str,
             event: str | None,
             body: Mapping[str, Any],
         ) -> None:
-            loop.call_soon_threadsafe(engine.notify, kind, event, body)
+            loop.call_soon_threadsafe(operator.notify, kind, event, body)
 
         def log_in() -> Configuration:
             return asyncio.run(load_configuration(context))
@@ -86,36 +82,37 @@ async def _run(settings: Settings, context: str | None) -> int:
         def discover() -> None:
             asyncio.run_coroutine_threadsafe(kube.discover(), loop).result()
 
-        watch = Watch(notify, log_in, discover, namespaces=settings.watch_namespaces)
+        watch = Watch(
+            notify, log_in, discover, namespaces=settings.watch_namespaces, kinds=operator.kinds
+        )
 
         def alive() -> bool:
-            return watch.alive and (engine.healthy or not engine.synced)
+            return watch.alive and (operator.healthy or not operator.synced)
 
         async with (
             say_who_is_beside(kube.host, settings.watch_namespaces, os.environ),
-            serve_probes(settings, metrics.registry, alive, lambda: engine.synced),
+            serve_probes(settings, operator.registry, alive, lambda: operator.synced),
         ):
-            work = loop.create_task(engine.run())
+            work = loop.create_task(operator.run())
             try:
-                return await _until_the_end(engine, watch, work, stop)
+                return await _until_the_end(operator, watch, work, stop)
             finally:
                 await asyncio.to_thread(watch.stop)
-                await engine.drain()
+                await operator.drain()
                 work.cancel()
                 await asyncio.gather(work, return_exceptions=True)
-                await engine.settle()
-                await engine.flush()
+                await operator.flush()
 
 
 async def _until_the_end(
-    engine: Engine, watch: Watch, work: asyncio.Task[None], stop: asyncio.Event
+    operator: Operator, watch: Watch, work: asyncio.Task[None], stop: asyncio.Event
 ) -> int:
     watching = False
     while not stop.is_set():
         if work.done():
-            logger.error("the engine ended", exc_info=work.exception())
+            logger.error("the operator ended", exc_info=work.exception())
             return 1
-        if engine.synced and not watching:
+        if operator.synced and not watching:
             # What the list brought is known; the watch goes on from there.
             watch.start()
             watching = True

@@ -16,6 +16,7 @@ from controller.resources.extensionapp import (
     ExtensionSecret,
     SecretState,
 )
+from controller.resources.kind import REVOKE_REQUESTED_AT
 from controller.runtime.conditions import to_conditions
 from controller.runtime.resource import pack
 
@@ -104,6 +105,11 @@ class ExtensionApp:
         """Somebody asked: look at all that Twitch has, and try again what it refused."""
         self.secret_manager.recheck()
         self.configuration.recheck()
+
+    @property
+    def revoke_request(self) -> str:
+        """The latest request to take all secrets out of service; "": none."""
+        return self.resource.annotations.get(REVOKE_REQUESTED_AT, "")
 
     @property
     def client_id(self) -> str | None:

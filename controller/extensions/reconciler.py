@@ -11,24 +11,17 @@ from controller.backoff import MOST_PAUSE, backoff
 from controller.clients.kube import KubeError
 from controller.clients.secrets import marks_of
 from controller.errors import OperatorError, TransientError
-from controller.extensions.app import ExtensionApp
-from controller.extensions.configuration import ConfigurationManager
-from controller.extensions.secrets import SecretManager
 from controller.policies.extension_secrets import next_change
 from controller.policies.findings import Finding
 from controller.policies.gateway_checks import provider_problem
 from controller.policies.problems import secret_refused
-from controller.resources.extensionapp import ExtensionAppStatus
-from controller.runtime.resource import EXTENSION, Key
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
-    from controller.clients.extension_jwt import Extension
-    from controller.clients.extensions import Extensions
-    from controller.clients.kube import Kube
+    from controller.extensions.app import ExtensionApp
     from controller.resources.extensionapp import ExtensionAppSpec
-    from controller.runtime.resource import Resource
+    from controller.runtime.resource import Key
     from controller.runtime.secrets import SecretStore
     from controller.settings import Settings
 
@@ -38,84 +31,39 @@ logger = logging.getLogger(__name__)
 
 
 class ExtensionReconciler:
-    """Makes ExtensionApps, and runs their rounds.
+    """Reconciles ExtensionApps.
 
     Args:
         settings: Limits and intervals.
-        kube: The API server.
-        extensions: Twitch's extension endpoints.
+        apps: All that run.
         secrets: The Secrets that ExtensionApps name.
         broadcaster_of: Finds a channel's broadcaster id; None: it is not known.
-        tell: Called when the status of one may have changed.
-        look: Asks for a round.
-
-    Attributes:
-        apps: All that run.
+        conclude: Called when the status of one may have changed.
+        reconcile: Asks for a round.
     """
 
     def __init__(  # noqa: PLR0913 - what it works with
         self,
         settings: Settings,
-        kube: Kube,
+        apps: Mapping[Key, ExtensionApp],
         *,
-        extensions: Extensions,
         secrets: SecretStore,
         broadcaster_of: Callable[[str, str], str | None],
-        tell: Callable[[ExtensionApp], None],
-        look: Callable[[Key], None],
+        conclude: Callable[[ExtensionApp], None],
+        reconcile: Callable[[Key], None],
     ) -> None:
         self._settings = settings
-        self._kube = kube
-        self._extensions = extensions
+        self._apps = apps
         self._secrets = secrets
         self._broadcaster_of = broadcaster_of
-        self._tell = tell
-        self._look = look
-        self.apps: dict[Key, ExtensionApp] = {}
-        self._broadcasters: dict[Key, str | None] = {}
-
-    def new_app(self, resource: Resource) -> ExtensionApp:
-        """An ExtensionApp that has not been looked at yet."""
-        secret_manager = SecretManager(
-            resource.key,
-            resource.uid,
-            resource.created,
-            extensions=self._extensions,
-            secrets=self._secrets,
-            kube=self._kube,
-            settings=self._settings,
-        )
-        status = ExtensionAppStatus.from_status(resource.status)
-        configuration = ConfigurationManager(
-            resource.key, self._extensions, self._settings, status.configuration
-        )
-        least = self._settings.min_activation_delay
-        return ExtensionApp(
-            resource, secret_manager=secret_manager, configuration=configuration, least_delay=least
-        )
+        self._on_conclusion = conclude
+        self._reconcile = reconcile
 
     def changed(self, client_id: str | None) -> None:
         """An ExtensionApp of this client id came, changed or went: others may have the turn."""
-        for key, app in self.apps.items():
+        for key, app in self._apps.items():
             if client_id is not None and app.client_id == client_id:
-                self._look(key)
-
-    def channel_changed(self, channel: Key) -> None:
-        """A channel's broadcaster may have become known, or another."""
-        found = self._broadcaster_of(channel.namespace, channel.name)
-        if self._broadcasters.get(channel) == found:
-            return
-        self._broadcasters[channel] = found
-        for key, app in self.apps.items():
-            if key.namespace == channel.namespace and channel.name in app.channels:
-                self._look(key)
-
-    def signer_of(self, namespace: str, name: str) -> Extension | str:
-        """What to sign the calls of an ExtensionApp with, or why there is nothing."""
-        app = self.apps.get(Key(EXTENSION, namespace, name))
-        if app is None:
-            return f"ExtensionApp {name} does not exist"
-        return app.signer(time.time())
+                self._reconcile(key)
 
     async def run(self, app: ExtensionApp) -> float | None:
         """Look at the whole of it, and do what is due.
@@ -165,8 +113,7 @@ class ExtensionReconciler:
 
     def _conclude(self, app: ExtensionApp) -> None:
         app.concluded = True
-        if self.apps.get(app.resource.key) is app:
-            self._tell(app)
+        self._on_conclusion(app)
 
     def _release(self, app: ExtensionApp, spec: ExtensionAppSpec) -> None:
         """Forget the Secrets that it named before."""
@@ -180,7 +127,7 @@ class ExtensionReconciler:
     async def _keep_secrets(self, app: ExtensionApp, spec: ExtensionAppSpec) -> float | None:
         accepted = app.accepted
         try:
-            return await app.secret_manager.reconcile(spec, app.resource.revoke_requested_at or "")
+            return await app.secret_manager.reconcile(spec, app.revoke_request)
         finally:
             if app.accepted and not accepted:
                 self.changed(app.client_id)
@@ -247,7 +194,7 @@ class ExtensionReconciler:
         if app.client_id is None:
             app.conflict = None
             return
-        same = [other for other in self.apps.values() if other.client_id == app.client_id]
+        same = [other for other in self._apps.values() if other.client_id == app.client_id]
         same.sort(key=lambda o: (not o.accepted, o.resource.created, o.resource.uid))
         first = same[0] if same else app
         free = first is app or not first.accepted

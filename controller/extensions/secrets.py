@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from controller.clients.kube import Kube, Secret
     from controller.policies.extension_secrets import SharedSecret
     from controller.resources.extensionapp import ExtensionAppSpec
-    from controller.runtime.resource import Key
+    from controller.runtime.resource import Resource
     from controller.runtime.secrets import SecretStore
     from controller.sensitive import Sensitive
     from controller.settings import Settings
@@ -58,9 +58,7 @@ class SecretManager:
     """The shared secrets of one ExtensionApp.
 
     Args:
-        key: Of the resource.
-        uid: Of the resource.
-        created: When the resource was made.
+        resource: The ExtensionApp.
         extensions: Twitch.
         secrets: What the named Secrets hold.
         kube: Writes the target Secret.
@@ -78,25 +76,23 @@ class SecretManager:
         rotated_at: When the newest secret was made, where that was seen.
     """
 
-    def __init__(  # noqa: PLR0913 - what it works with
+    def __init__(
         self,
-        key: Key,
-        uid: str,
-        created: float,
+        resource: Resource,
         *,
         extensions: Extensions,
         secrets: SecretStore,
         kube: Kube,
         settings: Settings,
     ) -> None:
-        self._key = key
-        self._uid = uid
-        self._created = created
+        self._key = resource.key
+        self._uid = resource.uid
+        self._created = resource.created
         self._extensions = extensions
         self._secrets = secrets
         self._kube = kube
         self._settings = settings
-        self._jitter = jitter(uid)
+        self._jitter = jitter(resource.uid)
         self._adopted = False
         self._seen_version = ""
         self._read_at: float | None = None

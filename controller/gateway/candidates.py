@@ -13,6 +13,7 @@ from controller.policies.extension_secrets import REVOKED_FOR, decode
 from controller.policies.target_secret import is_target
 from controller.resources.common import InvalidSpec
 from controller.resources.extensionapp import ExtensionAppSpec, ExtensionAppStatus
+from controller.resources.kind import REVOKE_REQUESTED_AT
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -85,7 +86,7 @@ class Candidate:
         The target Secret tells by an annotation that its marks are those of this request. Where it
         was made anew since, without one, the status tells that the request lies behind it.
         """
-        asked = self.resource.revoke_requested_at
+        asked = self.resource.annotations.get(REVOKE_REQUESTED_AT)
         if asked and asked not in (self.revoked_for, self.handled):
             self.revoked |= {secret.fingerprint for secret in self.secrets}
 

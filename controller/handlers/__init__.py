@@ -1,1 +1,1 @@
-"""kopf, and nothing but kopf: tell the engine what the API server says."""
+"""kopf, and nothing but kopf: tell the operator what the API server says."""

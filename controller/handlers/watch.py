@@ -26,12 +26,12 @@ import kopf
 from controller.backoff import backoff
 from controller.clients.kube import KubeError, KubeNotFound, KubeUnavailable
 from controller.resources.kind import GROUP, VERSION
-from controller.runtime.resource import PLURALS, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from controller.clients.kube.config import Configuration
+    from controller.resources.kind import Kind
 
 __all__ = ["Watch"]
 
@@ -57,12 +57,12 @@ class Watch:
     """The watching thread.
 
     Args:
-        notify: Called from this thread's loop with kind, event type and body.
+        notify: Called from this thread's loop with the kind's name, event type and body.
         configuration: Where the API server is, and how to log in; read again after a 401.
         discover: Asks the API server for the kinds, and raises what `Kube.discover` does; called on
             this thread, and may block it.
         namespaces: Literal names; empty: all.
-        kinds: What is watched; by default all.
+        kinds: What is watched.
         grace: Seconds for which watchers may be missing before kopf is started anew.
         most_pause: Seconds between two starts of kopf, at most.
 
@@ -72,12 +72,12 @@ class Watch:
 
     def __init__(  # noqa: PLR0913 - what it works with
         self,
-        notify: Callable[[Kind, str | None, Mapping[str, Any]], None],
+        notify: Callable[[str, str | None, Mapping[str, Any]], None],
         configuration: Callable[[], Configuration],
         discover: Callable[[], None],
         *,
         namespaces: tuple[str, ...],
-        kinds: tuple[Kind, ...] = tuple(PLURALS),
+        kinds: tuple[Kind, ...],
         grace: float = _WATCHER_GRACE,
         most_pause: float = _MOST_PAUSE,
     ) -> None:
@@ -86,7 +86,7 @@ class Watch:
         self._discover = discover
         self._grace, self._most_pause = grace, most_pause
         self._namespaces = namespaces
-        self._kinds: dict[str, Kind] = {PLURALS[kind]: kind for kind in kinds}
+        self._kinds = {kind.plural: kind.name for kind in kinds}
         self._ending = threading.Event()
         self._kopf_stop = threading.Event()
         self._whole = False

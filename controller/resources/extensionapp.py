@@ -18,6 +18,7 @@ from controller.resources.kind import Column, Kind
 from controller.resources.selector import ChannelReference
 
 __all__ = [
+    "EXTENSION",
     "EXTENSION_APP",
     "MAX_CHANNEL_SEGMENTS",
     "MAX_CONTENT",
@@ -459,3 +460,6 @@ EXTENSION_APP = Kind(
         ),
     ),
 )
+
+EXTENSION = EXTENSION_APP.name
+"""The kind's name, as in keys and owner references."""

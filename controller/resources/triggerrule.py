@@ -33,6 +33,7 @@ __all__ = [
     "FEED",
     "RECENT_DECISIONS",
     "RECENT_MESSAGES",
+    "RULE",
     "TRIGGER_RULE",
     "ChannelReference",
     "ChannelSelector",
@@ -478,3 +479,6 @@ TRIGGER_RULE = Kind(
         Column("AGE", ".metadata.creationTimestamp", "date", wide=True),
     ),
 )
+
+RULE = TRIGGER_RULE.name
+"""The kind's name, as in keys and owner references."""

@@ -11,6 +11,7 @@ from controller.resources.fields import Clip, Flag, Instant, Matching, Rule, Who
 from controller.resources.kind import Column, Kind
 
 __all__ = [
+    "CHANNEL",
     "COMMERCIAL_SCOPE",
     "DEFAULT_SCOPES",
     "READ_ADS_SCOPE",
@@ -365,3 +366,6 @@ COMMERCIAL_SCOPE = "channel:edit:commercial"
 
 
 READ_ADS_SCOPE = "channel:read:ads"
+
+CHANNEL = TWITCH_CHANNEL.name
+"""The kind's name, as in keys and owner references."""

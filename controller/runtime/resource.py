@@ -1,4 +1,4 @@
-"""What the engine keeps of a resource as the API server holds it."""
+"""What the kernel keeps of a resource as the API server holds it."""
 
 from __future__ import annotations
 
@@ -6,44 +6,24 @@ import json
 import zlib
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from controller.policies.pausing import find_pause
 from controller.resources.common import parse_instant
-from controller.resources.extensionapp import EXTENSION_APP
-from controller.resources.kind import (
-    FIRE_REQUESTED,
-    REQUESTED_AT,
-    REVOKE_REQUESTED_AT,
-)
-from controller.resources.triggerrule import TRIGGER_RULE
-from controller.resources.twitchchannel import TWITCH_CHANNEL
+from controller.resources.kind import GROUP, REQUESTED_AT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CHANNEL", "EXTENSION", "PLURALS", "RULE", "Key", "Kind", "Resource", "pack", "unpack"]
+__all__ = ["Key", "Resource", "pack", "unpack"]
 
-Kind = Literal["TwitchChannel", "TriggerRule", "ExtensionApp"]
-
-CHANNEL: Literal["TwitchChannel"] = "TwitchChannel"
-RULE: Literal["TriggerRule"] = "TriggerRule"
-EXTENSION: Literal["ExtensionApp"] = "ExtensionApp"
-
-PLURALS: dict[Kind, str] = {
-    CHANNEL: TWITCH_CHANNEL.plural,
-    RULE: TRIGGER_RULE.plural,
-    EXTENSION: EXTENSION_APP.plural,
-}
-"""The kinds as they stand in URLs."""
-
+_OURS = f"{GROUP}/"
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Key(NamedTuple):
     """Names a resource."""
 
-    kind: Kind
+    kind: str
     namespace: str
     name: str
 
@@ -97,10 +77,7 @@ class Resource:
         requested_at: Value of the annotation that asks for a reconciliation now.
         spec: As stored; empty in what is `kept`.
         status: As stored; in what is `kept`, it is unpacked anew at each look.
-        revoke_requested_at: Value of the annotation that asks to end the grant.
-        fire_requested: Value of the annotation that asks for a commercial.
-        pause: What the annotation says that holds its calls: when, by whom and why; None: there is
-            none.
+        annotations: Those of the operator's own group: what its users ask for.
         version: Grows with each change of anything; 0: not known.
         labels: By which rules select channels; a change of them does not change the generation.
     """
@@ -112,23 +89,14 @@ class Resource:
     requested_at: str | None
     spec: Mapping[str, Any]
     status: _Packable = _Packable()
-    revoke_requested_at: str | None = None
-    fire_requested: str | None = None
-    pause: str | None = None
+    annotations: Mapping[str, str] = field(default_factory=lambda: _NONE)
     labels: Mapping[str, str] = field(default_factory=lambda: _NONE)
     version: int = 0
 
     @property
     def asks(self) -> tuple[object, ...]:
         """What its user wants: where this is the same, there is nothing new to do."""
-        return (
-            self.generation,
-            self.requested_at,
-            self.revoke_requested_at,
-            self.fire_requested,
-            self.pause,
-            self.labels,
-        )
+        return self.generation, self.requested_at, self.annotations, self.labels
 
     def kept(self, written: bytes | None = None) -> Resource:
         """What is held of it once its spec is parsed.
@@ -141,19 +109,18 @@ class Resource:
         return replace(self, spec=_NONE, status=written or pack(self.status))
 
     @classmethod
-    def from_body(cls, kind: Kind, body: Mapping[str, Any]) -> Resource:
+    def from_body(cls, kind: str, body: Mapping[str, Any]) -> Resource:
         """Read what a list or a watch delivered."""
         meta = body["metadata"]
-        annotations = meta.get("annotations") or {}
+        found = (meta.get("annotations") or {}).items()
+        annotations = {name: value for name, value in found if name.startswith(_OURS)}
         return cls(
             key=Key(kind, meta["namespace"], meta["name"]),
             uid=meta["uid"],
             generation=int(meta.get("generation") or 0),
             created=parse_instant(meta["creationTimestamp"]),
             requested_at=annotations.get(REQUESTED_AT),
-            revoke_requested_at=annotations.get(REVOKE_REQUESTED_AT),
-            fire_requested=annotations.get(FIRE_REQUESTED),
-            pause=find_pause(annotations),
+            annotations=annotations or _NONE,
             labels=meta.get("labels") or _NONE,
             version=_version(meta.get("resourceVersion")),
             spec=body.get("spec") or {},

@@ -10,22 +10,21 @@ import logging
 import math
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from controller.clients.kube import KubeConflict, KubeError, KubeNotFound, KubeUnavailable
-from controller.runtime.resource import PLURALS
 from controller.runtime.workqueue import WorkQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from controller.clients.kube import Kube
-    from controller.resources.common import StatusModel
     from controller.runtime.call_priority import CallPriority
+    from controller.runtime.controller import Reporter
     from controller.runtime.metrics import Metrics
     from controller.runtime.resource import Key, Resource
 
-__all__ = ["Reporter", "StatusWriter"]
+__all__ = ["StatusWriter"]
 
 logger = logging.getLogger(__name__)
 
@@ -33,23 +32,6 @@ _AT_ONCE = 8
 _FORBIDDEN = 403
 _SPACING = 1.0  # between two writes of one object that are both urgent
 _MOST_PAUSE = 15.0  # between two tries while the API server is away
-
-
-class Reporter(Protocol):
-    """Tells the status of one resource."""
-
-    @property
-    def resource(self) -> Resource:
-        """The resource."""
-        ...
-
-    def compose(self, now: float) -> StatusModel | None:
-        """Its status now; None: nothing to tell yet."""
-        ...
-
-    def written(self, body: Mapping[str, Any]) -> None:
-        """Take note that this is what the API server holds now."""
-        ...
 
 
 class StatusWriter:
@@ -61,8 +43,8 @@ class StatusWriter:
         call_priority: The calls that go first.
         interval: Seconds between two writes of one object that are not urgent.
         reporter: Finds who tells a resource's status; None: it is gone.
-        on_gone: Called when the API server says that a resource is not what it was.
-        announce: Told of each write: the resource as it was held before, and its status now.
+        on_result: Called with a resource as it was held before a write, and its status now; None:
+            the API server says that the resource is not what it was.
     """
 
     def __init__(  # noqa: PLR0913 - what it works with
@@ -73,16 +55,14 @@ class StatusWriter:
         interval: float,
         *,
         reporter: Callable[[Key], Reporter | None],
-        on_gone: Callable[[Key], None],
-        announce: Callable[[Resource, Mapping[str, Any]], None] | None = None,
+        on_result: Callable[[Resource, Mapping[str, Any] | None], None],
     ) -> None:
         self._kube = kube
         self._call_priority = call_priority
         self._metrics = metrics
         self._interval = interval
         self._reporter = reporter
-        self._on_gone = on_gone
-        self._announce = announce
+        self._on_result = on_result
         self._last: dict[Key, float] = {}
         self._marked: set[Key] = set()
         self._queue: WorkQueue[Key] = WorkQueue(self._write, _AT_ONCE, most=_MOST_PAUSE)
@@ -132,16 +112,13 @@ class StatusWriter:
         self._last[key] = time.monotonic()
         result = "failed"
         try:
-            await self._kube.replace_status(
-                PLURALS[key.kind], key.namespace, key.name, resource.uid, body
-            )
+            await self._kube.replace_status(key.kind, key.namespace, key.name, resource.uid, body)
             reporter.written(body)
             result = "written"
-            if self._announce is not None:
-                self._announce(resource, body)
+            self._on_result(resource, body)
         except (KubeNotFound, KubeConflict):
             result = "gone"
-            self._on_gone(key)
+            self._on_result(resource, None)
         except (KubeUnavailable, asyncio.CancelledError):
             # Cancelled in the middle at the end: the flush writes it again.
             result = "unavailable"

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from controller.clients.kube import KubeError, KubeNotFound, KubeUnavailable
-from controller.runtime.resource import PLURALS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from controller.clients.kube import Kube
-    from controller.runtime.resource import Kind
+    from controller.resources.kind import Kind
+    from controller.runtime.intake import Intake
     from controller.settings import Settings
 
 __all__ = ["Sync"]
@@ -30,28 +28,13 @@ class Sync:
     Args:
         kube: Lists.
         settings: Namespaces, and how often.
-        held: The UIDs of the resources of a kind, in a namespace or all, that are held.
-        found: Called with kind and body of each resource.
-        gone: Called with kind and UID of each that was held before the list and is not in it.
-        kinds: What is listed; by default all.
+        intake: Takes what is listed, and drops what is not.
     """
 
-    def __init__(  # noqa: PLR0913 - what it works with
-        self,
-        kube: Kube,
-        settings: Settings,
-        *,
-        held: Callable[[Kind, str | None], set[str]],
-        found: Callable[[Kind, Mapping[str, Any]], None],
-        gone: Callable[[Kind, str], None],
-        kinds: tuple[Kind, ...] = tuple(PLURALS),
-    ) -> None:
+    def __init__(self, kube: Kube, settings: Settings, intake: Intake) -> None:
         self._kube = kube
         self._settings = settings
-        self._held = held
-        self._found = found
-        self._gone = gone
-        self._kinds = kinds
+        self._intake = intake
         self._asked = asyncio.Event()
         self.done = False
 
@@ -69,28 +52,26 @@ class Sync:
         """
         problem: KubeError | None = None
         listed = False
-        for kind in self._kinds:
-            plural = PLURALS[kind]
+        for kind in self._intake.kinds:
             for namespace in self._settings.watch_namespaces or (None,):
                 try:
-                    await self._list(kind, plural, namespace)
+                    await self._list(kind, namespace)
                     listed = True
                 except KubeError as error:
                     # One namespace without rights must not stop the others.
                     problem = error
-                    logger.error("%s of namespace %s: %s", plural, namespace or "(all)", error)
+                    logger.error("%s of namespace %s: %s", kind.plural, namespace or "(all)", error)
         if problem is not None and (isinstance(problem, KubeNotFound) or not listed):
             raise problem
         self.done = True
 
-    async def _list(self, kind: Kind, plural: str, namespace: str | None) -> None:
+    async def _list(self, kind: Kind, namespace: str | None) -> None:
         # What comes while the list is read is not among these, and not taken for gone.
-        left = self._held(kind, namespace)
-        async for body in self._kube.list_all(plural, namespace):
+        left = self._intake.uids(kind.name, namespace)
+        async for body in self._kube.list_all(kind.plural, namespace):
             left.discard(body["metadata"]["uid"])
-            self._found(kind, body)
-        for uid in left:
-            self._gone(kind, uid)
+            self._intake.notify(kind.name, None, body)
+        self._intake.drop(kind.name, left)
 
     async def first(self) -> None:
         """List until it works."""
@@ -113,7 +94,7 @@ class Sync:
 
     async def _tell_what_is_watched(self) -> None:
         names = self._settings.watch_namespaces
-        kinds = ", ".join(PLURALS[kind] for kind in self._kinds)
+        kinds = ", ".join(kind.plural for kind in self._intake.kinds)
         logger.info("watching %s in %s", kinds, ", ".join(names) or "all namespaces")
         for name in names:
             try:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from controller.clients.extensions import Extensions
     from controller.rules.messages import Message
     from controller.runtime.resource import Key
+    from controller.term import Term
     from controller.triggers.rule import Rule
 
     Done = Callable[[Ruling, float | None], None]
@@ -51,7 +52,7 @@ class Messenger:
         extension_of: What to sign the calls of an ExtensionApp with, by namespace and name; or why
             there is nothing.
         extensions: Twitch.
-        started: When this process began.
+        term: Since when this process decides.
     """
 
     def __init__(
@@ -60,12 +61,12 @@ class Messenger:
         *,
         extension_of: Callable[[str, str], Extension | str],
         extensions: Extensions,
-        started: float,
+        term: Term,
     ) -> None:
         self._rule = rule
         self._extension_of = extension_of
         self._extensions = extensions
-        self._started = started
+        self._term = term
         self._desk = MessageDesk()
         self._under_way: set[asyncio.Task[None]] = set()
         self._all = asyncio.Semaphore(_AT_ONCE)
@@ -121,7 +122,7 @@ class Messenger:
             return ruling
         extension = self._extension_of(rule.resource.key.namespace, message.extension)
         if isinstance(extension, str):
-            settling = now < self._started + _SETTLE
+            settling = now < self._term.since + _SETTLE
             return None if settling else Ruling(Verdict.FAILED, extension)
         to = EVERYWHERE if message.is_global else channel.broadcaster_id or ""
         text = self._desk.admit(line, message, extension.client_id, to, now)

@@ -28,9 +28,9 @@ def reachable(channel: Channel, *, everywhere: bool) -> Finding:
         return Finding("Ready", "False", "InvalidSpec", channel.ready.message, human=True)
     if channel.suspended:
         return Finding("Ready", "False", "Suspended", "spec.suspend is true: nothing is sent to it")
-    if channel.resource.pause is not None:
+    if channel.pause is not None:
         key = channel.resource.key
-        told = paused_message(channel.resource.pause, key.name, key.namespace, what="messages")
+        told = paused_message(channel.pause, key.name, key.namespace, what="messages")
         return Finding("Ready", "False", "Paused", told)
     if channel.conflict is not None:
         message = f"TwitchChannel {channel.conflict} has this broadcaster: delete one of the two"

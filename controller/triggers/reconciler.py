@@ -9,7 +9,8 @@ from controller.clients.kube import KubeError
 from controller.errors import OperatorError
 from controller.feeds.pubnub import keys as pubnub_keys
 from controller.policies.problems import Blocked, secret_refused
-from controller.runtime.resource import EXTENSION, Key
+from controller.resources.extensionapp import EXTENSION
+from controller.runtime.resource import Key
 from controller.triggers.reporter import Surroundings
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class RuleReconciler:
         rule: Callable[[Key], Rule | None],
         *,
         secrets: SecretStore,
-        feeds: Callable[[], FeedPool],
+        feeds: FeedPool,
         targets: Targets,
         mark: Callable[[Key], None],
         extension_ready: Callable[[str, str], Finding | None] | None = None,
@@ -71,7 +72,7 @@ class RuleReconciler:
         """
         key, requested = rule.resource.key, rule.resource.requested_at
         if rule.spec is None or not rule.usable:
-            self._feeds().drop(key)
+            self._feeds.drop(key)
             self._handled(rule, requested)
             return None
         name = rule.spec.pubnub.secret_ref.name
@@ -100,13 +101,13 @@ class RuleReconciler:
 
     def _handled(self, rule: Rule, requested: str | None) -> None:
         if requested is not None and requested != rule.reporter.handled:
-            rule.history.look_for_misses(rule.compiled, self._feeds().recent(rule.resource.key))
+            rule.history.look_for_misses(rule.compiled, self._feeds.recent(rule.resource.key))
         rule.reporter.handled = requested
         self.refresh(rule.resource.key)
 
     def _use(self, rule: Rule) -> None:
         rule.delay = self._delay(rule)
-        self._feeds().use(rule)
+        self._feeds.use(rule)
 
     def _delay(self, rule: Rule) -> float:
         if rule.sends:
@@ -175,7 +176,7 @@ class RuleReconciler:
         waited = time.monotonic() - rule.seen_at
         if not rule.usable or rule.feed_blocked is not None or waited >= _PATIENCE:
             return True
-        health = self._feeds().health(rule.resource.key)
+        health = self._feeds.health(rule.resource.key)
         if health is None or health.connected is None:
             return False
         channels, extension = self._targets.of(rule), self._extension_of(rule)
@@ -187,7 +188,7 @@ class RuleReconciler:
 
     def surroundings(self, rule: Rule) -> Surroundings:
         """What a rule depends on."""
-        key, feeds = rule.resource.key, self._feeds()
+        key, feeds = rule.resource.key, self._feeds
         return Surroundings(
             self._targets.of(rule),
             feeds.health(key),

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from controller.rules.ledger import SentBefore
     from controller.rules.payloads import Refusal
     from controller.runtime.resource import Resource
+    from controller.term import Term
     from controller.triggers.policies.deciding import Matched
     from controller.triggers.reporter import Surroundings
 
@@ -51,7 +52,7 @@ class Rule:
 
     Args:
         resource: As the API server holds it.
-        started: When this process began.
+        term: Since when this process decides.
         surroundings: Finds what the rule depends on.
 
     Attributes:
@@ -68,14 +69,14 @@ class Rule:
 
     # Ten thousand of them: attributes in a dict take five times as much memory.
     __slots__ = (
-        "_created", "_named", "_parked", "_policy", "_since", "_started", "compiled", "delay",
+        "_created", "_named", "_parked", "_policy", "_since", "_term", "compiled", "delay",
         "feed_blocked", "history", "keys", "problem", "reporter", "resource", "seen_at", "spec",
     )  # fmt: skip
 
     def __init__(
         self,
         resource: Resource,
-        started: float,
+        term: Term,
         surroundings: Callable[[Rule], Surroundings],
     ) -> None:
         status = TriggerRuleStatus.from_status(resource.status)
@@ -89,7 +90,7 @@ class Rule:
         self.seen_at = time.monotonic()
         self.history = RuleHistory(status, resource.generation)
         self.reporter = RuleReporter(self, surroundings, status)
-        self._started = started
+        self._term = term
         # On this machine's clock; the API server's may be ahead.
         self._created = min(resource.created, time.time())
         self._since: dict[str, float] = {}
@@ -186,7 +187,7 @@ class Rule:
         if self.compiled is None:
             return None
         matched = decide(self.compiled, self._policy, event, now, view)
-        since, started = self._since.get(event.topic, self._created), self._started
+        since, started = self._since.get(event.topic, self._created), self._term.since
         sent = isinstance(matched.outcome, Message) and not matched.outcome.dry_run
         if sent:
             started += _CLOCKS

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from controller.resources.twitchchannel import CHANNEL
 from controller.rules.selectors import ChannelIndex
-from controller.runtime.resource import CHANNEL, Key
+from controller.runtime.resource import Key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

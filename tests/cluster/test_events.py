@@ -16,12 +16,12 @@ from controller.clients.kube import Kube
 from controller.clients.kube.config import load_configuration
 from controller.policies.findings import Finding
 from controller.resources.common import parse_instant
-from controller.resources.twitchchannel import TwitchChannelStatus
+from controller.resources.twitchchannel import CHANNEL, TwitchChannelStatus
 from controller.runtime.call_priority import CallPriority
 from controller.runtime.conditions import to_conditions
 from controller.runtime.metrics import Metrics
 from controller.runtime.recorder import Recorder
-from controller.runtime.resource import CHANNEL, Resource
+from controller.runtime.resource import Resource
 from controller.runtime.statuses import StatusWriter
 from tests.cluster.kubectl import Kubectl, eventually
 from tests.cluster.manifests import channel
@@ -383,8 +383,7 @@ async def test_each_written_transition_is_told_once_and_a_restart_tells_nothing(
             ours.traffic,
             0.1,
             reporter=lambda _: told,
-            on_gone=lambda _: None,
-            announce=ours.recorder.announce,
+            on_result=lambda resource, body: ours.recorder.announce(resource, body or {}),
         )
 
     async def write(statuses: StatusWriter) -> None:

@@ -11,6 +11,7 @@ import pytest
 from controller.clients.kube import KubeNotFound, KubeUnavailable
 from controller.clients.kube.config import load_configuration
 from controller.handlers.watch import Watch
+from controller.resources.schema import KINDS
 from tests.cluster.kubectl import eventually
 from tests.cluster.manifests import message
 from tests.cluster.operator_access import Line, account_kubeconfig
@@ -156,6 +157,7 @@ async def watching(
         lambda: asyncio.run(load_configuration()),
         discover,
         namespaces=(site.namespace,),
+        kinds=KINDS,
         grace=0.5,
         most_pause=0.5,
     )

@@ -29,7 +29,8 @@ from controller.gateway.metrics import GatewayMetrics
 from controller.gateway.providers import Provider
 from controller.gateway.server import Server
 from controller.policies.extension_secrets import SharedSecret
-from controller.runtime.resource import EXTENSION, Key
+from controller.resources.extensionapp import EXTENSION
+from controller.runtime.resource import Key
 from controller.sensitive import Sensitive
 from controller.settings import Settings
 from tests.other_extensions import OtherExtensions

@@ -24,7 +24,8 @@ from controller.gateway.catalog import Catalog, Endpoint
 from controller.gateway.metrics import GatewayMetrics
 from controller.gateway.providers import Provider
 from controller.policies.extension_secrets import SharedSecret
-from controller.runtime.resource import EXTENSION, Key
+from controller.resources.extensionapp import EXTENSION
+from controller.runtime.resource import Key
 from controller.sensitive import Sensitive
 from controller.settings import Settings
 

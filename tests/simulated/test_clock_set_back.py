@@ -101,7 +101,7 @@ async def test_urgent_statuses_do_not_wait_for_an_hour(set_back: Any) -> None:  
             CallPriority(),
             3600.0,
             reporter=lambda _: reporter,
-            on_gone=lambda _: None,
+            on_result=lambda *_: None,
         )
         async with running(writer.run()):
             writer.mark(CHANNEL, urgent=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from controller.arbiter.arbiter import Arbiter
 from controller.arbiter.steps import Cue
 from controller.channels.airtime import Airtime
 from controller.clients.helix import Credential, Helix
@@ -15,6 +16,7 @@ from controller.events import Ruling, Verdict
 from controller.resources.commercials import CommercialPolicy
 from controller.sandbox.twitch import Fault
 from controller.sensitive import Sensitive
+from controller.term import Term
 
 if TYPE_CHECKING:
     import httpx
@@ -44,12 +46,7 @@ class Channel:
             helix=Helix(http, settings),
             signer=self,
             broadcaster_id=lambda: broadcaster_id,
-            policy=SKIP,
-            started=time.time() - 1000,
-            call_timeout=settings.call_timeout,
-            recent=(),
-            next_eligible=None,
-            last_ad=None,
+            arbiter=Arbiter(SKIP, Term(time.time() - 1000), settings.call_timeout),
         )
         self.airtime.settle(SKIP, None)
 

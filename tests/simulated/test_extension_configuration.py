@@ -14,8 +14,8 @@ from controller.clients.extensions import Extensions, NoAnswer, NotSent
 from controller.clients.http import new_http_client
 from controller.errors import TransientError
 from controller.extensions.configuration import ConfigurationManager
-from controller.resources.extensionapp import ExtensionAppSpec
-from controller.runtime.resource import EXTENSION, Key
+from controller.resources.extensionapp import EXTENSION, ExtensionAppSpec
+from controller.runtime.resource import Key
 from controller.sandbox.twitch import TwitchSimulator
 from controller.sensitive import Sensitive
 from controller.settings import Settings
@@ -149,7 +149,7 @@ def entry(
 
 @dataclass
 class Desk:
-    """A keeper, called as the engine would; `begin_again` is a restart of the operator."""
+    """A keeper, called as the operator would; `begin_again` is a restart of the operator."""
 
     twitch: Twitch
     extensions: Extensions

@@ -14,9 +14,13 @@ from aiohttp import web
 from controller.clients.extension_jwt import Perms
 from controller.clients.extensions import Extensions
 from controller.clients.kube import Kube
+from controller.extensions.app import ExtensionApp
+from controller.extensions.configuration import ConfigurationManager
 from controller.extensions.policies import rotation
 from controller.extensions.reconciler import ExtensionReconciler
-from controller.runtime.resource import EXTENSION, Key, Resource
+from controller.extensions.secrets import SecretManager
+from controller.resources.extensionapp import EXTENSION
+from controller.runtime.resource import Key, Resource
 from controller.runtime.secrets import SecretStore
 from controller.sandbox.twitch import Fault
 from controller.sensitive import Sensitive
@@ -27,7 +31,6 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from controller.extensions.app import ExtensionApp
     from controller.policies.findings import Finding
     from controller.sandbox.twitch import TwitchSimulator
     from controller.sandbox.twitch.extensions import Extension
@@ -103,7 +106,7 @@ CONFIGURED = {
 
 @dataclass
 class Desk:
-    """One ExtensionApp, and its rounds as the engine runs them."""
+    """One ExtensionApp, and its rounds as the operator runs them."""
 
     twitch: TwitchSimulator
     mine: Extension
@@ -164,16 +167,23 @@ async def desk(
     async with ApiServer() as api, Kube(api.load) as kube:
         api.store("bootstrap", data={"secret": base64_of(EXAMPLE_KEY)})
         secrets = SecretStore(kube, settings, lambda _who: None)
+        made = Resource(KEY, "u", 1, time.time() - LONG_AGO, None, spec=SPEC, status={})
+        app = ExtensionApp(
+            made,
+            secret_manager=SecretManager(
+                made, extensions=extensions, secrets=secrets, kube=kube, settings=settings
+            ),
+            configuration=ConfigurationManager(KEY, extensions, settings),
+            least_delay=settings.min_activation_delay,
+        )
         rounds = ExtensionReconciler(
-            settings, kube,
-            extensions=extensions,
+            settings,
+            {KEY: app},
             secrets=secrets,
             broadcaster_of=lambda _namespace, _name: "11",
-            tell=lambda _app: None,
-            look=lambda _key: None,
-        )  # fmt: skip
-        made = Resource(KEY, "u", 1, time.time() - LONG_AGO, None, spec=SPEC, status={})
-        app = rounds.apps[KEY] = rounds.new_app(made)
+            conclude=lambda _app: None,
+            reconcile=lambda _key: None,
+        )
         yield Desk(twitch, mine, api, extensions, secrets, rounds, app)
 
 

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from controller.feeds.pubnub.feed import PubNubKeys
+from controller.resources.triggerrule import RULE
 from controller.runtime.metrics import Metrics
-from controller.runtime.resource import RULE, Key, Resource
+from controller.runtime.resource import Key, Resource
 from controller.sandbox.faults import Fault
 from controller.sandbox.pubnub import SUBSCRIBE_KEY
 from controller.sensitive import Sensitive
 from controller.settings import Settings
+from controller.term import Term
 from controller.triggers.feed_pool import FeedPool
 from controller.triggers.reporter import Surroundings
 from controller.triggers.rule import Rule
@@ -40,7 +42,7 @@ def rule(name: str, *topics: str, keys: PubNubKeys = KEYS, **more: Any) -> Rule:
         **more,
     }
     resource = Resource(Key(RULE, "default", name), name, 1, time.time(), None, spec, {})
-    made = Rule(resource, time.time(), lambda _: Surroundings((), None, None))
+    made = Rule(resource, Term(time.time()), lambda _: Surroundings((), None, None))
     made.keys = keys
     return made
 

@@ -20,7 +20,7 @@ from controller.gateway.metrics import GatewayMetrics
 from controller.gateway.requests import Requests
 from controller.policies.extension_secrets import SharedSecret, encode, verifying_secrets
 from controller.resources.common import rfc3339
-from controller.runtime.resource import EXTENSION
+from controller.resources.extensionapp import EXTENSION
 from controller.sensitive import Sensitive
 from controller.settings import Settings
 from tests.simulated.harness import eventually

@@ -13,7 +13,8 @@ import jwt
 import pytest
 import pytest_asyncio
 
-from controller.runtime.resource import EXTENSION, Key
+from controller.resources.extensionapp import EXTENSION
+from controller.runtime.resource import Key
 from tests.other_extensions import Answer
 from tests.simulated.gateway_stand import (
     CHANNEL,

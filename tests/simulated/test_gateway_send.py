@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from controller.runtime.resource import EXTENSION, Key
+from controller.resources.extensionapp import EXTENSION
+from controller.runtime.resource import Key
 from tests.simulated.gateway_world import CHANNEL, CLIENT_ID, World, a_secret, open_world
 
 if TYPE_CHECKING:

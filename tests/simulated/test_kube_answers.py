@@ -30,7 +30,9 @@ async def _list(kube: Kube) -> list[dict[str, Any]]:
 CALLS: dict[str, tuple[Any, str]] = {
     "list": (_list, "TwitchChannelList"),
     "get": (lambda kube: kube.get(CHANNELS, "tv", "a"), "TwitchChannel"),
-    "status": (lambda kube: kube.replace_status(CHANNELS, "tv", "a", "u", {}), "TwitchChannel"),
+    "status": (
+        lambda kube: kube.replace_status("TwitchChannel", "tv", "a", "u", {}), "TwitchChannel",
+    ),
     "annotate": (lambda kube: kube.annotate(CHANNELS, "tv", "a", {}), "TwitchChannel"),
     "who am I": (lambda kube: kube.who_am_i(), "SelfSubjectReview"),
     "create event": (lambda kube: kube.create_event("tv", {}), "Event"),

@@ -20,10 +20,13 @@ from controller.clients.extensions import Extensions
 from controller.clients.http import new_http_client
 from controller.events import Decision, Event, Verdict
 from controller.policies.findings import Finding
+from controller.resources.triggerrule import RULE
+from controller.resources.twitchchannel import CHANNEL
 from controller.runtime.metrics import Metrics
-from controller.runtime.resource import CHANNEL, RULE, Key, Resource
+from controller.runtime.resource import Key, Resource
 from controller.sensitive import Sensitive
 from controller.settings import Settings
+from controller.term import Term
 from controller.triggers.dispatcher import Dispatcher
 from controller.triggers.messenger import Messenger
 from controller.triggers.reporter import Surroundings
@@ -94,6 +97,7 @@ class Stand:
     suspended: bool = False
     conflict: str | None = None
     stopped: bool = False
+    pause: str | None = None
     ready: Finding = NOT_READY
 
 
@@ -121,7 +125,7 @@ class Stage:
             self.rules[OVERLAYS].update(resource)
         else:
             self.rules[OVERLAYS] = Rule(
-                resource, self.started, lambda _: Surroundings((), None, None)
+                resource, Term(self.started), lambda _: Surroundings((), None, None)
             )
         return self.rules[OVERLAYS]
 
@@ -163,7 +167,7 @@ async def on_stage(
             rules.get,
             extension_of=lambda _namespace, _name: extension[-1],
             extensions=Extensions(http, settings),
-            started=started,
+            term=Term(started),
         )
         dispatcher = Dispatcher(
             rules.get,
@@ -357,7 +361,7 @@ async def test_what_did_not_leave_is_tried_once_more() -> None:
         ({"conflict": "other/mst3k"}, Verdict.CHANNEL_NOT_READY),
         ({"spec": None}, Verdict.CHANNEL_NOT_READY),
         ({"suspended": True}, Verdict.SUSPENDED),
-        ({"resource": replace(a_channel("mst3k"), pause="true")}, Verdict.PAUSED),
+        ({"pause": "true"}, Verdict.PAUSED),
     ],
 )
 async def test_a_channel_that_takes_none_gets_none(

@@ -21,8 +21,8 @@ from controller.clients.http import new_http_client
 from controller.errors import RateLimited, TransientError
 from controller.extensions.configuration import ConfigurationManager
 from controller.policies.extension_secrets import signing_secret
-from controller.resources.extensionapp import ExtensionAppSpec
-from controller.runtime.resource import EXTENSION, Key
+from controller.resources.extensionapp import EXTENSION, ExtensionAppSpec
+from controller.runtime.resource import Key
 from controller.sensitive import Sensitive
 from controller.settings import Settings
 from tests.other_extensions import OtherExtensions

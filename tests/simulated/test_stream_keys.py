@@ -20,7 +20,8 @@ from controller.clients.helix import Credential, Helix, Unauthorized
 from controller.clients.kube import Kube, KubeUnavailable
 from controller.clients.kube.config import load_configuration
 from controller.errors import TransientError
-from controller.runtime.resource import CHANNEL, Key
+from controller.resources.twitchchannel import CHANNEL
+from controller.runtime.resource import Key
 from controller.runtime.secrets import SecretStore
 from controller.sandbox.twitch import Fault
 from controller.sensitive import Sensitive
@@ -55,7 +56,7 @@ MANIFEST = {
 
 @dataclass
 class Desk:
-    """A keeper with all that it works with; it is called as the engine would."""
+    """A keeper with all that it works with; it is called as the operator would."""
 
     keeper: StreamKeyManager
     twitch: TwitchSimulator
@@ -146,7 +147,7 @@ class Desks:
         secrets = SecretStore(self.kube, self.settings.model_copy(update=often), told.append)
         keeper = StreamKeyManager(
             key, meta["uid"], helix=self.helix, secrets=secrets, kube=writes or self.kube,
-            interval=interval, jitter=0.5,
+            interval=interval,
         )  # fmt: skip
         token = self.twitch.consent("mst3k", "client", ["channel:read:stream_key"]).access_token
         credential = Credential("client", Sensitive(token))

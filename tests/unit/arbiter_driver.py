@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from controller.arbiter.ads_log import CONFIRM_AT
 from controller.arbiter.arbiter import COOLDOWN, Arbiter
+from controller.arbiter.memory import Memory
 from controller.arbiter.steps import (
     Call,
     Cue,
@@ -27,6 +28,7 @@ from controller.arbiter.steps import (
 )
 from controller.events import AdSchedule, Answer, AnswerKind, Ruling, Verdict
 from controller.resources.commercials import CommercialPolicy
+from controller.term import Term
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
@@ -263,14 +265,13 @@ class World:
         recent, next_eligible, last_ad = self.written
         self.arbiter = Arbiter(
             self.policy,
-            started,
+            Term(started),
             TIMEOUT,
-            recent=recent,
-            next_eligible=next_eligible,
+            memory=Memory(recent, next_eligible),
             last_ad=last_ad,
         )
         self.arbiter.readiness = None
-        self.rehearsal = Arbiter(self.policy, started, TIMEOUT, real=self.arbiter)
+        self.rehearsal = Arbiter(self.policy, Term(started), TIMEOUT, real=self.arbiter)
 
     @property
     def living(self) -> list[Outcome]:

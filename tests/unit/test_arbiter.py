@@ -10,6 +10,7 @@ from controller.arbiter.starts import Start
 from controller.arbiter.steps import Call, CueRecord, Readiness, ReadLastAd, Wait
 from controller.events import Answer, AnswerKind, Ruling, Verdict
 from controller.resources.commercials import CommercialPolicy
+from controller.term import Term
 from tests.unit.arbiter_driver import (
     ACCEPTED,
     ANY_LENGTH,
@@ -52,7 +53,7 @@ def test_an_accepted_call_without_retry_after_cools_down_for_8_minutes() -> None
 
 
 def test_a_channel_is_not_ready_until_somebody_says_so() -> None:
-    arbiter = Arbiter(ANY_LENGTH, STARTED, TIMEOUT)
+    arbiter = Arbiter(ANY_LENGTH, Term(STARTED), TIMEOUT)
     start = arbiter.take(a_cue(), NOW)
     assert isinstance(start, Start)
     with pytest.raises(StopIteration) as end:

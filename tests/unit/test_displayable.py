@@ -25,6 +25,7 @@ from controller.runtime.call_priority import CallPriority
 from controller.runtime.metrics import Metrics
 from controller.runtime.recorder import Recorder
 from controller.runtime.resource import Key, Resource
+from controller.term import Term
 from controller.triggers.reporter import Surroundings
 from controller.triggers.rule import Rule
 
@@ -117,7 +118,7 @@ def test_no_condition_of_a_rule_that_cannot_be_used_holds_one(part: dict[str, An
         **part,
     }
     resource = Resource(Key("TriggerRule", "default", "r"), "u", 1, 0.0, None, spec, {})
-    rule = Rule(resource, 0.0, lambda _: ALONE)
+    rule = Rule(resource, Term(0.0), lambda _: ALONE)
     rule.reporter.concluded = True
     status = rule.reporter.compose(1000.0)
     assert status is not None

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from controller.gateway.candidates import Candidate
 from controller.gateway.catalog import Catalog, Endpoint
 from controller.gateway.precedence import Precedence
-from controller.runtime.resource import EXTENSION, Resource
+from controller.resources.extensionapp import EXTENSION
+from controller.runtime.resource import Resource
 
 NAMES, CLIENT_IDS = ("deck", "quiz", "poll", "map"), ("one", "two", "three")
 ORIGINS = ("https://a.example.com", "https://b.example.com")

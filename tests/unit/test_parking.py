@@ -12,10 +12,12 @@ import pytest
 
 from controller.events import Decision, Event
 from controller.feeds.pubnub.feed import PubNubKeys
+from controller.resources.triggerrule import RULE
 from controller.rules.payloads import Refusal
 from controller.runtime.metrics import Metrics
-from controller.runtime.resource import RULE, Key, Resource
+from controller.runtime.resource import Key, Resource
 from controller.sensitive import Sensitive
+from controller.term import Term
 from controller.triggers.dispatcher import Dispatcher
 from controller.triggers.meter import Lap, Meter
 from controller.triggers.reporter import Surroundings
@@ -65,7 +67,7 @@ def _resource(name: str, generation: int, namespace: str, **spec: object) -> Res
 
 def _rule(name: str, generation: int = 1, namespace: str = "default", **spec: object) -> Rule:
     resource = _resource(name, generation, namespace, **spec)
-    rule = Rule(resource, resource.created, lambda _: Surroundings((), None, None))
+    rule = Rule(resource, Term(resource.created), lambda _: Surroundings((), None, None))
     rule.keys, rule.reporter.concluded = PubNubKeys(Sensitive("sub-c-anything")), True
     return rule
 
@@ -144,9 +146,9 @@ async def test_a_parked_rule_stays_so_until_its_spec_changes_even_over_a_restart
     status = rule.reporter.compose(time.time())
     assert status is not None
     body = replace(before, status=status.to_status())
-    assert not Rule(body, time.time(), lambda _: Surroundings((), None, None)).usable
+    assert not Rule(body, Term(time.time()), lambda _: Surroundings((), None, None)).usable
     changed = replace(body, generation=2)
-    assert Rule(changed, time.time(), lambda _: Surroundings((), None, None)).usable
+    assert Rule(changed, Term(time.time()), lambda _: Surroundings((), None, None)).usable
     rule.update(changed)
     assert rule.usable
     assert await _meet(clock, [rule], SlowEvent(clock, 0.01)) == (["slow"], [])

@@ -1,6 +1,6 @@
 """The rotation against a model of Twitch: lost answers, ends in the middle, requests to revoke.
 
-The driver does the planned steps as the engine does, on a clock of its own. Whatever it is made to
+The driver does the planned steps as the operator does, on its own clock. Whatever it is made to
 go through, a consumer who signs with `current` is never refused, no secret is made that is not due,
 and each request to revoke makes one.
 """

@@ -12,10 +12,12 @@ import pytest
 from controller.events import Decision, Event, Verdict
 from controller.feeds.health import FeedHealth
 from controller.feeds.pubnub.feed import PubNubKeys
+from controller.resources.triggerrule import RULE
 from controller.rules.expressions import lazy_cel_view
 from controller.runtime.metrics import Metrics
-from controller.runtime.resource import RULE, Key, Resource
+from controller.runtime.resource import Key, Resource
 from controller.sensitive import Sensitive
+from controller.term import Term
 from controller.triggers.dispatcher import Dispatcher
 from controller.triggers.reporter import Surroundings
 from controller.triggers.rule import Rule
@@ -37,7 +39,7 @@ def _resource(*topics: str, generation: int = 1, **spec: object) -> Resource:
 
 
 def _rule(resource: Resource) -> Rule:
-    rule = Rule(resource, time.time() - 1800, lambda _: ALONE)
+    rule = Rule(resource, Term(time.time() - 1800), lambda _: ALONE)
     rule.keys, rule.reporter.concluded = KEYS, True
     return rule
 
@@ -112,7 +114,7 @@ def test_after_a_restart_missed_cues_are_told_though_one_before_had_a_time_in_th
     status = rule.reporter.compose(now)
     assert status is not None
     found, restart = replace(resource, status=status.to_status()), now + 600
-    again = Rule(found, restart, lambda _: ALONE)
+    again = Rule(found, Term(restart), lambda _: ALONE)
     told, missed = _event("old", now - 300, at=now - 300), _event("old", now + 5, at=now + 5)
     assert again.decide(told, restart) is None
     assert again.decide(missed, restart) is not None
@@ -150,7 +152,7 @@ def test_a_cue_that_waited_when_the_process_ended_is_decided_about_again() -> No
     _decide(rule, "fired", Verdict.FIRED)
     status = rule.reporter.compose(now)
     assert status is not None
-    again = Rule(replace(resource, status=status.to_status()), now + 5, lambda _: ALONE)
+    again = Rule(replace(resource, status=status.to_status()), Term(now + 5), lambda _: ALONE)
     for cue_id, decided in (("waits", True), ("fired", False)):
         event = replace(_event("old", now), id=cue_id)
         assert (again.decide(event, now + 5) is not None) is decided
@@ -209,7 +211,7 @@ def test_what_is_wrong_with_a_feed_names_the_secret_and_its_key(
     connected: bool, reason: str, told: str
 ) -> None:
     health = FeedHealth(connected, reason, "what the feed says")
-    rule = Rule(_resource("a"), time.time(), lambda _: Surroundings((), health, None))
+    rule = Rule(_resource("a"), Term(time.time()), lambda _: Surroundings((), health, None))
     rule.keys, rule.reporter.concluded = KEYS, True
     status = rule.reporter.compose(time.time())
     assert status is not None
@@ -374,7 +376,7 @@ def test_a_clock_that_is_set_makes_no_feed_silent(
     memory.note(_event("t", started))
     resource = _resource("t")
     resource = replace(resource, spec={**resource.spec, "expectEvery": "1h"})
-    rule = Rule(resource, started, lambda _: Surroundings((), None, memory.heard(["t"])))
+    rule = Rule(resource, Term(started), lambda _: Surroundings((), None, memory.heard(["t"])))
     monkeypatch.setattr(time, "time", lambda: started + set_by)
     assert not rule.reporter.is_silent()
     monkeypatch.setattr(time, "monotonic", lambda: at + 3700)

@@ -17,10 +17,11 @@ from controller.commands.show.evaluation import Rule as Subject
 from controller.commands.show.explained import evaluations_for_people
 from controller.events import Decision, Event, Ruling, Verdict
 from controller.policies.findings import Finding
-from controller.resources.triggerrule import TriggerRuleSpec
+from controller.resources.triggerrule import RULE, TriggerRuleSpec
 from controller.resources.twitchchannel import TwitchChannelSpec, TwitchChannelStatus
 from controller.rules.messages import Message
-from controller.runtime.resource import RULE, Key, Resource
+from controller.runtime.resource import Key, Resource
+from controller.term import Term
 from controller.triggers.policies.conditions import RuleFacts, rule_findings
 from controller.triggers.reporter import Surroundings
 from controller.triggers.rule import Rule
@@ -40,7 +41,7 @@ def a_rule(started: float, status: dict[str, Any] | None = None, **changes: obje
     key, created = Key(RULE, "default", "overlays"), time.time() - 3600
     spec = a_message_spec(**{"maxAge": "5m", **changes})
     rule = Rule(
-        Resource(key, "uid", 1, created, None, spec, status or {}), started, lambda _: ALONE
+        Resource(key, "uid", 1, created, None, spec, status or {}), Term(started), lambda _: ALONE
     )
     rule.reporter.concluded = True
     return rule

@@ -41,7 +41,7 @@ NO_TOKENS = ["schlüssel".encode(), b"\xff\xfe", b"two\nlines", b"nul\x00byte", 
 
 PRINTABLE = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=40)
 CREDENTIALS = PRINTABLE.map(Sensitive)
-# The engine keeps whole seconds: more the Secret does not tell.
+# The operator keeps whole seconds: more the Secret does not tell.
 SECONDS = st.integers(0, 4_000_000_000).map(float)
 GRANTS = st.builds(
     Grant,

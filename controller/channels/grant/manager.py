@@ -34,12 +34,13 @@ from controller.runtime.owned_secrets import jitter
 if TYPE_CHECKING:
     from controller.channels.grant.secrets import GrantSecrets
     from controller.channels.policies.grant_facts import Known
-    from controller.clients.helix import Helix, User
-    from controller.clients.identity import Identity
+    from controller.clients.helix import User
+    from controller.clients.twitch import Twitch
     from controller.resources.twitchchannel import TwitchChannelSpec
     from controller.runtime.metrics import Metrics
     from controller.runtime.resource import Key
     from controller.sensitive import Sensitive
+    from controller.settings import Settings
 
 __all__ = ["GrantManager"]
 
@@ -53,6 +54,14 @@ logger = logging.getLogger(__name__)
 class GrantManager:
     """One channel's tokens.
 
+    Args:
+        key: The channel.
+        uid: Its UID.
+        twitch: Twitch's APIs.
+        secrets: Keeps the tokens.
+        metrics: Counts.
+        settings: Intervals.
+
     Attributes:
         blocked: Why there is no grant to use; None: there is, or nothing was tried yet.
         failure: What passed wrong last, if it may pass; None: nothing.
@@ -65,27 +74,28 @@ class GrantManager:
             token Secret, which tells it too, may have been lost or restored since.
     """
 
-    def __init__(  # noqa: PLR0913 - what it works with
+    def __init__(  # noqa: PLR0913, PLR0917 - what it works with
         self,
         key: Key,
         uid: str,
-        *,
-        identity: Identity,
-        helix: Helix,
+        twitch: Twitch,
         secrets: GrantSecrets,
         metrics: Metrics,
-        validate_interval: float,
-        eligible_interval: float,
+        settings: Settings,
     ) -> None:
         self._key = key
         self._secrets = secrets
-        self._validate_interval = validate_interval
-        self._eligible_interval = eligible_interval
+        self._settings = settings
         self._jitter = jitter(uid)
         self._lock = asyncio.Lock()
         self._state = GrantState()
         self._steps = GrantSteps(
-            key, self._state, identity=identity, helix=helix, secrets=secrets, metrics=metrics
+            key,
+            self._state,
+            identity=twitch.identity,
+            helix=twitch.helix,
+            secrets=secrets,
+            metrics=metrics,
         )
         self._rechecked = -math.inf
         self.blocked: Blocked | None = None
@@ -226,7 +236,7 @@ class GrantManager:
         self._secrets.keep_only(spec)
         for _ in range(_MOST_STEPS):
             facts = await self._facts(spec)
-            step = policy.plan(facts, time.time(), self._validate_interval)
+            step = policy.plan(facts, time.time(), self._settings.validate_interval)
             if isinstance(step, policy.Rest):
                 now = time.time()
                 self.ending, self.remedy = policy.ends(facts, now), policy.remedy(facts, now)
@@ -261,9 +271,9 @@ class GrantManager:
         credential, user = self.credential(), self._state.user
         if credential is None or user is None or user.broadcaster_type:
             return until
-        if time.monotonic() >= self._state.user_looked_at + self._eligible_interval:
+        if time.monotonic() >= self._state.user_looked_at + self._settings.live_check_interval:
             await self._steps.look_at_user(credential)
-        ahead = self._state.user_looked_at + self._eligible_interval - time.monotonic()
+        ahead = self._state.user_looked_at + self._settings.live_check_interval - time.monotonic()
         due = time.time() + ahead
         return due if until is None else min(until, due)
 

@@ -46,6 +46,7 @@ _JSON_PATCH = "application/json-patch"
 _DRY_RUN = [("dryRun", "All")]
 _IDENTITY = "authentication.k8s.io/v1"
 _KINDS = {kind.plural: kind.name for kind in (TWITCH_CHANNEL, TRIGGER_RULE, EXTENSION_APP)}
+_PLURALS = {name: plural for plural, name in _KINDS.items()}
 _FORBIDDEN = 403
 _RESTARTS = 5  # of one list
 
@@ -185,7 +186,7 @@ class Kube:
                 return
 
     async def replace_status(
-        self, plural: str, namespace: str, name: str, uid: str, status: Mapping[str, Any]
+        self, kind: str, namespace: str, name: str, uid: str, status: Mapping[str, Any]
     ) -> None:
         """Write a whole status, provided that the resource is still the one with this UID.
 
@@ -197,8 +198,7 @@ class Kube:
             {"op": "test", "path": "/metadata/uid", "value": uid},
             {"op": "add", "path": "/status", "value": status},
         ]
-        path = f"{_path(plural, namespace)}/{name}/status"
-        kind = _KINDS[plural]
+        path = f"{_path(_PLURALS[kind], namespace)}/{name}/status"
         await self._call("PATCH", path, kind, body=patch, content_type=f"{_JSON_PATCH}+json")
 
     async def get(self, plural: str, namespace: str, name: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from controller.actions.message_desk import described
 from controller.arbiter.arbiter import Arbiter
+from controller.arbiter.memory import Memory
 from controller.arbiter.steps import Call, Cue, Readiness, Reply, Wait
 from controller.channels.status import remembered
 from controller.commands.show.conditions import find_condition
@@ -23,6 +24,7 @@ from controller.rules.expressions import lazy_cel_view
 from controller.rules.messages import Message
 from controller.rules.payloads import Refusal
 from controller.rules.selectors import ChannelIndex
+from controller.term import Term
 from controller.triggers.policies.deciding import RulePolicy, decide
 
 if TYPE_CHECKING:
@@ -211,10 +213,9 @@ def foresee(channel: Channel, cue: Cue, now: float) -> Ruling:
     known = remembered(channel.status)
     arbiter = Arbiter(
         channel.spec.commercials,
-        now - _LONG_AGO,
+        Term(now - _LONG_AGO),
         _CALL_TIMEOUT,
-        recent=known.cues,
-        next_eligible=known.next_eligible,
+        memory=Memory(known.cues, known.next_eligible),
         last_ad=known.last_ad,
     )
     arbiter.readiness = _readiness(channel)

@@ -20,6 +20,7 @@ from controller.rules.expressions import lazy_cel_view
 from controller.rules.messages import Message
 from controller.rules.payloads import Refusal
 from controller.rules.selectors import ChannelIndex
+from controller.term import Term
 from controller.triggers.policies.deciding import RulePolicy, decide, off_cue_time
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class Simulation:
         self._stages: dict[str, _Stage] = {}
         self._labels: ChannelIndex[str] = ChannelIndex()
         for channel in channels:
-            arbiter = Arbiter(channel.policy, -math.inf, _CALL_TIMEOUT)
+            arbiter = Arbiter(channel.policy, Term(-math.inf), _CALL_TIMEOUT)
             arbiter.readiness = None
             self._stages[channel.name] = _Stage(channel, arbiter)
             self._labels.add(channel.name, "", channel.labels)

@@ -1,4 +1,4 @@
-"""What the engine keeps of a resource."""
+"""What the kernel keeps of a resource."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from controller.runtime.resource import CHANNEL, Resource, pack
+from controller.policies.pausing import find_pause
+from controller.resources.kind import FIRE_REQUESTED
+from controller.resources.twitchchannel import CHANNEL
+from controller.runtime.resource import Resource, pack
 
 _META = {
     "namespace": "default",
@@ -43,16 +46,16 @@ def test_an_annotation_asks_for_something_new(name: str) -> None:
 
 def test_a_request_for_a_commercial_is_read() -> None:
     request = "2026-11-23T10:00:00Z/60s"
-    assert _resource(fireRequested=request).fire_requested == request
-    assert _resource().fire_requested is None
+    assert _resource(fireRequested=request).annotations[FIRE_REQUESTED] == request
+    assert FIRE_REQUESTED not in _resource().annotations
 
 
 @pytest.mark.parametrize(("value", "paused"), [("true", "true"), ("", ""), ("false", None)])
 def test_a_channel_is_paused_unless_its_annotation_says_false(
     value: str, paused: str | None
 ) -> None:
-    assert _resource(paused=value).pause == paused
-    assert _resource().pause is None
+    assert find_pause(_resource(paused=value).annotations) == paused
+    assert find_pause(_resource().annotations) is None
 
 
 def test_spec_and_status_come_back_as_they_were() -> None:

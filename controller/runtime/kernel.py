@@ -1,0 +1,125 @@
+"""What the controllers of all kinds work with: a work queue, Secrets, statuses, Events, signals."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from controller.runtime.call_priority import CallPriority
+from controller.runtime.intake import Intake
+from controller.runtime.metrics import Metrics
+from controller.runtime.recorder import Recorder
+from controller.runtime.resource import Key
+from controller.runtime.secrets import SecretStore
+from controller.runtime.signals import Signals
+from controller.runtime.statuses import StatusWriter
+from controller.runtime.sync import Sync
+from controller.runtime.workqueue import WorkQueue
+from controller.term import Term
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Hashable, Mapping
+
+    from controller.clients.kube import Kube
+    from controller.runtime.controller import Controller, Reporter
+    from controller.runtime.resource import Resource
+    from controller.settings import Settings
+
+__all__ = ["Kernel"]
+
+_WORKERS = 32
+
+
+class Kernel:
+    """Brings resources to the controllers of their kinds, and what these write to the API server.
+
+    Args:
+        settings: Limits and intervals.
+        kube: The API server.
+
+    Attributes:
+        settings: Limits and intervals.
+        kube: The API server.
+        controllers: By the name of their kind.
+        term: Since when this process decides.
+        metrics: What is counted.
+        call_priority: Lets calls to Twitch go first.
+        signals: What the kinds tell each other.
+        secrets: The Secrets that resources name.
+        recorder: Writes Events.
+        statuses: Writes statuses.
+        intake: Takes what is watched.
+        sync: Lists.
+    """
+
+    def __init__(self, settings: Settings, kube: Kube) -> None:
+        self.settings = settings
+        self.kube = kube
+        self.controllers: dict[str, Controller] = {}
+        self.term = Term()
+        self.metrics = Metrics()
+        self.call_priority = CallPriority()
+        self.signals = Signals()
+        self.secrets = SecretStore(kube, settings, self._ask_again, self.call_priority.quiet)
+        self.recorder = Recorder(kube, self.metrics, self.call_priority)
+        self.statuses = StatusWriter(
+            kube,
+            self.metrics,
+            self.call_priority,
+            settings.status_interval,
+            reporter=self._reporter,
+            on_result=self._status_written,
+        )
+        self.intake = Intake(self.controllers)
+        self.sync = Sync(kube, settings, self.intake)
+        self._queue: WorkQueue[Key] = WorkQueue(self._reconcile, _WORKERS)
+
+    def register(self, *controllers: Controller) -> None:
+        """Take the controllers of all kinds, in the order in which the kinds are listed."""
+        for controller in controllers:
+            self.controllers[controller.kind.name] = controller
+
+    def reconcile(self, key: Key) -> None:
+        """Ask for a reconciliation of a resource."""
+        self._queue.add(key)
+
+    def mark(self, key: Key, *, urgent: bool = True) -> None:
+        """Ask for the status of a resource to be written, if there is news."""
+        self.statuses.mark(key, urgent=urgent)
+
+    def forget(self, key: Key) -> None:
+        """Drop a resource that is gone."""
+        self._queue.forget(key)
+        self.statuses.forget(key)
+        self.secrets.release(key)
+
+    def jobs(self) -> tuple[Coroutine[Any, Any, None], ...]:
+        """What is to be run until cancelled, once the resources were listed."""
+        return (
+            self._queue.run(),
+            self.secrets.run(),
+            self.statuses.run(),
+            self.recorder.run(),
+            self.sync.run(),
+            *(controller.run() for controller in self.controllers.values()),
+        )
+
+    def begin(self) -> None:
+        """Begin to decide."""
+        self.term.begin(time.time())
+
+    async def _reconcile(self, key: Key) -> float | None:
+        return await self.controllers[key.kind].reconcile(key)
+
+    def _reporter(self, key: Key) -> Reporter | None:
+        return self.controllers[key.kind].reporter(key)
+
+    def _status_written(self, resource: Resource, status: Mapping[str, Any] | None) -> None:
+        if status is None:
+            self.sync.ask()
+        else:
+            self.recorder.announce(resource, status)
+
+    def _ask_again(self, dependant: Hashable) -> None:
+        if isinstance(dependant, Key):
+            self._queue.add(dependant)
