@@ -26,11 +26,11 @@ from controller.resources.commercials import CommercialPolicy
 from controller.resources.triggerrule import RULE
 from controller.resources.twitchchannel import CHANNEL
 from controller.rules.index import RuleIndex
-from controller.runtime.metrics import Metrics
 from controller.runtime.resource import Key, Resource
 from controller.settings import Settings
 from controller.term import Term
 from controller.triggers.dispatcher import Dispatcher
+from controller.triggers.metrics import RuleMetrics
 from controller.triggers.reporter import Surroundings
 from controller.triggers.rule import Rule
 
@@ -99,7 +99,7 @@ class _Table:
             self._channels[key] = _stand(number, helix)
             self._index.add(key, [_topic(number)], rule.compiled)
         self.decided = 0
-        self._dispatcher = Dispatcher(self._rules.get, self._targets, self._note, Metrics())
+        self._dispatcher = Dispatcher(self._rules.get, self._targets, self._note, RuleMetrics())
 
     async def take(self, event: Event) -> None:
         """What the feed does with an event."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from controller.gateway.metrics import GatewayMetrics
+from controller.channels.metrics import ChannelMetrics
+from controller.extensions.metrics import ExtensionMetrics
 from controller.runtime.metrics import Metrics
+from controller.triggers.metrics import RuleMetrics
 from reference.tables import code, table
 
 if TYPE_CHECKING:
@@ -29,12 +32,19 @@ def metrics_page() -> str:
     """Return the page."""
     parts = [_INTRODUCTION]
     for title, registry in (
-        ("Operator", Metrics().registry),
+        ("Operator", _operator()),
         ("Gateway", GatewayMetrics().registry),
     ):
         head = ["metric", "type", "labels", "description"]
         parts += [f"## {title}", table(head, _rows(registry))]
     return "\n\n".join(parts) + "\n"
+
+
+def _operator() -> CollectorRegistry:
+    metrics = Metrics()
+    for add in (ChannelMetrics, RuleMetrics, ExtensionMetrics):
+        add(metrics)
+    return metrics.registry
 
 
 def _rows(registry: CollectorRegistry) -> Iterator[list[str]]:

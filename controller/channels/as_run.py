@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from io import FileIO
 
-    from controller.runtime.metrics import Metrics
+    from controller.channels.metrics import ChannelMetrics
 
 __all__ = ["AS_RUN_LOGGER", "AsRunLog", "file_name", "set_up_as_run_logging"]
 
@@ -84,7 +84,7 @@ class AsRunLog:
     """
 
     def __init__(
-        self, folder: str, metrics: Metrics, *, now: Callable[[], float] = time.time
+        self, folder: str, metrics: ChannelMetrics, *, now: Callable[[], float] = time.time
     ) -> None:
         self._folder = Path(folder) if folder else None
         self._metrics = metrics

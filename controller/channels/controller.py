@@ -14,6 +14,7 @@ from controller.channels.by_hand import ByHand
 from controller.channels.conflicts import Conflicts
 from controller.channels.factory import ChannelFactory
 from controller.channels.live import LiveWatch
+from controller.channels.metrics import ChannelMetrics
 from controller.channels.reconciler import ChannelReconciler
 from controller.channels.signals import (
     ChannelChanged,
@@ -57,7 +58,7 @@ class ChannelController(ObjectController["Channel"]):
     def __init__(self, kernel: Kernel, twitch: Twitch) -> None:
         super().__init__(kernel)
         settings, quiet = kernel.settings, kernel.call_priority.quiet
-        self._metrics = kernel.metrics
+        self._metrics = ChannelMetrics(kernel.metrics)
         self._log = AsRunLog(settings.as_run_dir, self._metrics)
         self._entries = AsRunEntries(self._log)
         self._conflicts = Conflicts(self.objects.get, self.conclude)
@@ -169,7 +170,7 @@ class ChannelController(ObjectController["Channel"]):
         held.airtime.retire(_GONE)
         self._entries.write_ended(held, at_once=True)
         key = held.resource.key
-        self._metrics.remove_channel(key.namespace, key.name)
+        self._metrics.remove(key.namespace, key.name)
         self._kernel.signals.send(ChannelRemoved(held))
         self._conflicts.settle(held)
 

@@ -14,9 +14,9 @@ from controller.resources.twitchchannel import TwitchChannelStatus
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from controller.channels.metrics import ChannelMetrics
     from controller.clients.twitch import Twitch
     from controller.runtime.kernel import Kernel
-    from controller.runtime.metrics import Metrics
     from controller.runtime.resource import Resource
 
 __all__ = ["ChannelFactory"]
@@ -36,7 +36,7 @@ class ChannelFactory:
         self,
         kernel: Kernel,
         twitch: Twitch,
-        metrics: Metrics,
+        metrics: ChannelMetrics,
         on_refused: Callable[[Channel], None],
     ) -> None:
         self._kernel = kernel

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from controller.channels.by_hand import ByHand
     from controller.channels.channel import Channel
     from controller.channels.conflicts import Conflicts
+    from controller.channels.metrics import ChannelMetrics
     from controller.resources.twitchchannel import TwitchChannelSpec
-    from controller.runtime.metrics import Metrics
 
 __all__ = ["ChannelReconciler"]
 
@@ -32,7 +32,7 @@ class ChannelReconciler:
 
     def __init__(
         self,
-        metrics: Metrics,
+        metrics: ChannelMetrics,
         *,
         conflicts: Conflicts,
         by_hand: ByHand,
@@ -109,7 +109,7 @@ class ChannelReconciler:
         if channel.stopped:
             return
         if grant is None:
-            self._metrics.remove_channel(key.namespace, key.name)
+            self._metrics.remove(key.namespace, key.name)
         else:
             gauge = self._metrics.credential_expiration.labels(key.namespace, key.name)
             gauge.set(grant.expires_at)

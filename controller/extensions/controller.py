@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from controller.channels.signals import ChannelChanged
 from controller.extensions.app import ExtensionApp
 from controller.extensions.configuration import ConfigurationManager
+from controller.extensions.metrics import ExtensionMetrics
 from controller.extensions.reconciler import ExtensionReconciler
 from controller.extensions.secrets import SecretManager
 from controller.extensions.signals import ExtensionChanged
@@ -46,7 +47,7 @@ class ExtensionController(ObjectController[ExtensionApp]):
         broadcaster_of: Callable[[str, str], str | None],
     ) -> None:
         super().__init__(kernel)
-        self._metrics = kernel.metrics
+        self._metrics = ExtensionMetrics(kernel.metrics)
         self._extensions = extensions
         self._broadcaster_of = broadcaster_of
         self._broadcasters: dict[Key, str | None] = {}
@@ -109,7 +110,7 @@ class ExtensionController(ObjectController[ExtensionApp]):
     def _removed(self, held: ExtensionApp) -> None:
         key = held.resource.key
         self._reconciler.changed(held.client_id)
-        self._metrics.remove_extension(key.namespace, key.name)
+        self._metrics.remove(key.namespace, key.name)
         self._kernel.signals.send(ExtensionChanged(key))
 
     def _conclude(self, app: ExtensionApp) -> None:
@@ -118,7 +119,7 @@ class ExtensionController(ObjectController[ExtensionApp]):
         if self.objects.get(key) is not app:
             return
         ready = any(f.type == "Ready" and f.status == "True" for f in app.findings(time.time()))
-        self._metrics.tell_extension(key.namespace, key.name, ready=ready, next_rotation=due)
+        self._metrics.set(key.namespace, key.name, ready=ready, next_rotation=due)
         self._kernel.mark(key)
         self._kernel.signals.send(ExtensionChanged(key))
 

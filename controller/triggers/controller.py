@@ -22,6 +22,7 @@ from controller.runtime.resource import Key
 from controller.triggers.dispatcher import Dispatcher
 from controller.triggers.feed_pool import FeedPool
 from controller.triggers.messenger import Messenger
+from controller.triggers.metrics import RuleMetrics
 from controller.triggers.reconciler import RuleReconciler
 from controller.triggers.rule import Rule
 from controller.triggers.targets import Targets
@@ -67,7 +68,7 @@ class RuleController(ObjectController[Rule]):
         twitch: Extensions,
     ) -> None:
         super().__init__(kernel)
-        self._metrics = kernel.metrics
+        self._metrics = RuleMetrics(kernel.metrics)
         self._selectors_due: set[str] = set()
         self._targets = Targets(channels)
         self._withdrawals = Withdrawals(channels, self._targets)
@@ -146,7 +147,7 @@ class RuleController(ObjectController[Rule]):
     def _added(self, held: Rule) -> None:
         key = held.resource.key
         self._messenger.recall(held)
-        self._metrics.add_rule(key.namespace, key.name)
+        self._metrics.rule_events.add(key.namespace, key.name)
         self._targets.add_rule(held)
         self._reconciler.expect(held)
 
@@ -161,7 +162,7 @@ class RuleController(ObjectController[Rule]):
         self._feeds.drop(key)
         self._targets.remove_rule(key)
         self._reconciler.forget(key)
-        self._metrics.remove_rule(key.namespace, key.name)
+        self._metrics.rule_events.remove(key.namespace, key.name)
 
     def _refresh(self, key: Key) -> None:
         self._reconciler.refresh(key)

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from controller.channels.channel import Channel
     from controller.rules.compiled import MatchResult
     from controller.rules.expressions import CelView
-    from controller.runtime.metrics import Metrics
     from controller.runtime.resource import Key
+    from controller.triggers.metrics import RuleMetrics
     from controller.triggers.policies.deciding import Matched
     from controller.triggers.rule import Rule
 
@@ -68,7 +68,7 @@ class Dispatcher:
         rule: Callable[[Key], Rule | None],
         targets: Callable[[Rule, Event], Sequence[Channel]],
         decided: Callable[[Rule, Channel | None, Decision, bool], None],
-        metrics: Metrics,
+        metrics: RuleMetrics,
         send: Send | None = None,
         *,
         parked: Callable[[Key], None] = lambda _: None,

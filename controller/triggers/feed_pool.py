@@ -14,7 +14,7 @@ from controller.feeds.turns import TURN
 from controller.logs import fields
 from controller.plurals import counted
 from controller.rules.index import RuleIndex
-from controller.runtime.metrics import FeedState
+from controller.triggers.metrics import FeedState
 from controller.triggers.topic_memory import Heard, TopicMemory
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from controller.feeds.pubnub.feed import PubNubKeys
     from controller.feeds.pubnub.history import Gap
     from controller.rules.compiled import CompiledRule
-    from controller.runtime.metrics import Metrics
     from controller.runtime.resource import Key
     from controller.settings import Settings
+    from controller.triggers.metrics import RuleMetrics
     from controller.triggers.rule import Rule
 
 __all__ = ["FeedPool"]
@@ -121,7 +121,7 @@ class FeedPool:
     def __init__(
         self,
         settings: Settings,
-        metrics: Metrics,
+        metrics: RuleMetrics,
         on_event: Callable[[list[Key], list[Key], Event], Awaitable[None]],
         on_health: Callable[[Key], None],
         on_gap: Callable[[Gap], None] = lambda _: None,

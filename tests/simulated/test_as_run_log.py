@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from controller.channels import as_run
 from controller.channels.as_run import AsRunLog, file_name
-from controller.runtime.metrics import Metrics
+from controller.channels.metrics import ChannelMetrics
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def running(folder: Path | None, metrics: Metrics | None = None) -> AsyncIterator[AsRunLog]:
-    log = AsRunLog(str(folder) if folder else "", metrics or Metrics())
+async def running(
+    folder: Path | None, metrics: ChannelMetrics | None = None
+) -> AsyncIterator[AsRunLog]:
+    log = AsRunLog(str(folder) if folder else "", metrics or ChannelMetrics())
     task = asyncio.get_running_loop().create_task(log.run())
     try:
         yield log
@@ -73,7 +75,7 @@ async def test_a_folder_that_cannot_be_written_is_told_once_and_the_lines_come_l
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(as_run, "_RETRY", 0.02)
-    folder, metrics = tmp_path / "as-run", Metrics()
+    folder, metrics = tmp_path / "as-run", ChannelMetrics()
     folder.write_text("a file where the folder should be")
     with caplog.at_level(logging.ERROR):
         async with running(folder, metrics) as log:
@@ -105,7 +107,7 @@ async def test_without_a_folder_the_lines_go_to_the_logger_alone() -> None:
 
 async def test_what_waits_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(as_run, "_MOST_WAITING", 3)
-    metrics = Metrics()
+    metrics = ChannelMetrics()
     log = AsRunLog(str(tmp_path), metrics)
     for key in "abcde":
         log.write({"key": key})

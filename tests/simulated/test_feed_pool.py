@@ -11,7 +11,6 @@ import pytest
 
 from controller.feeds.pubnub.feed import PubNubKeys
 from controller.resources.triggerrule import RULE
-from controller.runtime.metrics import Metrics
 from controller.runtime.resource import Key, Resource
 from controller.sandbox.faults import Fault
 from controller.sandbox.pubnub import SUBSCRIBE_KEY
@@ -19,6 +18,7 @@ from controller.sensitive import Sensitive
 from controller.settings import Settings
 from controller.term import Term
 from controller.triggers.feed_pool import FeedPool
+from controller.triggers.metrics import RuleMetrics
 from controller.triggers.reporter import Surroundings
 from controller.triggers.rule import Rule
 from tests.simulated.harness import KEYS, eventually
@@ -55,7 +55,7 @@ class Heard:
     told: list[Key] = field(default_factory=list)
     events: list[tuple[list[str], list[str], Event]] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
-    metrics: Metrics = field(default_factory=Metrics)
+    metrics: RuleMetrics = field(default_factory=RuleMetrics)
 
     async def use(self, *rules: Rule) -> None:
         """Listen for rules, until all of them are connected."""
@@ -84,7 +84,7 @@ async def pooling(pubnub: PubNubSimulator, **options: Any) -> AsyncIterator[Hear
 
     told: list[Key] = []
     gaps: list[Gap] = []
-    metrics = Metrics()
+    metrics = RuleMetrics()
     pool = FeedPool(settings, metrics, on_event, told.append, gaps.append)
     heard = Heard(pool, told, gaps=gaps, metrics=metrics)
     try:
@@ -116,7 +116,7 @@ async def test_a_rule_that_is_used_again_as_it_was_costs_nothing(pubnub: PubNubS
         assert heard.pool._unsettled
 
 
-def series(metrics: Metrics, name: str) -> dict[tuple[str, ...], float]:
+def series(metrics: RuleMetrics, name: str) -> dict[tuple[str, ...], float]:
     """The values of a metric by those of its labels."""
     return {
         tuple(sample.labels.values()): sample.value

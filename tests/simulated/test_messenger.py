@@ -22,13 +22,13 @@ from controller.events import Decision, Event, Verdict
 from controller.policies.findings import Finding
 from controller.resources.triggerrule import RULE
 from controller.resources.twitchchannel import CHANNEL
-from controller.runtime.metrics import Metrics
 from controller.runtime.resource import Key, Resource
 from controller.sensitive import Sensitive
 from controller.settings import Settings
 from controller.term import Term
 from controller.triggers.dispatcher import Dispatcher
 from controller.triggers.messenger import Messenger
+from controller.triggers.metrics import RuleMetrics
 from controller.triggers.reporter import Surroundings
 from controller.triggers.rule import Rule
 from tests.simulated.harness import eventually
@@ -173,7 +173,7 @@ async def on_stage(
             rules.get,
             lambda _rule, _event: cast("list[Channel]", channels),
             decided,
-            Metrics(),
+            RuleMetrics(),
             messenger.submit,
         )
         yield Stage(

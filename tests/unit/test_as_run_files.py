@@ -16,10 +16,10 @@ from controller.arbiter.as_run import Station, break_entry
 from controller.arbiter.breaks import Break
 from controller.arbiter.steps import Cue, CueRecord
 from controller.channels.as_run import AS_RUN_LOGGER, AsRunLog, file_name
+from controller.channels.metrics import ChannelMetrics
 from controller.events import Ruling, Verdict
 from controller.resources.common import parse_instant, rfc3339
 from controller.rules.payloads import strict_json
-from controller.runtime.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,8 +29,8 @@ TODAY = parse_instant("2026-11-23T10:00:00Z")
 DAY = 86400.0
 
 
-def a_log(folder: Path, now: float = TODAY, metrics: Metrics | None = None) -> AsRunLog:
-    return AsRunLog(str(folder), metrics or Metrics(), now=lambda: now)
+def a_log(folder: Path, now: float = TODAY, metrics: ChannelMetrics | None = None) -> AsRunLog:
+    return AsRunLog(str(folder), metrics or ChannelMetrics(), now=lambda: now)
 
 
 def an_entry(key: str, due: str = "2026-11-23T10:00:00Z", **more: object) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def keys(folder: Path) -> dict[str, list[str]]:
     }
 
 
-def count(metrics: Metrics, result: str) -> float:
+def count(metrics: ChannelMetrics, result: str) -> float:
     return float(metrics.as_run_lines.labels(result)._value.get())
 
 
@@ -62,7 +62,7 @@ def told() -> Iterator[BufferingHandler]:
 
 async def test_each_day_has_its_file_by_utc(tmp_path: Path) -> None:
     now = parse_instant("2026-11-23T23:59:59.999Z")
-    log = AsRunLog(str(tmp_path), Metrics(), now=lambda: now)
+    log = AsRunLog(str(tmp_path), ChannelMetrics(), now=lambda: now)
     log.write(an_entry("a"))
     await log.flush()
     now += 0.001
@@ -102,7 +102,7 @@ async def test_a_key_is_found_again_whatever_stands_in_it(tmp_path: Path) -> Non
 async def test_a_full_disk_is_told_and_the_lines_still_go_to_standard_output(
     tmp_path: Path, told: BufferingHandler, caplog: pytest.LogCaptureFixture
 ) -> None:
-    metrics = Metrics()
+    metrics = ChannelMetrics()
     (tmp_path / file_name(date(2026, 11, 23))).symlink_to("/dev/full")
     log = a_log(tmp_path, metrics=metrics)
     log.write(an_entry("a"))
@@ -119,7 +119,7 @@ async def test_what_a_full_disk_cut_short_is_taken_back_and_written_whole_later(
     before = a_log(tmp_path)
     before.write(an_entry("before"))
     await before.flush()
-    log, metrics = a_log(tmp_path), Metrics()
+    log, metrics = a_log(tmp_path), ChannelMetrics()
     log._metrics = metrics
     names = [f"cue-{number}" for number in range(100)]
     for name in names:

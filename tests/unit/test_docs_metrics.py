@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from controller.runtime.metrics import FeedState, Metrics
+from controller.channels.metrics import ChannelMetrics
+from controller.extensions.metrics import ExtensionMetrics
+from controller.runtime.metrics import Metrics
+from controller.triggers.metrics import FeedState, RuleMetrics
 
 DOCS = Path(__file__).parents[2] / "docs" / "install.md"
 _SELECTOR = re.compile(r"(twitch_operator_\w+)(?:\{([^}]*)\})?")
@@ -20,11 +23,12 @@ _REASONS = ("AccessDenied", "DecryptionFailed")
 def _samples() -> dict[str, list[dict[str, str]]]:
     """Labels of all series, by name, of an operator that has one of everything."""
     metrics = Metrics()
-    metrics.add_rule("tv", "splices")
-    metrics.credential_expiration.labels("tv", "mst3k").set(1)
-    metrics.tell_extension("tv", "panel", ready=True, next_rotation=1)
+    rules = RuleMetrics(metrics)
+    rules.rule_events.add("tv", "splices")
+    ChannelMetrics(metrics).credential_expiration.labels("tv", "mst3k").set(1)
+    ExtensionMetrics(metrics).set("tv", "panel", ready=True, next_rotation=1)
     metrics.status_writes.labels("TriggerRule", "written")
-    metrics.rule_feeds.states = lambda: [
+    rules.rule_feeds.states = lambda: [
         FeedState("tv", "splices", 0.0, False, reason) for reason in _REASONS
     ]
     found: dict[str, list[dict[str, str]]] = {}

@@ -14,12 +14,12 @@ from controller.events import Decision, Event
 from controller.feeds.pubnub.feed import PubNubKeys
 from controller.resources.triggerrule import RULE
 from controller.rules.payloads import Refusal
-from controller.runtime.metrics import Metrics
 from controller.runtime.resource import Key, Resource
 from controller.sensitive import Sensitive
 from controller.term import Term
 from controller.triggers.dispatcher import Dispatcher
 from controller.triggers.meter import Lap, Meter
+from controller.triggers.metrics import RuleMetrics
 from controller.triggers.reporter import Surroundings
 from controller.triggers.rule import Rule
 
@@ -81,7 +81,7 @@ async def _meet(clock: Clock, rules: list[Rule], event: SlowEvent, *, off: bool 
         table.get,
         lambda _rule, _event: (),
         lambda rule, *_: decided.append(rule.resource.key.name),
-        Metrics(),
+        RuleMetrics(),
         parked=lambda key: parked.append(key.name),
         meter=clock.meter(),
     )
@@ -184,7 +184,7 @@ async def test_a_namespace_that_is_over_its_share_waits_behind_the_others() -> N
         lambda rule, _channel, decision, _called: decided.append(
             (rule.resource.key.namespace, decision.event_id)
         ),
-        Metrics(),
+        RuleMetrics(),
         meter=clock.meter(),
     )
     now = time.time()
@@ -211,7 +211,7 @@ async def test_the_highest_priority_decides_first_also_among_those_that_wait() -
         decided.setdefault(decision.event_id, []).append(rule.resource.key.name)
 
     dispatcher = Dispatcher(
-        table.get, lambda _rule, _event: (), note, Metrics(), meter=clock.meter()
+        table.get, lambda _rule, _event: (), note, RuleMetrics(), meter=clock.meter()
     )
     for number in range(30):
         told = Event("mst3k", f"{number}", time.time(), time.monotonic(), SlowEvent(clock, 0.04))
@@ -256,7 +256,7 @@ async def test_an_off_cue_waits_with_the_cues_before_it() -> None:
         {key: rule}.get,
         targets,
         lambda *_: None,
-        Metrics(),
+        RuleMetrics(),
         meter=clock.meter(),
     )
     now = time.time()
@@ -274,7 +274,7 @@ async def test_what_waits_is_dropped_when_the_process_ends() -> None:
     clock, rule = Clock(), _rule("slow")
     key = rule.resource.key
     dispatcher = Dispatcher(
-        {key: rule}.get, lambda *_: (), lambda *_: None, Metrics(), meter=clock.meter()
+        {key: rule}.get, lambda *_: (), lambda *_: None, RuleMetrics(), meter=clock.meter()
     )
     for number in range(30):
         told = Event("mst3k", f"{number}", time.time(), 0.0, SlowEvent(clock, 0.04))

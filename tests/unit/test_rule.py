@@ -14,11 +14,11 @@ from controller.feeds.health import FeedHealth
 from controller.feeds.pubnub.feed import PubNubKeys
 from controller.resources.triggerrule import RULE
 from controller.rules.expressions import lazy_cel_view
-from controller.runtime.metrics import Metrics
 from controller.runtime.resource import Key, Resource
 from controller.sensitive import Sensitive
 from controller.term import Term
 from controller.triggers.dispatcher import Dispatcher
+from controller.triggers.metrics import RuleMetrics
 from controller.triggers.reporter import Surroundings
 from controller.triggers.rule import Rule
 from controller.triggers.topic_memory import TopicMemory
@@ -320,7 +320,7 @@ def test_events_of_other_kinds_in_between_do_not_make_a_when_wrong() -> None:
 
 
 async def test_an_event_for_which_when_fails_is_counted_and_the_status_written() -> None:
-    rule, metrics = _rule(_resource("t", when="event.duration")), Metrics()
+    rule, metrics = _rule(_resource("t", when="event.duration")), RuleMetrics()
     key = rule.resource.key
     changed: list[Key] = []
     metrics.rule_events.add(key.namespace, key.name)

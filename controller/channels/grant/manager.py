@@ -33,11 +33,11 @@ from controller.runtime.owned_secrets import jitter
 
 if TYPE_CHECKING:
     from controller.channels.grant.secrets import GrantSecrets
+    from controller.channels.metrics import ChannelMetrics
     from controller.channels.policies.grant_facts import Known
     from controller.clients.helix import User
     from controller.clients.twitch import Twitch
     from controller.resources.twitchchannel import TwitchChannelSpec
-    from controller.runtime.metrics import Metrics
     from controller.runtime.resource import Key
     from controller.sensitive import Sensitive
     from controller.settings import Settings
@@ -80,7 +80,7 @@ class GrantManager:
         uid: str,
         twitch: Twitch,
         secrets: GrantSecrets,
-        metrics: Metrics,
+        metrics: ChannelMetrics,
         settings: Settings,
     ) -> None:
         self._key = key

@@ -39,12 +39,12 @@ if TYPE_CHECKING:
 
     from controller.channels.grant.secrets import GrantSecrets
     from controller.channels.grant.state import GrantState
+    from controller.channels.metrics import ChannelMetrics
     from controller.channels.policies.grant_facts import Consent
     from controller.channels.policies.grants import Plan
     from controller.clients.helix import Helix, User
     from controller.clients.identity import Application, Identity, Tokens
     from controller.resources.twitchchannel import TwitchChannelSpec
-    from controller.runtime.metrics import Metrics
     from controller.runtime.resource import Key
     from controller.sensitive import Sensitive
 
@@ -76,7 +76,7 @@ class GrantSteps:
         identity: Identity,
         helix: Helix,
         secrets: GrantSecrets,
-        metrics: Metrics,
+        metrics: ChannelMetrics,
     ) -> None:
         self._key = key
         self._state = state

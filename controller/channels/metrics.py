@@ -1,0 +1,46 @@
+"""What Prometheus is told of channels."""
+
+from __future__ import annotations
+
+from controller.runtime.metrics import Metrics
+
+__all__ = ["ChannelMetrics"]
+
+
+class ChannelMetrics:
+    """The series of channels.
+
+    Args:
+        metrics: Where they are added.
+    """
+
+    def __init__(self, metrics: Metrics | None = None) -> None:
+        metrics = metrics or Metrics()
+        self.registry = metrics.registry
+        self.credential_expiration = metrics.gauge(
+            "credential_expiration_timestamp_seconds",
+            "When a channel's access token expires.",
+            ["namespace", "channel"],
+        )
+        self.token_refreshes = metrics.counter(
+            "token_refreshes",
+            "Refresh tokens that were exchanged, by result.",
+            ["result"],
+            values=("Succeeded", "Refused", "ClientRejected", "Failed"),
+        )
+        self.token_validations = metrics.counter(
+            "token_validations",
+            "Validations of access tokens, by result.",
+            ["result"],
+            values=("Succeeded", "Refused", "Failed"),
+        )
+        self.as_run_lines = metrics.counter(
+            "as_run_lines",
+            "Lines of the as-run log by what became of them.",
+            ["result"],
+            values=("written", "failed", "dropped"),
+        )
+
+    def remove(self, namespace: str, channel: str) -> None:
+        """End the series of a channel."""
+        self.credential_expiration.remove_by_labels({"namespace": namespace, "channel": channel})
