@@ -21,6 +21,7 @@ _TYPES = {
     "int_parsing": "must be a whole number",
     "int_type": "must be a whole number",
     "list_type": "must be a list",
+    "missing": "is required",
     "model_type": "must be an object",
     "string_type": "must be a text",
     "tuple_type": "must be a list",
@@ -37,4 +38,5 @@ def problem_of(fault: ErrorDetails) -> str:
         fault: One of `ValidationError.errors()`.
     """
     told = _TYPES.get(fault["type"]) or fault["msg"].removeprefix("Value error, ")
+    told = told.replace("Input should ", "must ", 1)
     return _KIND.sub(lambda kind: _KINDS[kind[0]], told, count=1)

@@ -12,6 +12,8 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
+from controller.faults import problem_of
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
@@ -34,7 +36,9 @@ def complaint(error: ValidationError, body: type[BaseModel]) -> str:
     for fault in error.errors(include_url=False, include_input=False, include_context=False):
         field = ".".join(map(str, fault["loc"])) or "body"
         unknown = fault["type"] == "extra_forbidden"
-        told.append(f"{field}: " + (f"unknown; there are {known}" if unknown else fault["msg"]))
+        told.append(
+            f"{field}: " + (f"unknown; there are {known}" if unknown else problem_of(fault))
+        )
     return "; ".join(told)
 
 

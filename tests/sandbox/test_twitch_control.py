@@ -251,3 +251,19 @@ async def test_a_query_parameter_that_is_not_known_is_named(http: httpx.AsyncCli
     assert answer.status_code == 400
     assert answer.json()["error"] == "query parameter logn: unknown; there are login, limit"
     assert (await http.get("/commercials?login=mst3k&limit=1")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("order", "told"),
+    [
+        ({"cooldown": "x"}, "cooldown: must be a number"),
+        ({"cooldown": -1}, "cooldown: must be greater than or equal to 0"),
+        ({"cooldown_status": 401}, "cooldown_status: must be 400, 403 or 429"),
+        ({"token_lifetime": []}, "token_lifetime: must be a whole number"),
+    ],
+)
+async def test_a_wrong_value_is_told_without_words_of_the_library(
+    http: httpx.AsyncClient, order: dict[str, Any], told: str
+) -> None:
+    answer = await http.post("/options", json=order)
+    assert (answer.status_code, answer.json()["error"]) == (400, told)

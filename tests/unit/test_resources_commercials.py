@@ -87,7 +87,7 @@ def test_all_of_a_policy_is_read() -> None:
         ),
         ({"minLength": "181s"}, "spec.commercials.minLength: must be a duration from 0s to 180s"),
         ({"breakGap": "-1s"}, "spec.commercials.breakGap: must be a duration from 0s to 60s"),
-        ({"onCooldown": "wait"}, "spec.commercials.onCooldown: Input should be 'Wait' or 'Skip'"),
+        ({"onCooldown": "wait"}, "spec.commercials.onCooldown: must be 'Wait' or 'Skip'"),
         ({"maxPerHour": 0}, "spec.commercials.maxPerHour: must be from 1 to 60; leave it out"),
         ({"maxPerHour": 61}, "spec.commercials.maxPerHour: must be from 1 to 60"),
         ({"maxSecondsPerHour": 29}, "spec.commercials.maxSecondsPerHour: must be from 30 to 3600"),
@@ -98,7 +98,7 @@ def test_all_of_a_policy_is_read() -> None:
             'spec.commercials.quietHours[0].to: must be a time of day from "00:00"',
         ),
         (night(**{"from": "9:00"}), "spec.commercials.quietHours[0].from: must be a time of day"),
-        (night(days=["Monday"]), "spec.commercials.quietHours[0].days[0]: Input should be 'Mon'"),
+        (night(days=["Monday"]), "spec.commercials.quietHours[0].days[0]: must be 'Mon'"),
         (
             night(timeZone="EDT5"),
             NO_ZONE + "EDT5 is not a time zone that is known here: write it as",

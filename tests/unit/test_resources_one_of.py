@@ -96,7 +96,7 @@ def test_a_kind_that_is_removed_is_not_accepted(shapes: Registry[_Kind]) -> None
             {"square": {}, "roundThing": {"radius": 1}},
             "spec.shape: must have exactly one of: roundThing, square",
         ),
-        ({"square": {"side": 0}}, "spec.shape.square.side: Input should be greater than"),
+        ({"square": {"side": 0}}, "spec.shape.square.side: must be greater than"),
         ({"sqare": {}}, "spec.shape.sqare: there is no such field; did you mean square?"),
         (
             {"roundThing": {"radius": 1, "radiu": 1}},

@@ -205,7 +205,7 @@ def test_any_operand_is_read_as_it_is_written(case: tuple[str, Any]) -> None:
             selecting(matchEvent=[{"label": "feed code", "field": "feed_code"}]),
             "spec.channelSelector.matchEvent[0].label: must be the name of a label",
         ),
-        (selecting(matchEvent=[{"label": "a"}]), "matchEvent[0].field: Field required"),
+        (selecting(matchEvent=[{"label": "a"}]), "matchEvent[0].field: is required"),
         (spec(cancelOn=[{"field": "a"}]), "spec.cancelOn[0]: must have exactly one of"),
         (spec(dedupe={"key": []}), "spec.dedupe.key: list should have at least 1 item"),
         (spec(dedupe={"key": [""]}), "spec.dedupe.key[0]: text should have at least 1 char"),
@@ -214,7 +214,7 @@ def test_any_operand_is_read_as_it_is_written(case: tuple[str, Any]) -> None:
         (spec(asRun={"Spot": "a"}), "spec.asRun: each key must be the name of a column"),
         (spec(asRun={"verdict": "a"}), "asRun names a field that each line has by itself"),
         (spec(asRun={f"c{n}": "a" for n in range(17)}), "spec.asRun: object should have at"),
-        (spec(priority=1001), "spec.priority: Input should be less than or equal to 1000"),
+        (spec(priority=1001), "spec.priority: must be less than or equal to 1000"),
     ],
 )
 def test_a_spec_that_does_not_parse_names_the_field(wrong: dict[str, Any], message: str) -> None:

@@ -137,7 +137,7 @@ def test_the_token_secret_is_named_after_the_channel_unless_it_has_a_name() -> N
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"app": {}}, "spec.app.secretRef: Field required"),
+        ({"app": {}}, "spec.app.secretRef: is required"),
         ({"app": {"secretRef": {"name": "A"}}}, "spec.app.secretRef.name: must be the name of"),
         ({"login": "MST3K"}, "spec.login: must be a login"),
         ({"authorization": {}}, ONE_WAY_IN),
@@ -151,7 +151,7 @@ def test_the_token_secret_is_named_after_the_channel_unless_it_has_a_name() -> N
         ),
         (
             {"authorization": {"authorizationCode": GRANT}},
-            "spec.authorization.authorizationCode.redirectUri: Field required",
+            "spec.authorization.authorizationCode.redirectUri: is required",
         ),
         (
             {"authorization": {"authorizationCode": {**CODE, "redirectUri": "localhost:3000"}}},
@@ -165,7 +165,7 @@ def test_the_token_secret_is_named_after_the_channel_unless_it_has_a_name() -> N
         ({"scopes": ["chat:read chat:edit"]}, "spec.scopes[0]: must be a scope as Twitch's"),
         ({"scopes": "chat:read"}, "spec.scopes: must be a list"),
         ({"streamKeySecretName": "A"}, "spec.streamKeySecretName: must be the name of"),
-        ({"token": {"deletionPolicy": "Keep"}}, "spec.token.deletionPolicy: Input should be"),
+        ({"token": {"deletionPolicy": "Keep"}}, "spec.token.deletionPolicy: must be"),
         (
             {"token": {"secret_name": "x"}},
             "spec.token.secret_name: there is no such field; did you mean secretName",
