@@ -29,7 +29,7 @@ from controller.sandbox.demo.examples import examples_folder, fill_secrets, shor
 from controller.sandbox.demo.extension import Extension
 from controller.sandbox.demo.hands import Hands
 from controller.sandbox.demo.hints import hints
-from controller.sandbox.demo.outcome import DemoFacts, check_outcome
+from controller.sandbox.demo.outcome import DemoFacts, judge
 from controller.sandbox.demo.script import Script
 from controller.sandbox.demo.table import tables
 from controller.sandbox.stage import Stage, signals_interrupt, write_exports
@@ -164,16 +164,9 @@ class _Demo:
             broken_at=self._password_changed,
             extension=self._extension.found(),
         )
-        checks = check_outcome(facts)
-        self._script.step("Is that what had to come of it?")
-        for check in checks:
-            self._script.check(check.text, holds=check.holds)
+        code = judge(self._script, facts)
         self._hands.check()
-        if all(check.holds for check in checks):
-            return 0
-        self._script.say("\nThe operator's log:", "bold")
-        self._script.say(facts.log, "dim")
-        return 1
+        return code
 
     def stay(self) -> None:
         """Tell what else to try, and show the state, until an interrupt."""

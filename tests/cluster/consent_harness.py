@@ -161,7 +161,7 @@ class Scene:
     async def asked(self, annotation: str = _REQUESTED) -> str:
         """Wait until the operator is asked for something; returns the value."""
         path = "{.metadata.annotations." + annotation.replace(".", r"\.") + "}"
-        wait = ("wait", f"tch/{self.name}", "--timeout=20s", f"--for=jsonpath={path}")
+        wait = ("wait", f"tch/{self.name}", "--timeout=60s", f"--for=jsonpath={path}")
         await self.site.kubectl(*wait)
         found = await self.site.kubectl.get("tch", self.name)
         return str(found["metadata"]["annotations"][annotation])

@@ -31,8 +31,6 @@ class Killings:
     """Kills the operator, and starts it anew.
 
     Attributes:
-        kills: When it was killed.
-        starts: When, after that, it had seen all resources.
         revocations: When which extension's secrets were to be revoked.
     """
 
@@ -41,8 +39,6 @@ class Killings:
     names: list[str]
     rng: random.Random
     operator: Operator = field(init=False)
-    kills: list[float] = field(default_factory=list)
-    starts: list[float] = field(default_factory=list)
     revocations: list[tuple[float, str]] = field(default_factory=list)
 
     async def kill_at(self, moment: Moment) -> None:
@@ -50,7 +46,6 @@ class Killings:
         await moment()
         await self._kill()
         await self.start()
-        self.starts.append(time.time())
 
     @property
     def moments(self) -> list[Moment]:
@@ -120,11 +115,6 @@ class Killings:
         await asyncio.sleep(self.rng.uniform(0, 0.3))
 
     @property
-    def absences(self) -> list[tuple[float, float]]:
-        """From when until when there was no operator."""
-        return [(down, next(up for up in self.starts if up > down)) for down in self.kills]
-
-    @property
     def _targets(self) -> set[str]:
         return {f"{name}-secrets" for name in self.names}
 
@@ -149,7 +139,6 @@ class Killings:
     async def _kill(self) -> None:
         if not self.operator.ended:
             await self.operator.kill()
-        self.kills.append(time.time())
         self.gate.release()
         self.scene.twitch.forget_troubles()
         await eventually(lambda: not self.gate.busy)

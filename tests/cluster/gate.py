@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 from yarl import URL
@@ -24,6 +25,7 @@ class Gate(Line):
     Attributes:
         held: Names of the Secrets whose writes wait.
         busy: Requests under way, watches aside.
+        writes: When which object was put, by its name.
     """
 
     def __init__(self, kubeconfig: Path, of: Path) -> None:
@@ -33,6 +35,7 @@ class Gate(Line):
         self._released = asyncio.Event()
         self.held: set[str] = set()
         self.busy = 0
+        self.writes: dict[str, list[float]] = {}
 
     def hold(self, names: Collection[str], *, written: bool) -> None:
         """Let the next writes of these Secrets wait, `written`: when they are done."""
@@ -50,7 +53,10 @@ class Gate(Line):
         self.busy += 1
         try:
             name = request.path.rpartition("/")[2]
-            if request.method != "PUT" or "dryRun" in request.raw_path or name not in self._names:
+            if request.method != "PUT" or "dryRun" in request.raw_path:
+                return await super()._forward(request)
+            self.writes.setdefault(name, []).append(time.time())
+            if name not in self._names:
                 return await super()._forward(request)
             return await self._wait(name, request)
         finally:

@@ -130,21 +130,6 @@ def test_one_demo_fires_one_commercial_on_each_channel_and_proves_it() -> None:
     assert gone(folder, operator=operator)
 
 
-def test_one_demo_with_a_twitch_that_refuses_ends_with_1_and_tells_why() -> None:
-    fault = {"path": "/helix/channels/commercial", "status": 500, "times": None}
-    with demo("--once") as run:
-        twitch = run.until(r"^Twitch +at (http://\S+)$")
-        httpx.post(f"{twitch}/_sandbox/faults", json=fault).raise_for_status()
-        folder, operator = started(run)
-        code = run.end()
-    assert code == 1, run.printed
-    assert "✗ Twitch was asked for no commercials on mst3k\n" in run.printed
-    assert "✗ TwitchChannel mst3k: " in run.printed
-    assert "✓ 2 TwitchChannels, 2 TriggerRules, 1 ExtensionApp, all Ready" in run.printed
-    assert "The operator's log:" in run.printed
-    assert gone(folder, operator=operator)
-
-
 def test_a_demo_that_stays_shows_what_becomes_of_a_message_of_ones_own() -> None:
     with demo() as run:
         folder, operator = started(run)
@@ -173,11 +158,4 @@ def test_an_operator_that_dies_is_told_with_the_end_of_its_log() -> None:
         code = run.end()
     assert code == 1
     assert "the operator was killed by signal 9; the end of its log:\n" in run.printed
-    assert gone(folder, operator=operator)
-
-
-def test_a_demo_that_is_killed_takes_everything_along() -> None:
-    with demo() as run:
-        folder, operator = started(run)
-        run.end(signal.SIGKILL)
     assert gone(folder, operator=operator)

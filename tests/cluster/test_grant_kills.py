@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import os
 import random
+from statistics import median
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cluster.kill_harness import new_scene
+from tests.cluster.kill_harness import QUICK, new_scene
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,5 +47,6 @@ async def test_a_grant_is_alive_after_a_kill_wherever_it_can_be(site: Site, tmp_
         await scene.heal(frozenset(scene.dead))
         # Each try of each refresh token is followed by another one only after a kill.
         assert max(scene.trades().values()) == 1
+        assert median(scene.took()) < QUICK
     lost = dict(scene.lost)
     print(f"refreshes: {scene.trades().total()}; grants lost unavoidably: {lost}")  # noqa: T201

@@ -303,7 +303,7 @@ async def test_deletion_policy_delete_takes_the_secret_along(site: Site) -> None
     station = await site.add_station("leaving")
     await site.kubectl.apply(station.channel(token={"deletionPolicy": "Delete"}))
     uid = (await site.kubectl.get("tch", "leaving"))["metadata"]["uid"]
-    wait = ("wait", "secret/leaving-twitch-token", "--timeout=20s")
+    wait = ("wait", "secret/leaving-twitch-token", "--timeout=60s")
     await site.kubectl(*wait, f"--for=jsonpath={{.metadata.ownerReferences[0].uid}}={uid}")
     await site.kubectl("delete", "tch", "leaving")
     await site.kubectl(*wait, "--for=delete")
@@ -316,14 +316,14 @@ async def test_a_deletion_ends_at_once_and_nothing_holds_it(site: Site) -> None:
         meta = (await site.kubectl.get(kind, "brief"))["metadata"]
         assert "finalizers" not in meta
         assert set(meta["annotations"]) == {"kubectl.kubernetes.io/last-applied-configuration"}
-        await site.kubectl("delete", kind, "brief", "--timeout=5s")
+        await site.kubectl("delete", kind, "brief", "--timeout=60s")
 
 
 async def test_a_removed_token_secret_is_written_anew_from_what_is_in_hand(site: Site) -> None:
     station = await site.add_station("stubborn")
     before = await site.kubectl.get("secret", "stubborn-twitch-token")
     await site.kubectl("delete", "secret", "stubborn-twitch-token")
-    await site.kubectl("wait", "secret/stubborn-twitch-token", "--for=create", "--timeout=20s")
+    await site.kubectl("wait", "secret/stubborn-twitch-token", "--for=create", "--timeout=60s")
     after = await site.kubectl.get("secret", "stubborn-twitch-token")
     assert (after["data"], station.refreshes) == (before["data"], 1)
 

@@ -37,7 +37,7 @@ async def test_cues_fire_while_the_api_server_is_away_and_statuses_catch_up(
         await site.kubectl.ready("trule/stays")
         await api.cut()
         station.publish(message())
-        await eventually(lambda: station.commercials, within=2)
+        await eventually(lambda: station.commercials)
         # What happens meanwhile is seen afterwards: kopf tells no deletion that it missed.
         await site.kubectl("delete", "trule", "gone")
         late = await site.prepare("late_comer")
@@ -128,7 +128,7 @@ async def test_an_api_server_that_leaves_before_the_first_watch_ends_nothing(
         await api.cut()
         await eventually(lambda: "watching anew" in operator.log)
         station.publish(message())
-        await eventually(lambda: station.commercials, within=2)
+        await eventually(lambda: station.commercials)
         assert not operator.ended
         await api.mend()
         assert await station.verdicts() == ["Fired"]
@@ -221,7 +221,7 @@ async def test_rights_that_are_taken_away_heal_when_they_are_given_back(
             await api.mend()
             await eventually(lambda: "with 403" in operator.log)
             station.publish(message())
-            await eventually(lambda: station.commercials, within=2)
+            await eventually(lambda: station.commercials)
             del binding["metadata"]["resourceVersion"], binding["metadata"]["uid"]
             await site.kubectl.apply(binding)
             assert await station.verdicts() == ["Fired"]

@@ -17,6 +17,7 @@ import pytest_asyncio
 from tests.cluster.kubectl import eventually
 from tests.cluster.manifests import message, rule
 from tests.cluster.operator_access import Line
+from tests.cluster.pace import stretched
 from tests.cluster.studio import Studio, new_studio
 
 if TYPE_CHECKING:
@@ -92,10 +93,12 @@ async def test_cues_fire_on_time_while_the_api_server_is_away(studio: Studio, li
     publish(studio, "api-before")
     await line.cut()
     publish(studio, "api-during")
-    await eventually(lambda: studio.starts("api-before") and studio.starts("api-during"), within=2)
+    await eventually(
+        lambda: studio.starts("api-before") and studio.starts("api-during"), within=stretched(2)
+    )
     await asyncio.sleep(OUTAGE)
     publish(studio, "api-after")
-    await eventually(lambda: studio.starts("api-after"), within=2)
+    await eventually(lambda: studio.starts("api-after"), within=stretched(2))
     await line.mend()
 
 

@@ -21,7 +21,7 @@ from controller.sandbox.demo.examples import (
     stamp,
 )
 from controller.sandbox.demo.extension import Found
-from controller.sandbox.demo.outcome import DemoFacts, check_outcome
+from controller.sandbox.demo.outcome import DemoFacts, check_outcome, judge
 from controller.sandbox.demo.script import Script
 from controller.sandbox.demo.table import tables
 
@@ -297,6 +297,21 @@ def test_a_pipe_gets_whole_lines_without_escape_codes() -> None:
     script.command("x" * 100)
     script.output("y" * 100)
     assert written.getvalue() == f"\n1. first\n$ {'x' * 100}\n{'y' * 100}\n"
+
+
+def test_an_outcome_that_is_right_ends_the_demo_with_0() -> None:
+    console, written = _console(terminal=False)
+    assert judge(Script(console), facts()) == 0
+    assert "✗" not in written.getvalue()
+    assert "all ERRORs are forgiven" not in written.getvalue()
+
+
+def test_a_twitch_that_refused_ends_the_demo_with_1_and_the_operators_log() -> None:
+    console, written = _console(terminal=False)
+    assert judge(Script(console), replace(facts(), commercials=[])) == 1
+    assert "✗ Twitch was asked for no commercials on mst3k\n" in written.getvalue()
+    assert "✓ 2 TwitchChannels, 2 TriggerRules, 1 ExtensionApp, all Ready" in written.getvalue()
+    assert "The operator's log:\n2026-09-21 14:13:20,000" in written.getvalue()
 
 
 def test_a_terminal_gets_commands_and_answers_whole() -> None:

@@ -15,8 +15,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from controller.sandbox.demo.extension import Found
+    from controller.sandbox.demo.script import Script
 
-__all__ = ["COOLDOWN", "LENGTH", "Check", "DemoFacts", "check_outcome", "condition", "epoch"]
+__all__ = [
+    "COOLDOWN",
+    "LENGTH",
+    "Check",
+    "DemoFacts",
+    "check_outcome",
+    "condition",
+    "epoch",
+    "judge",
+]
 
 LENGTH = 125
 """Seconds of the commercial that both messages ask for."""
@@ -78,6 +88,19 @@ def check_outcome(facts: DemoFacts) -> list[Check]:
         _log("operator", facts.log),
         _log("gateway", facts.extension.log),
     ]
+
+
+def judge(script: Script, facts: DemoFacts) -> int:
+    """Check the outcome, and tell it; returns the exit code."""
+    checks = check_outcome(facts)
+    script.step("Is that what had to come of it?")
+    for check in checks:
+        script.check(check.text, holds=check.holds)
+    if all(check.holds for check in checks):
+        return 0
+    script.say("\nThe operator's log:", "bold")
+    script.say(facts.log, "dim")
+    return 1
 
 
 def condition(resource: Resource, kind: str) -> Mapping[str, str]:
