@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from controller.channels.ads import AdsWatch
 from controller.channels.as_run import AsRunLog
@@ -15,6 +15,7 @@ from controller.channels.conflicts import Conflicts
 from controller.channels.factory import ChannelFactory
 from controller.channels.live import LiveWatch
 from controller.channels.metrics import ChannelMetrics
+from controller.channels.policies.announcements import announcements
 from controller.channels.reconciler import ChannelReconciler
 from controller.channels.signals import (
     ChannelChanged,
@@ -30,9 +31,12 @@ from controller.runtime.objects import ObjectController
 from controller.runtime.resource import Key
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from controller.arbiter.ads_log import AdsNews
     from controller.channels.channel import Channel
     from controller.clients.twitch import Twitch
+    from controller.policies.announcements import Announcement
     from controller.runtime.controller import Reporter
     from controller.runtime.kernel import Kernel
     from controller.runtime.resource import Resource
@@ -148,6 +152,12 @@ class ChannelController(ObjectController["Channel"]):
     def reporter(self, key: Key) -> Reporter | None:
         """Who tells the status of a resource; None: it is gone."""
         return self.objects.get(key)
+
+    def announcements(
+        self, before: Mapping[str, Any], after: Mapping[str, Any]
+    ) -> tuple[Announcement, ...]:
+        """What is worth an Event between two statuses."""
+        return announcements(before, after)
 
     def _new(self, resource: Resource) -> Channel:
         return self._factory.new(resource)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from controller.channels.signals import ChannelChanged
 from controller.extensions.app import ExtensionApp
 from controller.extensions.configuration import ConfigurationManager
 from controller.extensions.metrics import ExtensionMetrics
+from controller.extensions.policies.announcements import announcements
 from controller.extensions.reconciler import ExtensionReconciler
 from controller.extensions.secrets import SecretManager
 from controller.extensions.signals import ExtensionChanged
@@ -17,10 +18,11 @@ from controller.runtime.objects import ObjectController
 from controller.runtime.resource import Key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from controller.clients.extension_jwt import Extension
     from controller.clients.extensions import Extensions
+    from controller.policies.announcements import Announcement
     from controller.policies.findings import Finding
     from controller.runtime.controller import Reporter
     from controller.runtime.kernel import Kernel
@@ -76,6 +78,12 @@ class ExtensionController(ObjectController[ExtensionApp]):
     def reporter(self, key: Key) -> Reporter | None:
         """Who tells the status of a resource; None: it is gone."""
         return self.objects.get(key)
+
+    def announcements(
+        self, before: Mapping[str, Any], after: Mapping[str, Any]
+    ) -> tuple[Announcement, ...]:
+        """What is worth an Event between two statuses."""
+        return announcements(before, after)
 
     def _new(self, resource: Resource) -> ExtensionApp:
         kernel, settings = self._kernel, self._kernel.settings

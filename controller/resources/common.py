@@ -139,7 +139,14 @@ class SpecModel(_Lean):
 
 
 class StatusModel(_Lean):
-    """A part of a status; instants are seconds since the epoch."""
+    """A part of a status; instants are seconds since the epoch.
+
+    Attributes:
+        quiet: Fields of a whole status, or parts of fields (`field.part`), that are written only
+            along with others.
+    """
+
+    quiet: ClassVar[tuple[str, ...]] = ()
 
     model_config = ConfigDict(
         alias_generator=_alias,

@@ -422,6 +422,8 @@ class NearestMiss(StatusModel):
 class TriggerRuleStatus(ObjectStatus):
     """What the operator found and did; written by the operator alone."""
 
+    quiet: ClassVar = ("nearestMiss",)
+
     channels: Annotated[str, Clip(256)] | None = None
     """The TwitchChannel that the rule is for; of a selector what it asks for, and in parentheses
     how many channels it picks."""

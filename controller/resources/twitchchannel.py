@@ -275,6 +275,14 @@ class LastFire(StatusModel):
 class TwitchChannelStatus(ObjectStatus):
     """What the operator found and did; written by the operator alone."""
 
+    # The ad schedule is a forecast, and counts down.
+    quiet: ClassVar = (
+        "authorization.lastValidationTime",
+        "adSchedule.nextAdTime",
+        "adSchedule.snoozeCount",
+        "adSchedule.prerollFreeSeconds",
+    )
+
     last_handled_revoke_at: Annotated[str, Clip(1024)] | None = None
     """Last value of the annotation twitch-operator.dev/revokeRequestedAt that was acted on."""
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from controller.policies.announcements import Announcement
     from controller.resources.common import StatusModel
     from controller.resources.kind import Kind
     from controller.runtime.resource import Key, Resource
@@ -73,6 +74,12 @@ class Controller(Holder, Protocol):
 
     def reporter(self, key: Key) -> Reporter | None:
         """Who tells the status of a resource; None: it is gone."""
+        ...
+
+    def announcements(
+        self, before: Mapping[str, Any], after: Mapping[str, Any]
+    ) -> Sequence[Announcement]:
+        """What is worth an Event between two statuses of a resource."""
         ...
 
     async def run(self) -> None:

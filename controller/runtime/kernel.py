@@ -18,9 +18,10 @@ from controller.runtime.workqueue import WorkQueue
 from controller.term import Term
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Hashable, Mapping
+    from collections.abc import Coroutine, Hashable, Mapping, Sequence
 
     from controller.clients.kube import Kube
+    from controller.policies.announcements import Announcement
     from controller.runtime.controller import Controller, Reporter
     from controller.runtime.resource import Resource
     from controller.settings import Settings
@@ -61,7 +62,7 @@ class Kernel:
         self.call_priority = CallPriority()
         self.signals = Signals()
         self.secrets = SecretStore(kube, settings, self._ask_again, self.call_priority.quiet)
-        self.recorder = Recorder(kube, self.metrics, self.call_priority)
+        self.recorder = Recorder(kube, self.metrics, self.call_priority, self._news)
         self.statuses = StatusWriter(
             kube,
             self.metrics,
@@ -119,6 +120,9 @@ class Kernel:
             self.sync.ask()
         else:
             self.recorder.announce(resource, status)
+
+    def _news(self, resource: Resource, status: Mapping[str, Any]) -> Sequence[Announcement]:
+        return self.controllers[resource.key.kind].announcements(resource.status, status)
 
     def _ask_again(self, dependant: Hashable) -> None:
         if isinstance(dependant, Key):

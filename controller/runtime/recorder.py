@@ -22,21 +22,20 @@ from controller.backoff import backoff
 from controller.clients.kube import KubeConflict, KubeError, KubeNotFound, KubeUnavailable
 from controller.displayable import displayable
 from controller.logs import fields, redact
-from controller.policies.announcements import announcements, revocation, rotation
-from controller.resources.common import ObjectStatus
 from controller.resources.kind import GROUP, VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from controller.clients.kube import Kube
     from controller.policies.announcements import Announcement
-    from controller.resources.common import Condition
     from controller.runtime.call_priority import CallPriority
     from controller.runtime.metrics import Metrics
     from controller.runtime.resource import Key, Resource
 
-__all__ = ["Recorder"]
+    News = Callable[[Resource, Mapping[str, Any]], Iterable[Announcement]]
+
+__all__ = ["Limits", "Recorder"]
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +69,23 @@ class _Notice:
     waits_since: float = field(default_factory=time.monotonic)
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many Events there may be.
+
+    Attributes:
+        rate: Events a second in the long run.
+        burst: Events that may go at once after a pause.
+        room: Events that may wait.
+        age: Seconds after which one that waited is no news any more.
+    """
+
+    rate: float = 10.0
+    burst: int = 20
+    room: int = 1000
+    age: float = 300.0
+
+
 class Recorder:
     """Posts Events, one after the other, from a bounded queue that drops what waits longest.
 
@@ -77,29 +93,25 @@ class Recorder:
         kube: Takes them.
         metrics: Counts what became of them.
         call_priority: The calls that go first.
-        rate: Events a second in the long run.
-        burst: Events that may go at once after a pause.
-        room: Events that may wait.
-        age: Seconds after which one that waited is no news any more.
+        news: Tells what is worth an Event between two statuses of a resource.
+        limits: How many, and for how long.
     """
 
-    def __init__(  # noqa: PLR0913 - what it works with, and its limits
+    def __init__(
         self,
         kube: Kube,
         metrics: Metrics,
         call_priority: CallPriority,
-        *,
-        rate: float = 10.0,
-        burst: int = 20,
-        room: int = 1000,
-        age: float = 300.0,
+        news: News,
+        limits: Limits = Limits(),
     ) -> None:
         self._kube = kube
         self._metrics = metrics
         self._call_priority = call_priority
-        self._pace = _Pace(rate, burst)
-        self._age = age
-        self._waiting: deque[_Notice] = deque(maxlen=room)
+        self._news = news
+        self._pace = _Pace(limits.rate, limits.burst)
+        self._age = limits.age
+        self._waiting: deque[_Notice] = deque(maxlen=limits.room)
         self._wake = asyncio.Event()
         self._counts: OrderedDict[str, int] = OrderedDict()
         self._denied: set[str] = set()
@@ -111,13 +123,7 @@ class Recorder:
             resource: As the API server held it before.
             status: As it holds it now.
         """
-        before = resource.status
-        counted = [one for one in (rotation(before, status), revocation(before, status)) if one]
-        if not counted and before.get("conditions") == status.get("conditions"):
-            return
-        codes = {code for each in (before, status) if (code := _user_code(each))}
-        told = announcements(_conditions(before), _conditions(status), codes)
-        for news in (*told, *counted):
+        for news in self._news(resource, status):
             if len(self._waiting) == self._waiting.maxlen:
                 self._count("overflow")  # the one that waits longest goes
             self._waiting.append(_notice(resource, news, time.time()))
@@ -235,16 +241,6 @@ class _Pace:
         self._even = max(self._even, now) + self._gap
         if pause > 0:
             await asyncio.sleep(pause)
-
-
-def _user_code(status: Mapping[str, Any]) -> str | None:
-    """The code that the broadcaster is to type, where one is shown."""
-    code = (status.get("authorization") or {}).get("userCode")
-    return code if isinstance(code, str) else None
-
-
-def _conditions(status: Mapping[str, Any]) -> tuple[Condition, ...]:
-    return ObjectStatus.from_status({"conditions": status.get("conditions")}).conditions
 
 
 def _notice(resource: Resource, news: Announcement, now: float) -> _Notice:

@@ -16,7 +16,7 @@ from controller.clients.kube import KubeConflict, KubeError, KubeNotFound, KubeU
 from controller.runtime.workqueue import WorkQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from controller.clients.kube import Kube
     from controller.runtime.call_priority import CallPriority
@@ -107,7 +107,7 @@ class StatusWriter:
         if reporter is None or status is None:
             return
         resource, body = reporter.resource, status.to_status()
-        if _news(body) == _news(resource.status):
+        if _news(body, status.quiet) == _news(resource.status, status.quiet):
             return
         self._last[key] = time.monotonic()
         result = "failed"
@@ -135,15 +135,13 @@ class StatusWriter:
             self._metrics.status_writes.labels(key.kind, result).inc()
 
 
-def _news(status: Mapping[str, Any]) -> dict[str, Any]:
-    """The status without what is told only along with something else."""
+def _news(status: Mapping[str, Any], quiet: Iterable[str]) -> dict[str, Any]:
+    """The status without what is written only along with something else."""
     told = dict(status)
-    if isinstance(authorization := told.get("authorization"), dict):
-        told["authorization"] = {
-            name: value for name, value in authorization.items() if name != "lastValidationTime"
-        }
-    if isinstance(schedule := told.get("adSchedule"), dict):
-        # The rest is a forecast, and counts down.
-        told["adSchedule"] = schedule.get("lastAdTime")
-    told.pop("nearestMiss", None)
+    for path in quiet:
+        field, _, part = path.partition(".")
+        if not part:
+            told.pop(field, None)
+        elif isinstance(parts := told.get(field), dict):
+            told[field] = {name: value for name, value in parts.items() if name != part}
     return told

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from controller.channels.signals import (
     ChannelChanged,
@@ -16,6 +16,7 @@ from controller.channels.signals import (
 from controller.events import Verdict
 from controller.extensions.signals import ExtensionChanged
 from controller.logs import fields
+from controller.policies.announcements import announce_ready, transitions
 from controller.resources.triggerrule import RULE, TRIGGER_RULE
 from controller.runtime.objects import ObjectController
 from controller.runtime.resource import Key
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from controller.events import Decision
     from controller.extensions.controller import ExtensionController
     from controller.feeds.pubnub.history import Gap
+    from controller.policies.announcements import Announcement
     from controller.runtime.controller import Reporter
     from controller.runtime.kernel import Kernel
     from controller.runtime.resource import Resource
@@ -117,6 +119,14 @@ class RuleController(ObjectController[Rule]):
         """Who tells the status of a rule; None: it is gone."""
         rule = self.objects.get(key)
         return rule.reporter if rule is not None else None
+
+    def announcements(
+        self, before: Mapping[str, Any], after: Mapping[str, Any]
+    ) -> tuple[Announcement, ...]:
+        """What is worth an Event between two statuses."""
+        found = transitions(before, after)
+        told = announce_ready(found) if found is not None else None
+        return (told,) if told is not None else ()
 
     def tick(self, set_back: float) -> None:  # noqa: ARG002 - feeds count on another clock
         """Find feeds that fell silent.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
+from controller.channels.policies.announcements import announcements
 from controller.clients.kube import Kube
 from controller.clients.kube.config import load_configuration
 from controller.policies.findings import Finding
@@ -20,7 +21,7 @@ from controller.resources.twitchchannel import CHANNEL, TwitchChannelStatus
 from controller.runtime.call_priority import CallPriority
 from controller.runtime.conditions import to_conditions
 from controller.runtime.metrics import Metrics
-from controller.runtime.recorder import Recorder
+from controller.runtime.recorder import Limits, Recorder
 from controller.runtime.resource import Resource
 from controller.runtime.statuses import StatusWriter
 from tests.cluster.kubectl import Kubectl, eventually
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
+    from controller.policies.announcements import Announcement
     from controller.sandbox.controlplane import ControlPlane
 
     NewDesk = Callable[..., AbstractAsyncContextManager["Desk"]]
@@ -54,6 +56,10 @@ async def resource(kubectl: Kubectl) -> Resource:
     return Resource.from_body(CHANNEL, await kubectl.get("tch", "mst3k"))
 
 
+def news(resource: Resource, status: Mapping[str, Any]) -> tuple[Announcement, ...]:
+    return announcements(resource.status, status)
+
+
 class Desk:
     """A recorder that runs, and what it counted."""
 
@@ -61,7 +67,7 @@ class Desk:
         self.kube = kube
         self.metrics = Metrics()
         self.traffic = CallPriority()
-        self.recorder = Recorder(kube, self.metrics, self.traffic, **limits)
+        self.recorder = Recorder(kube, self.metrics, self.traffic, news, Limits(**limits))
 
     def count(self, result: str) -> int:
         name = "twitch_operator_kubernetes_events_total"

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.policies.announcements import Announcement, announcements
+from controller.channels.policies.announcements import announce_channel
+from controller.policies.announcements import Announcement, Transitions, announce_ready
 from controller.policies.findings import Finding
 from controller.resources.common import Condition
 from controller.runtime.conditions import to_conditions
@@ -92,7 +93,9 @@ def test_a_transition_of_authorized_is_told_once_though_ready_follows(
     before: Finding | None, after: Finding, told: Announcement | None
 ) -> None:
     was = channel(before) if before is not None else ()
-    assert announcements(was, channel(after)) == ((told,) if told is not None else ())
+    assert announce_channel(Transitions(was, channel(after))) == (
+        (told,) if told is not None else ()
+    )
 
 
 SUSPENDED = ready("False", "Suspended", "spec.suspend is true")
@@ -137,7 +140,7 @@ TOLD_READY = Announcement("Normal", "Ready", "authorized by mst3k", "Reconcile")
 def test_a_channel_tells_what_only_its_summary_knows(
     before: Conditions, after: Conditions, told: tuple[Announcement, ...]
 ) -> None:
-    assert announcements(before, after) == told
+    assert announce_channel(Transitions(before, after)) == told
 
 
 LISTENS = ready("True", "Succeeded", "listening")
@@ -177,7 +180,7 @@ def test_a_rule_tells_what_a_human_must_do_and_that_it_was_done(
     before: Finding | None, after: Finding, told: Announcement | None
 ) -> None:
     was = rule(before) if before is not None else ()
-    assert announcements(was, rule(after)) == ((told,) if told is not None else ())
+    assert announce_ready(Transitions(was, rule(after))) == told
 
 
 _STATUSES: list[Status] = ["True", "False", "Unknown"]
@@ -205,14 +208,14 @@ any_conditions = st.lists(any_finding, max_size=6, unique_by=lambda each: each.t
 
 @given(held=any_conditions)
 def test_a_restart_tells_nothing_again(held: Conditions) -> None:
-    assert announcements(held, held) == ()
+    assert announce_channel(Transitions(held, held)) == ()
 
 
 @given(before=any_conditions, after=any_conditions)
 def test_each_condition_is_told_at_most_once_and_never_the_same_twice(
     before: Conditions, after: Conditions
 ) -> None:
-    told = announcements(before, after)
+    told = announce_channel(Transitions(before, after))
     assert len({each.action for each in told}) == len(told) <= 2
     assert len({(each.reason, each.note) for each in told}) == len(told)
 
@@ -220,14 +223,14 @@ def test_each_condition_is_told_at_most_once_and_never_the_same_twice(
 @given(code=st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=8, max_size=8), before=any_conditions)
 def test_a_code_to_type_is_in_no_announcement(code: str, before: Conditions) -> None:
     pending = authorized("False", "AuthorizationPending", f"open https://x/?code={code}: {code}")
-    assert code not in str(announcements(before, channel(pending)))
+    assert code not in str(announce_channel(Transitions(before, channel(pending))))
 
 
 @pytest.mark.parametrize("reason", ["LoginMismatch", "ScopeMissing", "AuthorizationRevoked"])
 def test_a_code_that_is_the_remedy_is_in_no_announcement(reason: str) -> None:
     told = "it is of joel: let the broadcaster open https://x/?device-code=ABCDEFGH and type"
     broken = authorized("False", reason, f"{told} ABCDEFGH", human=True)
-    (news,) = announcements((), channel(broken), {"ABCDEFGH"})
+    (news,) = announce_channel(Transitions((), channel(broken)), {"ABCDEFGH"})
     assert news.note.startswith("it is of joel: ")
     assert "ABCDEFGH" not in news.note
     assert "status.authorization.userCode" in news.note

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from controller.__main__ import main
+from controller.channels.policies.announcements import announcements
 from controller.clients.kube import Kube
 from controller.commands.consent.terminal import say
 from controller.displayable import displayable, displayable_lines
@@ -30,9 +31,10 @@ from controller.triggers.reporter import Surroundings
 from controller.triggers.rule import Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from controller.policies.announcements import Announcement
     from controller.resources.kind import Kind
 
 # An escape, a line break, DEL, CSI of C1, a right-to-left override, no width, the two separators, a
@@ -133,7 +135,10 @@ def test_no_event_of_kubernetes_holds_one(text: str) -> None:
     async def never() -> Any:  # noqa: ANN401 - no API server is called
         raise AssertionError
 
-    recorder = Recorder(Kube(never), Metrics(), CallPriority())
+    def news(resource: Resource, status: Mapping[str, Any]) -> tuple[Announcement, ...]:
+        return announcements(resource.status, status)
+
+    recorder = Recorder(Kube(never), Metrics(), CallPriority(), news)
     resource = Resource(Key("TriggerRule", "default", "r"), "u", 1, 0.0, None, {}, {})
     condition = {
         "type": "Authorized",

@@ -6,8 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from controller.extensions.policies.announcements import (
+    announce_extension,
+    revocation,
+    rotation,
+)
 from controller.logs import redact
-from controller.policies.announcements import announcements, revocation, rotation
+from controller.policies.announcements import Transitions
 from controller.policies.extension_conditions import ExtensionFacts, extension_findings
 from controller.policies.findings import Finding
 from controller.policies.gateway_checks import allows, provider_problem
@@ -49,7 +54,7 @@ def test_an_extension_whose_secrets_are_stored_is_ready() -> None:
     ("change", "secrets", "reason", "stalled"),
     [
         ({"spec_problem": Blocked("InvalidSpec", "x", human=True)}, "Unknown", "InvalidSpec", True),
-        ({"rival": "a/b"}, "False", "Conflict", True),
+        ({"conflict": "a/b"}, "False", "Conflict", True),
         ({"blocked": Blocked("SecretLost", "x", human=True)}, "False", "SecretLost", True),
         (
             {"blocked": Blocked("SecretNotFound", "x", human=False)},
@@ -112,7 +117,7 @@ def test_secrets_that_serve_on_though_none_can_be_made_leave_it_ready() -> None:
         for f in extension_findings(facts)
         if f.type in ("SecretsCurrent", "Stalled")
     )
-    news = announcements(conditions(GOOD), conditions(facts))
+    news = announce_extension(Transitions(conditions(GOOD), conditions(facts)))
     assert [(event.type, event.reason, event.note) for event in news] == [
         ("Warning", "RotationRefused", "Twitch answered 401")
     ]
@@ -125,7 +130,7 @@ def test_a_revocation_whose_new_secret_is_refused_needs_somebody() -> None:
     assert found["Ready"] == ("False", "SecretsRevoked")
     assert found["Stalled"] == ("True", "SecretsRevoked")
     assert "the new one is being made (Twitch answered 401)" in extension_findings(facts)[1].message
-    news = announcements(conditions(GOOD), conditions(facts))
+    news = announce_extension(Transitions(conditions(GOOD), conditions(facts)))
     assert [(event.type, event.reason) for event in news] == [("Warning", "SecretsRevoked")]
 
 
@@ -143,10 +148,14 @@ def conditions(facts: ExtensionFacts) -> list[Condition]:
 
 
 def test_a_revocation_is_a_warning_event() -> None:
-    news = announcements(conditions(GOOD), conditions(replace(GOOD, revoking=True)))
+    news = announce_extension(
+        Transitions(conditions(GOOD), conditions(replace(GOOD, revoking=True)))
+    )
     assert [(event.type, event.reason) for event in news] == [("Warning", "SecretsRevoked")]
     assert "console" in news[0].note
-    over = announcements(conditions(replace(GOOD, revoking=True)), conditions(GOOD))
+    over = announce_extension(
+        Transitions(conditions(replace(GOOD, revoking=True)), conditions(GOOD))
+    )
     assert [(event.type, event.reason) for event in over] == [("Normal", "Ready")]
 
 
@@ -166,7 +175,7 @@ def test_another_revocation_within_the_first_is_a_warning_event_too() -> None:
 
 def test_a_lost_secret_is_one_warning_event() -> None:
     lost = replace(GOOD, blocked=Blocked("SecretLost", "make one", human=True))
-    news = announcements(conditions(GOOD), conditions(lost))
+    news = announce_extension(Transitions(conditions(GOOD), conditions(lost)))
     assert [(event.type, event.reason, event.note) for event in news] == [
         ("Warning", "SecretLost", "make one")
     ]
