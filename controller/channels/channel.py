@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
     from controller.sensitive import Sensitive
 
 __all__ = ["Channel"]
-
-logger = logging.getLogger(__name__)
 
 
 class Channel:
@@ -112,10 +109,7 @@ class Channel:
 
     def update(self, resource: Resource) -> None:
         """Take a new state of the resource."""
-        pause = find_pause(resource.annotations)
-        if pause != self.pause:
-            self.pause = pause
-            logger.info("%s: %s", resource.key, self._paused_message() or "resumed")
+        self.pause = find_pause(resource.annotations)
         self.resource = resource.kept()
         self.grant_manager.revoke_request = resource.annotations.get(REVOKE_REQUESTED_AT, "")
         try:

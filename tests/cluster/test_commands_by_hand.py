@@ -98,14 +98,18 @@ async def test_a_paused_channel_starts_nothing_until_it_is_resumed(
     again = await run(site, "pause", "held")
     assert "paused before: 1 channel" in again
     assert "resumed: 1 channel" in await run(site, "resume", "held")
-    await eventually(lambda: f"{site.namespace}/held: resumed" in operator.log)
+    await eventually(lambda: f"{site.namespace}/held: Resumed: resumed: cues" in operator.log)
     reasons: set[str] = set()
     async with asyncio.timeout(30):
         while not {"Paused", "Resumed"} <= reasons:
             found = json.loads(await site.kubectl("get", "events", "-o", "json"))
             reasons = {e["reason"] for e in found["items"] if e["involvedObject"]["name"] == "held"}
             await asyncio.sleep(0.1)
-    assert f"{site.namespace}/held: commercials are held back since 2" in operator.log
+    lines = [line for line in operator.log.splitlines() if f"{site.namespace}/held: " in line]
+    assert len([line for line in lines if "esumed" in line]) == 1
+    paused = [line for line in lines if "held back since" in line]
+    assert paused
+    assert all(": Paused: commercials are held back since 2" in line for line in paused)
     assert station.commercials == []
     station.publish(message(cue_id="after-that"))
     await eventually(lambda: station.commercials)
