@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from controller.channels.grant import token_secret as tokens
@@ -12,6 +13,7 @@ from controller.clients.helix import Unauthorized
 from controller.clients.kube import KubeConflict, KubeError, KubeNotFound
 from controller.errors import OperatorError, TransientError
 from controller.runtime.owned_secrets import jitter, owner_reference, store_secret
+from controller.runtime.settling import settle
 
 if TYPE_CHECKING:
     from controller.clients.helix import Credential, Helix
@@ -21,14 +23,14 @@ if TYPE_CHECKING:
     from controller.runtime.secrets import SecretStore
     from controller.sensitive import Sensitive
 
+    _Seen = tuple[policy.StreamKeyFacts, Secret | None]
+
 __all__ = ["DATA_KEY", "StreamKeyManager"]
 
 logger = logging.getLogger(__name__)
 
 DATA_KEY = "stream-key"
 """Key of the Secret; and value of its label."""
-
-_MOST_STEPS = 6
 
 
 class StreamKeyManager:
@@ -119,20 +121,29 @@ class StreamKeyManager:
         self, name: str, credential: Credential | None, broadcaster_id: str, *, allowed: bool
     ) -> float | None:
         usable = credential if broadcaster_id else None
-        for _ in range(_MOST_STEPS):
+
+        async def look() -> _Seen:
             secret = await self._secrets.get(self._channel.namespace, name, self._channel)
             facts = self._facts(name, secret, granted=usable is not None, allowed=allowed)
             self.synced = facts.stored
-            step = policy.plan(facts, time.time(), self._interval)
-            if isinstance(step, policy.Rest):
-                self.problem = step.blocked
-                return step.until
-            if isinstance(step, policy.Write):
-                await self._write(name, secret)
-            elif usable is not None:
-                await self._read(usable, broadcaster_id)
-        msg = f"Secret {name} changes whenever the stream key is written to it"
-        raise TransientError(msg)
+            return facts, secret
+
+        rest, _ = await settle(
+            look,
+            lambda seen, now: policy.plan(seen[0], now, self._interval),
+            partial(self._do, name, usable, broadcaster_id),
+            unsettled=f"Secret {name} changes whenever the stream key is written to it",
+        )
+        self.problem = rest.blocked
+        return rest.until
+
+    async def _do(
+        self, name: str, usable: Credential | None, whose: str, step: policy.Plan, seen: _Seen
+    ) -> None:
+        if isinstance(step, policy.Write):
+            await self._write(name, seen[1])
+        elif usable is not None:
+            await self._read(usable, whose)
 
     def _facts(
         self, name: str, secret: Secret | None, *, granted: bool, allowed: bool

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from controller.clients.extensions import ExtensionRefused, SegmentContent
@@ -29,6 +30,7 @@ from controller.extensions.policies.configuration_facts import (
 )
 from controller.resources.extensionapp import SegmentStatus
 from controller.runtime.owned_secrets import jitter
+from controller.runtime.settling import Unsettled, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -46,6 +48,7 @@ __all__ = ["ConfigurationManager"]
 logger = logging.getLogger(__name__)
 
 _LONGEST_ROUND = 10.0  # seconds; the extension's secrets must not wait longer than that
+_MOST_STEPS = 100  # Twitch takes fewer calls a minute
 _MAX_TEXT = 300
 
 
@@ -127,13 +130,17 @@ class ConfigurationManager:
         """
         self._declare(spec, broadcaster_of)
         self._sign_with(extension)
-        end = time.monotonic() + _LONGEST_ROUND
         try:
-            while time.monotonic() < end:
-                step = policy.plan(self._facts(), time.time())
-                if isinstance(step, policy.Rest):
-                    return step.until
-                await self._try(step, extension)
+            rest, _ = await settle(
+                self._look_around,
+                policy.plan,
+                partial(self._try, extension),
+                most=_MOST_STEPS,
+                within=_LONGEST_ROUND,
+                unsettled="there is more to do",
+            )
+            return rest.until
+        except Unsettled:
             return time.time()
         finally:
             self._tell()
@@ -154,6 +161,9 @@ class ConfigurationManager:
             self._failures = {key: failure for key, failure in failures if failure.passing}
         self._signer, self.doubted = extension, False
 
+    async def _look_around(self) -> ConfigurationFacts:
+        return self._facts()
+
     def _facts(self) -> ConfigurationFacts:
         return ConfigurationFacts(
             wants=self._wants,
@@ -167,7 +177,7 @@ class ConfigurationManager:
             jitter=self._jitter,
         )
 
-    async def _try(self, step: policy.Step, extension: Extension) -> None:
+    async def _try(self, extension: Extension, step: policy.Step, _: ConfigurationFacts) -> None:
         """Make a call, and take note of what came of it.
 
         Raises:

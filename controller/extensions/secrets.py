@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from controller.clients.extension_jwt import Extension
@@ -34,6 +35,7 @@ from controller.policies.target_secret import (
 from controller.resources.common import parse_instant, rfc3339
 from controller.resources.kind import GROUP
 from controller.runtime.owned_secrets import jitter, owner_reference, store_secret
+from controller.runtime.settling import settle
 
 if TYPE_CHECKING:
     from controller.clients.extensions import Extensions
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from controller.runtime.secrets import SecretStore
     from controller.sensitive import Sensitive
     from controller.settings import Settings
+
+    _Seen = tuple[rotation.RotationFacts, Secret | None]
 
 __all__ = ["SecretManager"]
 
@@ -168,22 +172,26 @@ class SecretManager:
             # What Twitch said to other calls, or to those in another's name, says nothing of these.
             self.recheck()
             self._spec = spec
-        for _ in range(_MOST_STEPS):
+
+        async def look() -> _Seen:
             secret = await self._look(spec)
             bootstrap = await self._bootstrap(spec)
-            now = time.time()
-            self.stored = secret is not None and self._is_stored(spec, secret, now)
-            step = rotation.plan(self._facts(spec, secret, bootstrap, request), now)
-            if isinstance(step, rotation.Rest):
-                self.problem, self.warning = step.blocked, step.warning
-                return step.until
-            await self._do(step, spec, secret)
-        msg = f"Secret {spec.secret.target_secret_name} changes whenever it is written"
-        raise TransientError(msg)
+            self.stored = secret is not None and self._is_stored(spec, secret, time.time())
+            return self._facts(spec, secret, bootstrap, request), secret
 
-    async def _do(self, step: rotation.Plan, spec: ExtensionAppSpec, secret: Secret | None) -> None:
+        rest, _ = await settle(
+            look,
+            lambda seen, now: rotation.plan(seen[0], now),
+            partial(self._do, spec),
+            most=_MOST_STEPS,
+            unsettled=f"Secret {spec.secret.target_secret_name} changes whenever it is written",
+        )
+        self.problem, self.warning = rest.blocked, rest.warning
+        return rest.until
+
+    async def _do(self, spec: ExtensionAppSpec, step: rotation.Plan, seen: _Seen) -> None:
         if isinstance(step, rotation.Write):
-            await self._write(spec, secret)
+            await self._write(spec, seen[1])
         elif isinstance(step, rotation.Read):
             await self._read(spec, step.signer)
         elif isinstance(step, rotation.Revoke):

@@ -115,7 +115,7 @@ WARNED = ("True", "False", "True")
         ({"wanted_login": "other"}, "LoginMismatch", STALLED, f"signed in as other, {REMEDY}"),
         ({"wanted_login": "other", "renamed": True}, "LoginChanged", WARNED,
          "correct spec.login to mst3k"),
-        ({"rival": "elder"}, "Conflict", STALLED, "TwitchChannel elder"),
+        ({"conflict": "elder"}, "Conflict", STALLED, "TwitchChannel elder"),
         ({"broadcaster_type": ""}, "NotEligible", STALLED, "neither affiliate nor partner"),
         ({"suspended": True}, "Suspended", SLEEPS, "spec.suspend is true"),
         ({"suspended": True, "blocked": WAITS}, "Suspended", SLEEPS, "spec.suspend is true"),
@@ -140,7 +140,7 @@ def test_the_first_thing_to_do_is_told_first() -> None:
         "blocked": HUMAN,
         "scopes": (),
         "wanted_login": "other",
-        "rival": "elder",
+        "conflict": "elder",
         "broadcaster_type": "",
     }
     order = []

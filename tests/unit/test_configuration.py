@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from controller.extensions.policies.configuration import Look, Rest, Set, SetRequired, plan
+from controller.extensions.policies.configuration import Look, Set, SetRequired, plan
 from controller.extensions.policies.configuration_facts import (
     Budget,
     ConfigurationFacts,
@@ -18,6 +18,7 @@ from controller.extensions.policies.configuration_facts import (
     wants,
 )
 from controller.extensions.policies.configuration_states import finding, remembered, states
+from controller.policies.rest import Rest
 from controller.resources.extensionapp import ExtensionAppSpec
 
 if TYPE_CHECKING:

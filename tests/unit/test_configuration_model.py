@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.extensions.policies.configuration import Look, Rest, Set, SetRequired, plan
+from controller.extensions.policies.configuration import Look, Set, SetRequired, plan
 from controller.extensions.policies.configuration_facts import (
     Budget,
     ConfigurationFacts,
@@ -18,6 +18,7 @@ from controller.extensions.policies.configuration_facts import (
     Want,
     is_settled,
 )
+from controller.policies.rest import Rest
 
 NOW = 1_700_000_000.0
 INTERVAL = 600.0

@@ -12,7 +12,6 @@ from controller.channels.policies.grants import (
     Import,
     Plan,
     Refresh,
-    Rest,
     Revoke,
     StartDevice,
     Store,
@@ -22,6 +21,7 @@ from controller.channels.policies.grants import (
     refresh_time,
     remedy,
 )
+from controller.policies.rest import Rest
 from controller.sensitive import Sensitive
 from tests.unit.grant_cases import (
     AT_REST,

@@ -11,7 +11,6 @@ from controller.channels.policies.grants import (
     Plan,
     PollDevice,
     Refresh,
-    Rest,
     Revoke,
     StartDevice,
     Store,
@@ -19,6 +18,7 @@ from controller.channels.policies.grants import (
     ends,
     remedy,
 )
+from controller.policies.rest import Rest
 from tests.unit.grant_cases import (
     AT_REST,
     BY_DEVICE,

@@ -22,7 +22,6 @@ from controller.channels.policies.grants import (
     Plan,
     PollDevice,
     Refresh,
-    Rest,
     Revoke,
     StartDevice,
     Store,
@@ -30,6 +29,7 @@ from controller.channels.policies.grants import (
     plan,
 )
 from controller.policies.problems import Blocked
+from controller.policies.rest import Rest
 from controller.resources.twitchchannel import COMMERCIAL_SCOPE, READ_ADS_SCOPE
 from controller.sensitive import Sensitive
 from tests.unit.grant_cases import APP, COMMAND, HOUR, NOW

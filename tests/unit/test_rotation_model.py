@@ -24,6 +24,7 @@ from controller.policies.extension_secrets import (
     verifying_secrets,
 )
 from controller.policies.problems import Blocked
+from controller.policies.rest import Rest
 from controller.sensitive import Sensitive
 
 START = 1_900_000_000.0
@@ -99,14 +100,14 @@ class World:
         self.intent = False
         self.refused: dict[Sensitive, float] = {}
         self.declined: Declined | None = None
-        self.rest = rotation.Rest(None)
+        self.rest = Rest(None)
 
     def run(self) -> float:
         """Do what is due; returns when to come back."""
         for _ in range(50):
             try:
                 step = rotation.plan(self.facts(), self.now)
-                if isinstance(step, rotation.Rest):
+                if isinstance(step, Rest):
                     assert step.blocked is None, step.blocked
                     assert step.until is not None
                     assert step.until > self.now
@@ -357,7 +358,7 @@ def test_a_refusal_says_nothing_of_another_secret_or_of_a_rotation_that_is_not_d
     other = replace(facts, declined=Declined(content(9), world.now, "401"))
     assert rotation.plan(other, world.now) == rotation.Begin()
     later = rotation.plan(replace(facts, interval=10 * INTERVAL), world.now)
-    assert isinstance(later, rotation.Rest)
+    assert isinstance(later, Rest)
     assert later.warning is None
     back = replace(facts, declined=Declined(content(0), world.now + 3600, "401"))
     assert rotation.plan(back, world.now) == rotation.Begin(), "the clock was set back since"
@@ -368,7 +369,7 @@ def test_a_refusal_is_of_the_secret_where_a_look_is_refused_too() -> None:
     facts = replace(world.facts(), read_at=None)
     assert rotation.plan(facts, world.now) == rotation.Read(content(0))
     lost = rotation.plan(replace(facts, refused={content(0)}, refusal="no"), world.now)
-    assert isinstance(lost, rotation.Rest)
+    assert isinstance(lost, Rest)
     assert lost.blocked is not None
     assert lost.blocked.reason == "SecretLost"
     assert lost.warning is None
@@ -520,7 +521,7 @@ def test_where_one_secret_is_refused_another_signs() -> None:
     refused = replace(facts, bootstrap=bootstrap, refused={content(1)})
     assert rotation.plan(refused, world.now) == rotation.Read(content(0))
     lost = rotation.plan(replace(refused, refused={content(0), content(1)}), world.now)
-    assert isinstance(lost, rotation.Rest)
+    assert isinstance(lost, Rest)
     assert lost.blocked is not None
     assert lost.blocked.reason == "SecretLost"
     assert lost.blocked.human
@@ -530,7 +531,7 @@ def test_without_a_secret_to_begin_with_it_is_waited_for() -> None:
     world = World()
     missing = Blocked("SecretNotFound", "create it", human=False)
     step = rotation.plan(replace(world.facts(), bootstrap=missing), world.now)
-    assert isinstance(step, rotation.Rest)
+    assert isinstance(step, Rest)
     assert step.blocked == missing
 
 
@@ -542,7 +543,7 @@ def test_where_only_the_pending_secret_is_left_it_is_waited_for() -> None:
     world.now += 601 - DELAY + 100
     facts = replace(world.facts(), refused={content(0)}, read_at=None)
     step = rotation.plan(facts, world.now)
-    assert isinstance(step, rotation.Rest)
+    assert isinstance(step, Rest)
     assert step.blocked is not None
     assert (step.blocked.reason, step.blocked.human) == ("SecretPending", False)
     assert step.until == world.twitch.secrets[-1].active
@@ -551,7 +552,7 @@ def test_where_only_the_pending_secret_is_left_it_is_waited_for() -> None:
 def test_a_secret_of_somebody_else_is_left_alone() -> None:
     world, why = World(), Blocked("Conflict", "somebody else's", human=True)
     step = rotation.plan(replace(world.facts(), foreign=why), world.now)
-    assert step == rotation.Rest(None, why)
+    assert step == Rest(None, why)
 
 
 def test_the_marks_of_a_revocation_are_set_again_where_the_secret_was_lost() -> None:

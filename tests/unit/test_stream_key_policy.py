@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from controller.channels.policies.stream_keys import Plan, Read, Rest, StreamKeyFacts, Write, plan
+from controller.channels.policies.stream_keys import Plan, Read, StreamKeyFacts, Write, plan
+from controller.policies.rest import Rest
 
 NOW = 1_700_000_000.0
 HOUR = 3600.0

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import math
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from controller.channels.grant import token_secret as tokens
@@ -26,10 +27,11 @@ from controller.channels.policies.grant_facts import (
 )
 from controller.clients.helix import Credential
 from controller.clients.kube import KubeError
-from controller.errors import OperatorError, TransientError
+from controller.errors import OperatorError
 from controller.policies import problems
 from controller.policies.problems import Blocked
 from controller.runtime.owned_secrets import jitter
+from controller.runtime.settling import settle
 
 if TYPE_CHECKING:
     from controller.channels.grant.secrets import GrantSecrets
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from controller.channels.policies.grant_facts import Known
     from controller.clients.helix import User
     from controller.clients.twitch import Twitch
+    from controller.policies.rest import Rest
     from controller.resources.twitchchannel import TwitchChannelSpec
     from controller.runtime.resource import Key
     from controller.sensitive import Sensitive
@@ -44,7 +47,6 @@ if TYPE_CHECKING:
 
 __all__ = ["GrantManager"]
 
-_MOST_STEPS = 8
 _RECHECK_INTERVAL = 10.0
 _FINE = Blocked("Succeeded", "", human=False)
 
@@ -234,27 +236,26 @@ class GrantManager:
     async def _work(self, spec: TwitchChannelSpec) -> float | None:
         # The spec may have named others before.
         self._secrets.keep_only(spec)
-        for _ in range(_MOST_STEPS):
-            facts = await self._facts(spec)
-            step = policy.plan(facts, time.time(), self._settings.validate_interval)
-            if isinstance(step, policy.Rest):
-                now = time.time()
-                self.ending, self.remedy = policy.ends(facts, now), policy.remedy(facts, now)
-                self.device = policy.shown_device(facts, now)
-                return await self._rest(step)
-            await self._do(step, facts.consent, spec)
-        msg = "the grant does not come to rest; trying again"
-        raise TransientError(msg)
+        rest, facts = await settle(
+            partial(self._facts, spec),
+            partial(policy.plan, validate_interval=self._settings.validate_interval),
+            partial(self._do, spec),
+            unsettled="the grant does not come to rest; trying again",
+        )
+        now = time.time()
+        self.ending, self.remedy = policy.ends(facts, now), policy.remedy(facts, now)
+        self.device = policy.shown_device(facts, now)
+        return await self._rest(rest)
 
-    async def _do(self, step: policy.Plan, consent: Consent, spec: TwitchChannelSpec) -> None:
+    async def _do(self, spec: TwitchChannelSpec, step: policy.Plan, facts: GrantFacts) -> None:
         try:
-            await self._steps.do(step, spec, consent)
+            await self._steps.do(step, spec, facts.consent)
         except OperatorError:
             if not isinstance(step, policy.PollDevice):
                 self.blocked = None  # what was wrong before is not what is wrong now
             raise
 
-    async def _rest(self, rest: policy.Rest) -> float | None:
+    async def _rest(self, rest: Rest) -> float | None:
         self.blocked = rest.blocked
         until = rest.until
         if (rest.blocked or self.ending or _FINE).reason == "ClientRejected":

@@ -13,6 +13,7 @@ from controller.channels.policies.grant_facts import Input
 from controller.policies import problems
 from controller.policies.clocks import is_ahead
 from controller.policies.problems import Blocked
+from controller.policies.rest import Rest
 
 if TYPE_CHECKING:
     from controller.channels.policies.grant_facts import Device, Grant, GrantFacts
@@ -22,7 +23,6 @@ __all__ = [
     "Plan",
     "PollDevice",
     "Refresh",
-    "Rest",
     "Revoke",
     "StartDevice",
     "Store",
@@ -77,19 +77,6 @@ class StartDevice:
 @dataclass(frozen=True, slots=True)
 class PollDevice:
     """Ask whether the broadcaster has typed it in."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rest:
-    """Nothing is due.
-
-    Attributes:
-        until: Look again at this instant; None: when something changes.
-        blocked: Why there is no grant to use; None: there is.
-    """
-
-    until: float | None
-    blocked: Blocked | None = None
 
 
 Plan = Rest | Import | Refresh | Store | Validate | Revoke | StartDevice | PollDevice

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from controller.policies import problems
 from controller.policies.clocks import is_ahead
 from controller.policies.problems import Blocked
+from controller.policies.rest import Rest
 from controller.resources.twitchchannel import STREAM_KEY_SCOPE
 
 __all__ = [
     "Plan",
     "Read",
-    "Rest",
     "StreamKeyFacts",
     "Write",
     "failing",
@@ -62,19 +62,6 @@ class Read:
 @dataclass(frozen=True, slots=True)
 class Write:
     """Put the key in hand into the Secret."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rest:
-    """Nothing is due.
-
-    Attributes:
-        until: Look again at this instant; None: when the grant or the Secret changes.
-        blocked: What keeps the key from its Secret; None: nothing.
-    """
-
-    until: float | None
-    blocked: Blocked | None = None
 
 
 Plan = Rest | Read | Write

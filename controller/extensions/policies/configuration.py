@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 from controller.extensions.policies.configuration_facts import found, is_settled
 from controller.policies.clocks import is_ahead
+from controller.policies.rest import Rest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from controller.extensions.policies.configuration_facts import ConfigurationFacts, Mark, Want
 
-__all__ = ["Look", "Plan", "Rest", "Set", "SetRequired", "Step", "plan"]
+__all__ = ["Look", "Plan", "Set", "SetRequired", "Step", "plan"]
 
 _FRESH = 10.0  # seconds for which a look counts as one right before the call that sets
 _JITTER = 0.1
@@ -45,13 +46,6 @@ class SetRequired:
     """Set the required configuration of a channel."""
 
     mark: Mark
-
-
-@dataclass(frozen=True, slots=True)
-class Rest:
-    """Nothing is due until this instant; None: until something changes."""
-
-    until: float | None
 
 
 Step = Look | Set | SetRequired

@@ -22,6 +22,7 @@ from controller.policies.extension_secrets import (
     signing_secret,
 )
 from controller.policies.problems import Blocked
+from controller.policies.rest import Rest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -37,7 +38,6 @@ __all__ = [
     "Holding",
     "Plan",
     "Read",
-    "Rest",
     "Revoke",
     "RotationFacts",
     "Write",
@@ -166,21 +166,6 @@ class Create:
 @dataclass(frozen=True, slots=True)
 class Revoke:
     """Mark all that is known as revoked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rest:
-    """Nothing is due.
-
-    Attributes:
-        until: Look again at this instant; None: when something changes.
-        blocked: What is in the way; None: nothing.
-        warning: What a human must change though the secrets serve on; None: nothing.
-    """
-
-    until: float | None
-    blocked: Blocked | None = None
-    warning: Blocked | None = None
 
 
 Plan = Write | Read | Begin | Forget | Create | Revoke | Rest
