@@ -86,7 +86,7 @@ class MessageDesk:
             text = envelope(message.type, message.data, message.version)
         except PermanentError as error:
             return Ruling(Verdict.FAILED, str(error))
-        wait = self._buckets.take((client_id, to, message.dry_run), now)
+        wait = self._buckets.use((client_id, to, message.dry_run)).take(now)
         if wait:
             return _spent(now + wait)
         self._ledger.note(line, message, now)
@@ -96,7 +96,7 @@ class MessageDesk:
 
     def drain(self, client_id: str, to: str, now: float) -> None:
         """Twitch takes no more for the moment."""
-        self._buckets.drain((client_id, to, False), now)
+        self._buckets.use((client_id, to, False)).drain(now)
 
     def take_back(self, line: Line, message: Message) -> None:
         """A message that was let out did not leave: one that repeats it may."""

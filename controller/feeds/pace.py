@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from controller.policies.buckets import Bucket
+
 __all__ = ["BURST", "MESSAGES", "SIZE", "Pace"]
 
 SIZE = 1024 * 1024
@@ -23,16 +25,15 @@ class Pace:
 
     def __init__(self) -> None:
         self.exceeded = False
-        self._paid_at = 0.0  # when all that was taken is paid for
+        self._bucket = Bucket(BURST, 1.0)  # of seconds
 
     def spend(self, size: int, messages: int, now: float) -> None:
         """Take note of an answer of so many bytes and messages."""
-        cost = max(size / SIZE, messages / MESSAGES)
-        self._paid_at = max(self._paid_at, now - BURST) + cost
-        self.exceeded = self.exceeded or self._paid_at > now
+        self._bucket.spend(now, max(size / SIZE, messages / MESSAGES))
+        self.exceeded = self.exceeded or self._bucket.wait(now, 0.0) > 0.0
 
     def wait(self, now: float) -> float:
         """Seconds until more may be asked for."""
-        if self._paid_at <= now - BURST:
+        if not self._bucket.until_full(now):
             self.exceeded = False
-        return max(0.0, self._paid_at - now)
+        return self._bucket.wait(now, 0.0)

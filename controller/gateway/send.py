@@ -117,13 +117,13 @@ class Sending:
     async def _send(self, served: Endpoint, channel: str, message: str) -> Response:
         signer = signer_of(served)
         bucket = (served.client_id, channel)
-        wait = self._buckets.take(bucket, time.monotonic())
+        wait = self._buckets.use(bucket).take(time.monotonic())
         if wait > 0:
             raise _rate_limited(wait)
         with calling(self._metrics, "pubsub"):
             told = await self._extensions.send(signer, Perms(channel, "broadcast"), message)
         if told.status == 429:
-            self._buckets.drain(bucket, time.monotonic())
+            self._buckets.use(bucket).drain(time.monotonic())
         return answer(
             200 if told.accepted else 502,
             {

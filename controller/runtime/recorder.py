@@ -22,6 +22,7 @@ from controller.backoff import backoff
 from controller.clients.kube import KubeConflict, KubeError, KubeNotFound, KubeUnavailable
 from controller.displayable import displayable
 from controller.logs import fields, redact
+from controller.policies.buckets import Bucket
 from controller.resources.kind import GROUP, VERSION
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class Recorder:
         self._metrics = metrics
         self._call_priority = call_priority
         self._news = news
-        self._pace = _Pace(limits.rate, limits.burst)
+        self._pace = Bucket(limits.burst, limits.rate)
         self._age = limits.age
         self._waiting: deque[_Notice] = deque(maxlen=limits.room)
         self._wake = asyncio.Event()
@@ -140,7 +141,10 @@ class Recorder:
             await self._wake.wait()
             self._wake.clear()
             while self._waiting:
-                await self._pace.wait()
+                now = time.monotonic()
+                pause = self._pace.wait(now)
+                self._pace.spend(now)
+                await asyncio.sleep(pause)
                 await self._post_next()
 
     async def flush(self, within: float) -> None:
@@ -225,22 +229,6 @@ class Recorder:
 
     def _count(self, result: str) -> None:
         self._metrics.kubernetes_events.labels(result).inc()
-
-
-class _Pace:
-    """Lets a burst through at once, and in the long run so many a second."""
-
-    def __init__(self, rate: float, burst: int) -> None:
-        self._gap = 1 / rate
-        self._slack = (burst - 1) * self._gap
-        self._even = 0.0  # when the next one would go if all went evenly
-
-    async def wait(self) -> None:
-        now = time.monotonic()
-        pause = self._even - self._slack - now
-        self._even = max(self._even, now) + self._gap
-        if pause > 0:
-            await asyncio.sleep(pause)
 
 
 def _notice(resource: Resource, news: Announcement, now: float) -> _Notice:

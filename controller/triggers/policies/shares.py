@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from controller.policies.buckets import Buckets
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -24,10 +25,8 @@ class Shares(Generic[K]):
     """
 
     def __init__(self, rate: float, burst: float, most: int = 10_000) -> None:
-        self._rate = rate
-        self._burst = burst / rate  # seconds in which it is paid back
-        self._most = most
-        self._paid_at: OrderedDict[K, float] = OrderedDict()
+        self._buckets: Buckets[K] = Buckets(burst, rate, most)
+        self._half = burst / rate / 2  # seconds in which half of what it may owe is paid back
         self._over: set[K] = set()
 
     def charge(self, key: K, amount: float, now: float) -> None:
@@ -38,20 +37,17 @@ class Shares(Generic[K]):
             amount: How much.
             now: Seconds on any clock that does not go back.
         """
-        paid_at = max(self._paid_at.get(key, now), now) + amount / self._rate
-        self._paid_at[key] = paid_at
-        self._paid_at.move_to_end(key)
-        if paid_at - now > self._burst:
+        bucket = self._buckets.use(key)
+        bucket.spend(now, amount)
+        if bucket.wait(now, 0.0) > 0.0:
             self._over.add(key)
-        while len(self._paid_at) > self._most:
-            self._over.discard(self._paid_at.popitem(last=False)[0])
 
     def over(self, now: float) -> AbstractSet[K]:
         """Return who is over its share, until half of what it may owe is paid back."""
         if self._over:
-            self._over = {key for key in self._over if self.debt(key, now) > self._burst / 2}
+            self._over = {key for key in self._over if self.debt(key, now) > self._half}
         return self._over
 
     def debt(self, key: K, now: float) -> float:
         """Return in how many seconds a debt is paid back."""
-        return max(0.0, self._paid_at.get(key, now) - now)
+        return self._buckets.until_full(key, now)
