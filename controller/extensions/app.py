@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from controller.clients.extension_jwt import Extension
+from controller.extensions.policies.conditions import ExtensionFacts, extension_findings
 from controller.extensions.policies.rotation import revocation_ends
-from controller.policies.extension_conditions import ExtensionFacts, extension_findings
 from controller.policies.extension_secrets import signing_secret
 from controller.policies.problems import Blocked
 from controller.resources.common import InvalidSpec

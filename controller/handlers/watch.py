@@ -18,6 +18,7 @@ import logging
 import random
 import threading
 import time
+from dataclasses import dataclass
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from controller.clients.kube.config import Configuration
     from controller.resources.kind import Kind
 
-__all__ = ["Watch"]
+__all__ = ["Patience", "Watch"]
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,19 @@ class _EndlessBackoff:
             yield backoff(failures, random.random(), first=0.5, most=_MOST_PAUSE)  # noqa: S311 - jitter
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long the watch waits.
+
+    Attributes:
+        grace: Seconds for which watchers may be missing before kopf is started anew.
+        most_pause: Seconds between two starts of kopf, at most.
+    """
+
+    grace: float = _WATCHER_GRACE
+    most_pause: float = _MOST_PAUSE
+
+
 class Watch:
     """The watching thread.
 
@@ -63,14 +77,13 @@ class Watch:
             this thread, and may block it.
         namespaces: Literal names; empty: all.
         kinds: What is watched.
-        grace: Seconds for which watchers may be missing before kopf is started anew.
-        most_pause: Seconds between two starts of kopf, at most.
+        patience: How long it waits for watchers, and between two starts of kopf.
 
     Attributes:
         problem: Why it ended for good; None: it did not.
     """
 
-    def __init__(  # noqa: PLR0913 - what it works with
+    def __init__(  # noqa: PLR0913 - what it works with, and what it watches
         self,
         notify: Callable[[str, str | None, Mapping[str, Any]], None],
         configuration: Callable[[], Configuration],
@@ -78,13 +91,12 @@ class Watch:
         *,
         namespaces: tuple[str, ...],
         kinds: tuple[Kind, ...],
-        grace: float = _WATCHER_GRACE,
-        most_pause: float = _MOST_PAUSE,
+        patience: Patience = Patience(),
     ) -> None:
         self._notify = notify
         self._configuration = configuration
         self._discover = discover
-        self._grace, self._most_pause = grace, most_pause
+        self._patience = patience
         self._namespaces = namespaces
         self._kinds = {kind.plural: kind.name for kind in kinds}
         self._ending = threading.Event()
@@ -126,7 +138,7 @@ class Watch:
                 failures = starts = 0
             failures += 1
             logger.warning("%s; watching anew", problem)
-            most = self._most_pause
+            most = self._patience.most_pause
             pause = backoff(failures, random.random(), first=min(2.0, most), most=most)  # noqa: S311
             if self._ending.wait(pause):
                 return
@@ -216,12 +228,12 @@ class Watch:
         wanted = len(self._kinds) * max(1, len(self._namespaces))
         whole = time.monotonic()
         while True:
-            await asyncio.sleep(min(_WATCHDOG_INTERVAL, self._grace / 2))
+            await asyncio.sleep(min(_WATCHDOG_INTERVAL, self._patience.grace / 2))
             running = sum(task.get_name().startswith("watcher for") for task in asyncio.all_tasks())
             now = time.monotonic()
             if running >= wanted:
                 whole, self._whole = now, True
-            elif now - whole > self._grace:
+            elif now - whole > self._patience.grace:
                 self._trouble = f"{running} of {wanted} watchers run"
                 self._kopf_stop.set()
                 return

@@ -10,7 +10,7 @@ import pytest
 
 from controller.clients.kube import KubeNotFound, KubeUnavailable
 from controller.clients.kube.config import load_configuration
-from controller.handlers.watch import Watch
+from controller.handlers.watch import Patience, Watch
 from controller.resources.schema import KINDS
 from tests.cluster.kubectl import eventually
 from tests.cluster.manifests import message
@@ -158,8 +158,7 @@ async def watching(
         discover,
         namespaces=(site.namespace,),
         kinds=KINDS,
-        grace=0.5,
-        most_pause=0.5,
+        patience=Patience(grace=0.5, most_pause=0.5),
     )
     watch.start()
     try:

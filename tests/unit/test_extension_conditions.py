@@ -11,9 +11,9 @@ from controller.extensions.policies.announcements import (
     revocation,
     rotation,
 )
+from controller.extensions.policies.conditions import ExtensionFacts, extension_findings
 from controller.logs import redact
 from controller.policies.announcements import Transitions
-from controller.policies.extension_conditions import ExtensionFacts, extension_findings
 from controller.policies.findings import Finding
 from controller.policies.gateway_checks import allows, provider_problem
 from controller.policies.problems import Blocked

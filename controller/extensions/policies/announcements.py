@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from controller.extensions.policies.conditions import REVOKED
 from controller.policies.announcements import Announcement, announce_ready, transitions
-from controller.policies.extension_conditions import REVOKED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
