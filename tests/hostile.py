@@ -23,6 +23,9 @@ def _mixed(size: int) -> str:
     return "".join(_RANDOM.choice("ab") for _ in range(size))
 
 
+_EITHER = "(event.k ? event.a : event.b).x"
+_SECOND = "[event.a, event.b][1].x"
+
 EXPRESSIONS = [
     # Sums, and what is done with them.
     f"({_sum('event.s', 60)}).contains(({_sum('event.s', 29)} + 'b'))",
@@ -42,6 +45,9 @@ EXPRESSIONS = [
     f"event.l in [{_sum('event.l', 45)}, {_sum('event.l', 45)}]",
     f"({_sum('event.l', 20)}).exists(x, x == 2.0)",
     f"({_sum('event.l', 20)}).map(x, x).size() > 1",
+    # One of two values that look alike from outside.
+    f"({_sum(_EITHER, 20)}).contains({_sum(_EITHER, 8)} + 'b')",
+    f"({_sum(_SECOND, 24)}).contains({_sum(_SECOND, 10)} + 'b')",
     # Long values.
     "event.s.contains(event.t)",
     "event.s.contains(event.t + 'b') || event.t.contains(event.s + 'b')",
@@ -201,6 +207,7 @@ TEXTS = [
 
 
 EVENTS: list[dict[str, Any]] = [
+    {"k": False, "a": {"x": 1, "y": "a" * 15_000}, "b": {"x": "a" * 15_000, "y": 1}},
     {"s": "a" * 31_000, "t": "a" * 900},
     {"s": "a" * 16_000, "t": "a" * 15_999},
     {"s": "a" * 20_000, "t": "a" * 10_000 + "b"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -76,7 +76,10 @@ def joined(extents: Iterable[Extent]) -> Extent:
 
 
 def _join(one: Extent, other: Extent) -> Extent:
-    if one == other or other is NOTHING:
+    if one == other:
+        # They look alike from outside, and may not within.
+        return one if one.known is other.known else replace(one, known=None)
+    if other is NOTHING:
         return one
     if one is NOTHING:
         return other
