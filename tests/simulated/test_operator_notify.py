@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from kubernetes.aio.client.configuration import Configuration
 
 from controller.clients.kube import Kube
 from controller.operator import Operator
+from controller.resources.kind import FIRE_REQUESTED
 from controller.resources.triggerrule import RULE
 from controller.resources.twitchchannel import CHANNEL
 from controller.runtime.resource import Key
@@ -107,6 +109,16 @@ async def test_a_list_that_began_before_a_change_does_not_undo_it(
     assert held(operator, kind).suspended
     operator.notify(kind, "MODIFIED", body(kind, generation=3))
     assert held(operator, kind).resource.generation == 3
+
+
+async def test_a_process_that_only_watches_starts_nothing(operator: Operator) -> None:
+    request = {"annotations": {FIRE_REQUESTED: "2026-11-29T10:00:00Z/60s"}}
+    operator.notify(
+        CHANNEL, "ADDED", body(CHANNEL) | {"metadata": body(CHANNEL)["metadata"] | request}
+    )
+    channel = held(operator, CHANNEL)
+    assert (channel.fired_for, channel.airtime.busy) == (None, False)
+    assert channel.airtime.arbiter.started > time.time()
 
 
 async def test_only_the_last_deletions_are_remembered(
