@@ -18,8 +18,11 @@ import httpx
 from bench import objects
 from bench.command import Options, Size, run
 from bench.report import Measure, say
+from controller.actions.base import Services
+from controller.actions.commercial.performer import CommercialPerformer
 from controller.arbiter.arbiter import Arbiter
 from controller.channels.airtime import Airtime
+from controller.clients.extensions import Extensions
 from controller.clients.helix import Helix
 from controller.events import Event
 from controller.resources.commercials import CommercialPolicy
@@ -27,6 +30,7 @@ from controller.resources.triggerrule import RULE
 from controller.resources.twitchchannel import CHANNEL
 from controller.rules.index import RuleIndex
 from controller.runtime.resource import Key, Resource
+from controller.runtime.signals import Signals
 from controller.settings import Settings
 from controller.term import Term
 from controller.triggers.dispatcher import Dispatcher
@@ -35,7 +39,7 @@ from controller.triggers.reporter import Surroundings
 from controller.triggers.rule import Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from controller.channels.channel import Channel
 
@@ -99,7 +103,18 @@ class _Table:
             self._channels[key] = _stand(number, helix)
             self._index.add(key, [_topic(number)], rule.compiled)
         self.decided = 0
-        self._dispatcher = Dispatcher(self._rules.get, self._targets, self._note, RuleMetrics())
+        services = Services(
+            rule=self._rules.get,
+            channels=cast("Mapping[Key, Channel]", self._channels),
+            extension_of=lambda *_: "there is none",
+            extensions=Extensions(http, settings),
+            signals=Signals(),
+            term=Term(0.0),
+        )
+        performer = CommercialPerformer(services)
+        self._dispatcher = Dispatcher(
+            self._rules.get, self._targets, self._note, RuleMetrics(), {"commercial": performer}
+        )
 
     async def take(self, event: Event) -> None:
         """What the feed does with an event."""

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["AdSchedule", "Answer", "AnswerKind", "Decision", "Event", "Ruling", "Verdict"]
+__all__ = [
+    "AdSchedule",
+    "Answer",
+    "AnswerKind",
+    "Decision",
+    "Event",
+    "Progress",
+    "Ruling",
+    "Verdict",
+]
 
 
 class Verdict(StrEnum):
@@ -153,3 +162,18 @@ class Ruling:
 
     verdict: Verdict
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a request for an action has come.
+
+    Attributes:
+        ruling: What became of it, or what there is to tell meanwhile.
+        called_at: When the first call for it left, on the monotonic clock; None: none did.
+        final: Nothing more will come of it.
+    """
+
+    ruling: Ruling
+    called_at: float | None = None
+    final: bool = True

@@ -1,1 +1,1 @@
-"""Actions turn a decision into a call, and its answer into an outcome."""
+"""What rules do about events: a package for each kind of action, behind `base`."""

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from controller.arbiter.budget import over_budget
+from controller.arbiter.lengths import asked_length
 from controller.arbiter.quiet_hours import quiet_until
 from controller.arbiter.steps import Wait
 from controller.durations import format_duration
 from controller.events import Ruling, Verdict
-from controller.rules.lengths import asked_length
 from controller.rules.times import clock
 
 if TYPE_CHECKING:

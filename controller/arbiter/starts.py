@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from controller.arbiter.breaks import UnderWay
 from controller.arbiter.judging import Case, judge, too_late, too_old_at
+from controller.arbiter.lengths import standard_below
 from controller.arbiter.memory import COOLDOWN
 from controller.arbiter.steps import (
     Call,
@@ -29,7 +30,6 @@ from controller.arbiter.steps import (
 )
 from controller.backoff import backoff
 from controller.events import Answer, AnswerKind, Ruling, Verdict
-from controller.rules.lengths import standard_below
 from controller.rules.times import clock
 
 if TYPE_CHECKING:

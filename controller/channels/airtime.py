@@ -10,25 +10,24 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from controller.actions.commercial import CommercialAction
 from controller.arbiter.arbiter import Arbiter
 from controller.arbiter.steps import Readiness
-from controller.events import Ruling, Verdict
+from controller.channels.driver import StartDriver
+from controller.events import Progress, Ruling, Verdict
 from controller.policies.clocks import is_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from controller.actions.commercial import Signer
     from controller.arbiter.ads_log import AdsNews
     from controller.arbiter.breaks import Break
     from controller.arbiter.steps import Cue
+    from controller.channels.driver import Signer
     from controller.clients.helix import Helix
     from controller.events import AdSchedule
     from controller.resources.commercials import CommercialPolicy
 
-    Done = Callable[[Ruling, float | None], None]
-    Waiting = Callable[[Ruling], None]
+    Report = Callable[[Progress], None]
 
 __all__ = ["Airtime"]
 
@@ -61,7 +60,7 @@ class Airtime:
         self._helix = helix
         self._signer = signer
         self._broadcaster_id = broadcaster_id
-        self._under_way: dict[asyncio.Task[None], CommercialAction] = {}
+        self._under_way: dict[asyncio.Task[None], StartDriver] = {}
         self._dry_run_arbiter: Arbiter | None = None
         self.arbiter = arbiter
         now = time.time()
@@ -82,31 +81,34 @@ class Airtime:
             arbiter.policy, arbiter.readiness = policy, readiness
             self._wake()
 
-    def submit(self, cue: Cue, done: Done, waiting: Waiting) -> None:
+    def submit(self, cue: Cue, report: Report) -> None:
         """Decide about a cue.
 
         Args:
             cue: What is asked for.
-            done: Called with the ruling and, where a call was made, the monotonic time at which
-                the first one left.
-            waiting: Called with what to tell meanwhile.
+            report: Called with what became of it, and before that with what to tell meanwhile.
         """
         now = time.time()
         arbiter = self._arbiter_for(cue)
         start = arbiter.take(cue, now)
         if isinstance(start, Ruling):
-            done(start, None)
+            report(Progress(start))
             return
-        action = CommercialAction(self._helix, self._signer, self._broadcaster_id, waiting)
-        ruling = action.begin(arbiter, start, now)
+        driver = StartDriver(
+            self._helix,
+            self._signer,
+            self._broadcaster_id,
+            lambda ruling: report(Progress(ruling, final=False)),
+        )
+        ruling = driver.begin(arbiter, start, now)
         self._wake()  # it may have taken another's place
         if ruling is not None:
-            done(ruling, None)
+            report(Progress(ruling))
             return
         if len(self._under_way) >= _MOST_UNDER_WAY:
             start.dropped = Ruling(Verdict.FAILED, f"{_MOST_UNDER_WAY} cues wait already")
-        task = asyncio.get_running_loop().create_task(self._finish(cue, action, done))
-        self._under_way[task] = action
+        task = asyncio.get_running_loop().create_task(self._finish(cue, driver, report))
+        self._under_way[task] = driver
 
     def _arbiter_for(self, cue: Cue) -> Arbiter:
         if not cue.dry_run:
@@ -116,9 +118,9 @@ class Airtime:
             self._dry_run_arbiter = Arbiter(real.policy, real.term, real.call_timeout, real=real)
         return self._dry_run_arbiter
 
-    async def _finish(self, cue: Cue, action: CommercialAction, done: Done) -> None:
+    async def _finish(self, cue: Cue, driver: StartDriver, report: Report) -> None:
         try:
-            ruling = await action.finish()
+            ruling = await driver.finish()
         except Exception:
             # A fault of ours: told as a verdict, and the next cue has its own chance.
             logger.exception("%s: cue %s failed", self._name, cue.id)
@@ -129,7 +131,7 @@ class Airtime:
                 self._under_way.pop(task, None)
             self._wake()
         try:
-            done(ruling, action.called_at)
+            report(Progress(ruling, driver.called_at))
         except Exception:
             logger.exception("%s: the ruling on cue %s was not recorded", self._name, cue.id)
 
@@ -184,15 +186,15 @@ class Airtime:
         return bool(self._under_way)
 
     def _wake(self) -> None:
-        for action in self._under_way.values():
-            action.wake()
+        for driver in self._under_way.values():
+            driver.wake()
 
     async def drain(self, within: float) -> None:
         """Wait until the calls under way have their answers; what only waits is dropped.
 
         A start that waits is taken up by the next process, which hears its cue again.
         """
-        calling = [t for t, action in self._under_way.items() if action.called_at is not None]
+        calling = [t for t, driver in self._under_way.items() if driver.called_at is not None]
         if calling:
             await asyncio.wait(calling, timeout=within)
         self.stop()

@@ -6,13 +6,13 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from controller.arbiter.lengths import MAX_LENGTH
 from controller.arbiter.steps import BY_HAND, Cue
 from controller.durations import parse_duration
-from controller.events import Ruling, Verdict
+from controller.events import Progress, Ruling, Verdict
 from controller.resources.common import parse_instant
 from controller.resources.kind import FIRE_REQUESTED
 from controller.resources.twitchchannel import LastFire
-from controller.rules.lengths import MAX_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,24 +43,26 @@ class ByHand:
         if not request or request == channel.fired_for or request == self._under_way.get(uid):
             return
         self._under_way[uid] = request
-        done = partial(self._done, channel, request)
+        report = partial(self._follow, channel, request)
         try:
             cue = _cue(request, time.time())
         except ValueError as error:
-            done(Ruling(Verdict.FAILED, f"the annotation {FIRE_REQUESTED}: {error}"), None)
+            ruling = Ruling(Verdict.FAILED, f"the annotation {FIRE_REQUESTED}: {error}")
+            report(Progress(ruling))
         else:
-            channel.airtime.submit(cue, done, lambda _: None)
+            channel.airtime.submit(cue, report)
 
-    def _done(
-        self, channel: Channel, request: str, ruling: Ruling, called_at: float | None
-    ) -> None:
+    def _follow(self, channel: Channel, request: str, progress: Progress) -> None:
+        if not progress.final:
+            return
+        ruling = progress.ruling
         if self._under_way.get(channel.resource.uid) == request:
             del self._under_way[channel.resource.uid]
         channel.fired_for = request
         channel.last_fire = LastFire(
             requested_at=request, verdict=ruling.verdict.value, detail=ruling.detail
         )
-        self._answered(channel, ruling, called_at is not None)
+        self._answered(channel, ruling, progress.called_at is not None)
 
 
 def _cue(request: str, now: float) -> Cue:

@@ -8,30 +8,27 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from controller.actions.message_desk import Line, MessageDesk, described
+from controller.actions.base import SimulatedChannel
 from controller.commands.consent.terminal import say
 from controller.commands.files import read_text
 from controller.commands.manifests import choose, read_manifests
 from controller.commands.recorded import DEFAULT_TIME_FIELD, listed, read_recording
 from controller.commands.show.text import aligned, moment, to_json
 from controller.errors import InvalidExpression, OperatorError
-from controller.events import Ruling, Verdict
+from controller.events import Verdict
 from controller.plurals import counted
 from controller.resources.commercials import DEFAULT_POLICY
 from controller.resources.common import InvalidSpec, rfc3339
 from controller.resources.triggerrule import TRIGGER_RULE, TriggerRuleSpec
 from controller.resources.twitchchannel import TWITCH_CHANNEL, TwitchChannelSpec
-from controller.rules.compiled import compile_rule
 from controller.rules.fieldpath import FieldPath, FieldPathError
-from controller.rules.messages import EVERYWHERE
-from controller.triggers.policies.simulation import SimulatedChannel, SimulatedRule, Simulation
+from controller.triggers.policies.simulation import SimulatedRule, Simulation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from controller.actions.base import SimulatedOutcome
     from controller.commands.recorded import Recording
-    from controller.rules.messages import Message
-    from controller.triggers.policies.simulation import Outcome
 
 __all__ = ["Options", "backtest"]
 
@@ -82,28 +79,11 @@ def backtest(options: Options) -> int:
     rules = _rules(manifests, options.rule)
     channels = _channels(manifests, rules)
     recording = _recording(options, rules)
-    simulation = Simulation(rules, channels, _Post().send)
+    simulation = Simulation(rules, channels)
     _run(simulation, recording)
     show = _for_programs if options.output == "json" else _for_people
     say(show(simulation, recording))
     return 0
-
-
-class _Post:
-    """Takes all messages, as Twitch would of extensions in order."""
-
-    def __init__(self) -> None:
-        self._desk = MessageDesk()
-
-    def send(self, rule: str, channel: str, message: Message, now: float) -> Ruling:
-        """Tell what becomes of a message."""
-        line = Line(rule, channel)
-        ruling = self._desk.turned_away(line, message, now)
-        if ruling is not None:
-            return ruling
-        to = EVERYWHERE if message.is_global else channel
-        text = self._desk.admit(line, message, message.extension, to, now)
-        return text if isinstance(text, Ruling) else Ruling(Verdict.FIRED, described(message, text))
 
 
 def _recording(options: Options, rules: Sequence[SimulatedRule]) -> Recording:
@@ -153,7 +133,7 @@ def _rule(manifest: Mapping[str, Any]) -> SimulatedRule:
     name = _name(manifest)
     try:
         spec = TriggerRuleSpec.from_spec(manifest.get("spec") or {})
-        return SimulatedRule(name, spec, compile_rule(spec))
+        return SimulatedRule.of(name, spec)
     except (InvalidSpec, InvalidExpression) as error:
         msg = f"TriggerRule {name}: {error}"
         raise OperatorError(msg) from None
@@ -225,15 +205,13 @@ def _for_people(simulation: Simulation, recording: Recording) -> str:
 
 
 def _totals_for_people(simulation: Simulation, recording: Recording) -> list[str]:
-    counts, messages = _counts(simulation.outcomes), _messages(simulation.outcomes)
+    counts = _counts(simulation.outcomes)
     told = ", ".join(f"{verdict} {number}" for verdict, number in counts.items()) or "none"
     lines = [
         f"{counted(simulation.events, 'event')}, {simulation.matched} matched",
         f"Decisions: {told}",
-        f"Commercials: {counts.get('Fired', 0) - messages}, {_seconds(simulation.outcomes)} s",
+        *(line for line, _ in simulation.totals() if line is not None),
     ]
-    if messages:
-        lines.append(f"Messages: {messages}")
     lines += [
         f"TriggerRule {rule} could not be evaluated for {counted(count, 'event')};"
         f" at last: {reason}"
@@ -253,8 +231,7 @@ def _for_programs(simulation: Simulation, recording: Recording) -> str:
                 "events": simulation.events,
                 "matched": simulation.matched,
                 "malformed": len(recording.malformed),
-                "commercialSeconds": _seconds(simulation.outcomes),
-                "messages": _messages(simulation.outcomes),
+                **{name: value for _, told in simulation.totals() for name, value in told.items()},
                 "verdicts": _counts(simulation.outcomes),
             },
             "failures": [
@@ -269,7 +246,7 @@ def _for_programs(simulation: Simulation, recording: Recording) -> str:
     )
 
 
-def _as_dict(outcome: Outcome) -> dict[str, Any]:
+def _as_dict(outcome: SimulatedOutcome) -> dict[str, Any]:
     return {
         "time": rfc3339(outcome.time),
         "eventId": outcome.event_id,
@@ -283,14 +260,6 @@ def _as_dict(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _counts(outcomes: Iterable[Outcome]) -> dict[str, int]:
+def _counts(outcomes: Iterable[SimulatedOutcome]) -> dict[str, int]:
     counted = Counter(outcome.verdict for outcome in outcomes)
     return {verdict.value: counted[verdict] for verdict in Verdict if counted[verdict]}
-
-
-def _seconds(outcomes: Iterable[Outcome]) -> int:
-    return sum(o.asked or 0 for o in outcomes if o.verdict is Verdict.FIRED)
-
-
-def _messages(outcomes: Iterable[Outcome]) -> int:
-    return sum(o.verdict is Verdict.FIRED and o.asked is None for o in outcomes)

@@ -6,12 +6,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from controller.actions.base import KnownChannel
 from controller.commands.cluster import Forbidden, run_in_cluster
 from controller.commands.consent.terminal import say
 from controller.commands.files import read_text
 from controller.commands.manifests import choose, read_manifests
 from controller.commands.recorded import read_events
-from controller.commands.show.evaluation import Channel, Rule, evaluate
+from controller.commands.show.evaluation import evaluate
 from controller.commands.show.explained import (
     Explained,
     evaluations_for_people,
@@ -29,6 +30,7 @@ from controller.resources.twitchchannel import (
     TwitchChannelSpec,
     TwitchChannelStatus,
 )
+from controller.triggers.policies.simulation import SimulatedRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -122,7 +124,7 @@ def _evaluated(
     notes: Iterable[str] = (),
 ) -> str:
     name = _name(manifest) or "the rule"
-    rule = Rule.of(name, TriggerRuleSpec.from_spec(manifest.get("spec") or {}))
+    rule = SimulatedRule.of(name, TriggerRuleSpec.from_spec(manifest.get("spec") or {}))
     told, known = list(notes), []
     for each in channels:
         try:
@@ -138,9 +140,9 @@ def _evaluated(
     return "\n\n".join([evaluations_for_people(name, evaluations), *told])
 
 
-def _channel(manifest: Mapping[str, Any]) -> Channel:
+def _channel(manifest: Mapping[str, Any]) -> KnownChannel:
     meta = manifest.get("metadata") or {}
-    return Channel(
+    return KnownChannel(
         name=_name(manifest),
         labels=meta.get("labels") or {},
         spec=TwitchChannelSpec.from_spec(manifest.get("spec") or {}),

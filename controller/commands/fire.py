@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 from controller.commands.cluster import no_operator, run_in_cluster
 from controller.commands.consent.terminal import say
-from controller.commands.show.conditions import find_condition
 from controller.commands.show.firing import find_outcome, fire_value, remedy
 from controller.durations import format_duration
 from controller.errors import OperatorError
-from controller.resources.common import rfc3339
+from controller.resources.common import find_condition, rfc3339
 from controller.resources.kind import FIRE_REQUESTED
 from controller.resources.twitchchannel import TWITCH_CHANNEL, TwitchChannelStatus
 

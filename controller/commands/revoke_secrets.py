@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 from controller.commands.cluster import no_operator, run_in_cluster
 from controller.commands.consent.terminal import say
-from controller.commands.show.conditions import find_condition
 from controller.durations import format_duration
 from controller.errors import OperatorError
-from controller.resources.common import rfc3339
+from controller.resources.common import find_condition, rfc3339
 from controller.resources.extensionapp import EXTENSION_APP, ExtensionAppStatus
 from controller.resources.kind import REVOKE_REQUESTED_AT
 

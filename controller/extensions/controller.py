@@ -70,9 +70,9 @@ class ExtensionController(ObjectController[ExtensionApp]):
             return f"ExtensionApp {name} does not exist"
         return app.signer(time.time())
 
-    def secrets_current(self, namespace: str, name: str) -> Finding | None:
+    def secrets_current(self, key: Key) -> Finding | None:
         """Whether the secrets of an ExtensionApp are current; None: there is no such."""
-        app = self.objects.get(Key(EXTENSION, namespace, name))
+        app = self.objects.get(key)
         return app.secrets_finding(time.time()) if app is not None else None
 
     def reporter(self, key: Key) -> Reporter | None:

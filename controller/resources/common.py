@@ -4,7 +4,7 @@ A spec is parsed strictly, and its faults name the field. A status is parsed len
 another version may have written it, and is written within the limits of the CRD.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from difflib import get_close_matches
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
@@ -43,6 +43,7 @@ __all__ = [
     "SecretReference",
     "SpecModel",
     "StatusModel",
+    "find_condition",
     "parse_instant",
     "rfc3339",
 ]
@@ -323,3 +324,8 @@ def _drop(value: Any, location: tuple[str | int, ...]) -> None:  # noqa: ANN401 
         _drop(value, tuple(parents))
     else:
         del holders[-1][last]
+
+
+def find_condition(conditions: Iterable[Condition], kind: str) -> Condition | None:
+    """Return the condition of this type, if there is one."""
+    return next((each for each in conditions if each.type == kind), None)

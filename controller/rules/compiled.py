@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from controller.errors import InvalidExpression
-from controller.resources.triggerrule import CommercialAction, ExtensionMessageAction
 from controller.rules.expressions import compile_when
-from controller.rules.fieldpath import FieldPath, FieldPathError
+from controller.rules.fieldpath import FieldPath, compile_path
 from controller.rules.identity import bounded, event_id, field_text
-from controller.rules.lengths import LengthPlan, break_length
 from controller.rules.matchers import MAX_PROGRAM, compile_regex, compile_test
 from controller.rules.matching import first_failed
-from controller.rules.messages import compile_message
 from controller.rules.payloads import Refusal
 from controller.rules.selectors import label_text
 from controller.rules.times import event_time
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
     from controller.resources.triggerrule import TriggerRuleSpec
     from controller.rules.expressions import CelView, Expression
     from controller.rules.matchers import Test
-    from controller.rules.messages import MessagePlan
 
 __all__ = ["MATCHED", "CompiledRule", "MatchResult", "compile_rule"]
 
@@ -47,36 +43,28 @@ class MatchResult(NamedTuple):
 
 MATCHED: Final = MatchResult(matched=True)
 
-_NO_LENGTH: Final = LengthPlan()
-
 
 @dataclass(frozen=True, slots=True)
 class CompiledRule:
-    """A rule, compiled.
+    """A rule, compiled, but for its action.
 
     Attributes:
         tests: The matchers, in their order.
         when: The expression, if there is one.
         id_path: The field of the identity.
         time_path: The field of the time.
-        length: Where the length of the break comes from; nowhere, if it sends a message.
         cancels: Tests that an off cue passes; none: the rule knows no off cues.
         same: Fields of the second identity.
         labels: Label of a channel → the field whose value picks the channels.
-        message: How its messages are made; None: it starts commercials.
-        as_run: Columns of the as-run log and their fields; None: the default.
     """
 
     tests: tuple[Test, ...]
     when: Expression | None
     id_path: FieldPath | None
     time_path: FieldPath | None
-    length: LengthPlan
     cancels: tuple[Test, ...] = ()
     same: tuple[FieldPath, ...] = ()
     labels: tuple[tuple[str, FieldPath], ...] = ()
-    message: MessagePlan | None = None
-    as_run: Mapping[str, FieldPath] | None = None
 
     def match(
         self, payload: Mapping[str, Any], view: Callable[[], CelView | Refusal]
@@ -116,10 +104,6 @@ class CompiledRule:
         """Return the time of an event in seconds since the epoch; see `times.event_time`."""
         return event_time(self.time_path, payload, published)
 
-    def break_length(self, payload: Mapping[str, Any]) -> float | Refusal:
-        """Return the seconds of the break; see `lengths.break_length`."""
-        return break_length(self.length, payload)
-
     def cancelled_by(self, payload: Mapping[str, Any]) -> bool | Refusal:
         """Whether an event is an off cue, or why that cannot be told."""
         if not self.cancels:
@@ -155,48 +139,24 @@ def compile_rule(spec: TriggerRuleSpec) -> CompiledRule:
         when=None if spec.when is None else compile_when(spec.when),
         id_path=_path(spec.id_field, "spec.idField"),
         time_path=_path(spec.time_field, "spec.timeField"),
-        length=_length(spec),
         cancels=tuple(
             compile_test(matcher, f"spec.cancelOn[{index}]")
             for index, matcher in enumerate(spec.cancel_on)
         ),
         same=tuple(
-            _parsed(path, f"spec.dedupe.key[{index}]")
+            compile_path(path, f"spec.dedupe.key[{index}]")
             for index, path in enumerate(spec.dedupe.key if spec.dedupe is not None else ())
         ),
         labels=tuple(
-            (label.label, _parsed(label.field, f"spec.channelSelector.matchEvent[{index}].field"))
+            (
+                label.label,
+                compile_path(label.field, f"spec.channelSelector.matchEvent[{index}].field"),
+            )
             for index, label in enumerate(
                 spec.channel_selector.match_event if spec.channel_selector is not None else ()
             )
         ),
-        message=_message(spec),
-        as_run=None
-        if spec.as_run is None
-        else {name: _parsed(path, f"spec.asRun.{name}") for name, path in spec.as_run.items()},
     )
-
-
-def _length(spec: TriggerRuleSpec) -> LengthPlan:
-    commercial = spec.action.spec
-    if not isinstance(commercial, CommercialAction):
-        return _NO_LENGTH
-    return LengthPlan(
-        fixed=commercial.length,
-        path=_path(commercial.length_field, "spec.action.commercial.lengthField"),
-        default=commercial.default_length,
-    )
-
-
-def _message(spec: TriggerRuleSpec) -> MessagePlan | None:
-    action = spec.action.spec
-    if not isinstance(action, ExtensionMessageAction):
-        return None
-    if spec.cancel_on:
-        problem = "is for commercials: a message is sent at once, and cannot be called back"
-        raise InvalidExpression("spec.cancelOn", f"{problem}; remove it")
-    path = _path(action.opaque_id_field, "spec.action.extensionMessage.opaqueIdField")
-    return compile_message(action, path)
 
 
 def _bound_regexes(spec: TriggerRuleSpec) -> None:
@@ -213,11 +173,4 @@ def _bound_regexes(spec: TriggerRuleSpec) -> None:
 
 
 def _path(text: str | None, where: str) -> FieldPath | None:
-    return _parsed(text, where) if text else None
-
-
-def _parsed(text: str, where: str) -> FieldPath:
-    try:
-        return FieldPath.parse(text)
-    except FieldPathError as error:
-        raise InvalidExpression(where, str(error)) from None
+    return compile_path(text, where) if text else None

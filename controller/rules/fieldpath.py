@@ -17,9 +17,10 @@ from enum import Enum
 from functools import lru_cache
 from typing import Any, Final
 
+from controller.errors import InvalidExpression
 from controller.rules.payloads import MAX_BYTES, strict_json
 
-__all__ = ["MISSING", "FieldPath", "FieldPathError", "Missing"]
+__all__ = ["MISSING", "FieldPath", "FieldPathError", "Missing", "compile_path"]
 
 _MAX_LENGTH = 256
 _MAX_SEGMENTS = 16
@@ -146,3 +147,19 @@ def _parse_text(text: str) -> Any:  # noqa: ANN401 - any JSON
         return MISSING
     # One level of text is entered, not JSON in a text in a text: `"\"x\""` has no fields.
     return value if isinstance(value, dict | list) else MISSING
+
+
+def compile_path(text: str, where: str) -> FieldPath:
+    """Parse a path that a resource has.
+
+    Args:
+        text: The path.
+        where: The field that holds it.
+
+    Raises:
+        InvalidExpression: It cannot be read.
+    """
+    try:
+        return FieldPath.parse(text)
+    except FieldPathError as error:
+        raise InvalidExpression(where, str(error)) from None

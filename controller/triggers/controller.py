@@ -6,6 +6,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+from controller.actions.base import Services
+from controller.actions.registry import ACTIONS
 from controller.channels.signals import (
     ChannelChanged,
     ChannelDeclared,
@@ -22,7 +24,6 @@ from controller.runtime.objects import ObjectController
 from controller.runtime.resource import Key
 from controller.triggers.dispatcher import Dispatcher
 from controller.triggers.feed_pool import FeedPool
-from controller.triggers.messenger import Messenger
 from controller.triggers.metrics import RuleMetrics
 from controller.triggers.reconciler import RuleReconciler
 from controller.triggers.rule import Rule
@@ -34,13 +35,13 @@ if TYPE_CHECKING:
 
     from controller.channels.channel import Channel
     from controller.clients.extensions import Extensions
-    from controller.events import Decision
     from controller.extensions.controller import ExtensionController
     from controller.feeds.pubnub.history import Gap
     from controller.policies.announcements import Announcement
     from controller.runtime.controller import Reporter
     from controller.runtime.kernel import Kernel
     from controller.runtime.resource import Resource
+    from controller.triggers.decided import Decided
 
 __all__ = ["RuleController"]
 
@@ -73,19 +74,22 @@ class RuleController(ObjectController[Rule]):
         self._metrics = RuleMetrics(kernel.metrics)
         self._selectors_due: set[str] = set()
         self._targets = Targets(channels)
-        self._withdrawals = Withdrawals(channels, self._targets)
-        self._messenger = Messenger(
-            self.objects.get,
+        services = Services(
+            rule=self.objects.get,
+            channels=channels,
             extension_of=extensions.signer_of,
             extensions=twitch,
+            signals=kernel.signals,
             term=kernel.term,
         )
+        self._performers = {kind.name: kind.performer(services) for kind in ACTIONS}
+        self._withdrawals = Withdrawals(self._performers.values(), self._targets)
         self._dispatcher = Dispatcher(
             self.objects.get,
             self._targets.for_event,
             self._decided,
             self._metrics,
-            self._messenger.submit,
+            self._performers,
             parked=kernel.reconcile,
             changed=kernel.mark,
         )
@@ -102,7 +106,7 @@ class RuleController(ObjectController[Rule]):
             feeds=self._feeds,
             targets=self._targets,
             mark=kernel.mark,
-            extension_ready=extensions.secrets_current,
+            ready=extensions.secrets_current,
         )
         self._follow_others()
 
@@ -145,8 +149,9 @@ class RuleController(ObjectController[Rule]):
         await self._dispatcher.close()
 
     async def drain(self, within: float) -> None:
-        """Wait for the answers to the messages under way."""
-        await self._messenger.drain(within)
+        """Wait for the answers to what is under way."""
+        performers = self._performers.values()
+        await asyncio.gather(*(performer.drain(within) for performer in performers))
 
     def _new(self, resource: Resource) -> Rule:
         return Rule(resource, self._kernel.term, self._reconciler.surroundings)
@@ -156,7 +161,8 @@ class RuleController(ObjectController[Rule]):
 
     def _added(self, held: Rule) -> None:
         key = held.resource.key
-        self._messenger.recall(held)
+        for performer in self._performers.values():
+            performer.recall(held)
         self._metrics.rule_events.add(key.namespace, key.name)
         self._targets.add_rule(held)
         self._reconciler.expect(held)
@@ -180,15 +186,11 @@ class RuleController(ObjectController[Rule]):
     def _found_gap(self, gap: Gap) -> None:
         self._metrics.feed_gaps.labels("Recovered" if gap.problem is None else "Lost").inc()
 
-    def _decided(
-        self, rule: Rule, channel: Channel | None, decision: Decision, called: bool
-    ) -> None:
-        """A decision was made: it is written, and what Twitch said concerns the whole channel."""
-        key = rule.resource.key
-        if self.objects.get(key) is rule:
-            self._kernel.mark(key, urgent=decision.verdict in _URGENT)
-        if channel is not None and called:
-            self._kernel.signals.send(CommercialCalled(channel, decision.verdict))
+    def _decided(self, decided: Decided) -> None:
+        """A decision was made: it is written."""
+        key = decided.rule.resource.key
+        if self.objects.get(key) is decided.rule:
+            self._kernel.mark(key, urgent=decided.progress.ruling.verdict in _URGENT)
 
     # What the other kinds tell
 
@@ -243,5 +245,5 @@ class RuleController(ObjectController[Rule]):
             self._kernel.mark(rule.resource.key)
 
     def _extension_changed(self, signal: ExtensionChanged) -> None:
-        """The rules that send messages by an ExtensionApp follow."""
-        self._reconciler.extension_changed(signal.key)
+        """The rules whose action needs an ExtensionApp follow."""
+        self._reconciler.needed_changed(signal.key)

@@ -10,33 +10,32 @@ import asyncio
 import logging
 import time
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from controller.arbiter.steps import Cue
-from controller.events import Decision, Event, Ruling, Verdict
+from controller.events import Progress, Ruling, Verdict
 from controller.feeds.turns import TURN
 from controller.logs import fields
 from controller.rules.expressions import lazy_cel_view
-from controller.rules.messages import Message
 from controller.rules.payloads import Refusal
 from controller.triggers.backlog import Backlog, Late
+from controller.triggers.decided import Decided
 from controller.triggers.history import result_of
 from controller.triggers.meter import MOST, Lap, Meter
-from controller.triggers.policies.deciding import latency_of, off_cue_time
+from controller.triggers.policies.deciding import off_cue_time
 from controller.triggers.policies.shares import Shares
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from controller.actions.base import Performer
     from controller.channels.channel import Channel
+    from controller.events import Event
     from controller.rules.compiled import MatchResult
     from controller.rules.expressions import CelView
     from controller.runtime.resource import Key
     from controller.triggers.metrics import RuleMetrics
     from controller.triggers.policies.deciding import Matched
     from controller.triggers.rule import Rule
-
-    Send = Callable[[Rule, Channel, Message, Callable[[Ruling, float | None], None]], None]
 
 __all__ = ["Dispatcher"]
 
@@ -54,10 +53,9 @@ class Dispatcher:
     Args:
         rule: Finds a rule.
         targets: Finds the channels that a rule and an event are for.
-        decided: Called with the rule, the channel, the decision and whether Twitch was asked for a
-            commercial.
+        decided: Called with what was decided, and what there is to tell before.
         metrics: Counts.
-        send: Takes the messages, and tells what became of each as `Airtime.submit` does.
+        performers: Do what the rules ask for, by kind of action.
         parked: Called with a rule that took too long for an event and is parked.
         meter: Measures what rules take.
         changed: Called with a rule whose conditions change by an event that it did not match.
@@ -67,9 +65,9 @@ class Dispatcher:
         self,
         rule: Callable[[Key], Rule | None],
         targets: Callable[[Rule, Event], Sequence[Channel]],
-        decided: Callable[[Rule, Channel | None, Decision, bool], None],
+        decided: Callable[[Decided], None],
         metrics: RuleMetrics,
-        send: Send | None = None,
+        performers: Mapping[str, Performer[Any]],
         *,
         parked: Callable[[Key], None] = lambda _: None,
         meter: Meter | None = None,
@@ -79,7 +77,7 @@ class Dispatcher:
         self._targets = targets
         self._on_decided = decided
         self._metrics = metrics
-        self._send = send
+        self._performers = performers
         self._parked = parked
         self._meter = meter or Meter()
         self._changed = changed
@@ -230,7 +228,7 @@ class Dispatcher:
     def _cancelled(self, key: Key, event: Event) -> bool:
         """Whether the event is an off cue for a rule; if so it takes effect."""
         rule = self._rule(key)
-        if rule is None or rule.compiled is None or rule.suspended:
+        if rule is None or rule.compiled is None or rule.action is None or rule.suspended:
             return False
         try:
             lap = Lap(self._meter, lazy_cel_view(event.payload))
@@ -247,8 +245,9 @@ class Dispatcher:
                     "%s: event %s is not taken for an off cue: %s", key, event.id, at.reason,
                 )  # fmt: skip
                 return False
+            performer = self._performers[rule.action.kind]
             for channel in self._targets(rule, event):
-                if channel.airtime.cancel(at, dry_run=rule.dry_run):
+                if performer.cancel(channel, at, dry_run=rule.dry_run):
                     logger.info(
                         "%s: off cue %s on %s", key, event.id, channel.resource.key,
                         extra=fields(
@@ -270,76 +269,49 @@ class Dispatcher:
             self._park(rule, event, "spec.action", took)
         if matched is None:
             return
-        outcome = matched.outcome
+        outcome, action = matched.outcome, matched.action
         if isinstance(outcome, Ruling):
-            self._decided(rule, None, event, matched, outcome, None)
+            self._report(Decided(rule, None, event, matched, Progress(outcome)))
+            return
+        if action is None:
             return
         channels = self._targets(rule, event)
         if not channels and not matched.known:
             ruling = Ruling(Verdict.CHANNEL_NOT_READY, rule.no_channel(event))
-            self._decided(rule, None, event, matched, ruling, None)
+            self._report(Decided(rule, None, event, matched, Progress(ruling)))
         for channel in channels:
-            done = partial(self._decided, rule, channel, event, matched)
-            if not isinstance(outcome, Message):
-                waits = partial(self._waits, rule, channel, event, matched)
-                channel.airtime.submit(outcome, done, waits)
-            elif self._send is not None:
-                self._send(rule, channel, outcome, _unsaid if matched.known else done)
+            report = partial(self._follow, rule, channel, event, matched)
+            self._performers[action.kind].submit(rule, channel, outcome, report)
 
-    def _waits(
-        self, rule: Rule, channel: Channel, event: Event, matched: Matched, ruling: Ruling
+    def _follow(
+        self, rule: Rule, channel: Channel, event: Event, matched: Matched, progress: Progress
     ) -> None:
-        if self._rule(rule.resource.key) is rule:
-            self._note(rule, channel, event, matched, ruling, None)
+        if not matched.known:  # else the status tells of it already
+            self._report(Decided(rule, channel, event, matched, progress))
 
-    def _decided(  # noqa: PLR0913, PLR0917 - what a decision consists of
-        self,
-        rule: Rule,
-        channel: Channel | None,
-        event: Event,
-        matched: Matched,
-        ruling: Ruling,
-        called_at: float | None,
-    ) -> None:
+    def _report(self, decided: Decided) -> None:
+        """Tell the history of the rule, the log, the metrics and the one who listens."""
+        rule, progress = decided.rule, decided.progress
+        key, verdict = rule.resource.key, progress.ruling.verdict
+        current = self._rule(key) is rule
+        if not progress.final and not current:
+            return
         # What was called for concerns the channel, also where the rule was deleted meanwhile.
-        latency = self._note(rule, channel, event, matched, ruling, called_at)
-        self._metrics.decisions.labels(ruling.verdict.value).inc()
-        key = rule.resource.key
-        if self._rule(key) is rule:
-            for result in ("matched", result_of(ruling.verdict)):
-                self._metrics.rule_events.inc(key.namespace, key.name, result)
-        if called_at is not None:
-            self._metrics.cue_to_call.observe(latency)
-
-    def _note(  # noqa: PLR0913, PLR0917 - what a decision consists of
-        self,
-        rule: Rule,
-        channel: Channel | None,
-        event: Event,
-        matched: Matched,
-        ruling: Ruling,
-        called_at: float | None,
-    ) -> float:
-        """Keep a decision for the status; returns its latency in seconds."""
-        then = time.monotonic() if called_at is None else called_at
-        ahead = 0.0
-        if channel is not None and isinstance(matched.outcome, Cue):
-            ahead = matched.outcome.due(channel.policy.delay) - time.time()
-        latency = latency_of(event.received, time.monotonic() + ahead, then)
-        name = channel.resource.key.name if channel is not None else None
-        decision = Decision(
-            matched.cue_id, time.time(), ruling.verdict, ruling.detail, latency, name
-        )
-        rule.history.record(decision, event, matched.time)
-        key, verdict = rule.resource.key, ruling.verdict
+        decision = decided.decision(time.time(), time.monotonic())
+        rule.history.record(decision, decided.event, decided.matched.time)
         logger.info(
-            "%s: cue %s: %s: %s", key, matched.cue_id, verdict, ruling.detail,
-            extra=fields(rule=key.name, channel=name, cue=matched.cue_id, verdict=verdict.value),
+            "%s: cue %s: %s: %s", key, decision.event_id, verdict, decision.detail,
+            extra=fields(
+                rule=key.name, channel=decision.channel, cue=decision.event_id,
+                verdict=verdict.value,
+            ),
         )  # fmt: skip
-        asked = called_at is not None and not isinstance(matched.outcome, Message)
-        self._on_decided(rule, channel, decision, asked)
-        return latency
-
-
-def _unsaid(_ruling: Ruling, _called_at: float | None) -> None:
-    """The status tells of it already."""
+        self._on_decided(decided)
+        if not progress.final:
+            return
+        self._metrics.decisions.labels(verdict.value).inc()
+        if current:
+            for result in ("matched", result_of(verdict)):
+                self._metrics.rule_events.inc(key.namespace, key.name, result)
+        if progress.called_at is not None:
+            self._metrics.cue_to_call.observe(decision.latency)

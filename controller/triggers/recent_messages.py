@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from controller.actions.base import DoneBefore
 from controller.resources.triggerrule import RECENT_MESSAGES, RecentMessage
-from controller.rules.ledger import SentBefore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from controller.rules.messages import Message
 
 __all__ = ["RecentMessages"]
 
@@ -33,17 +32,17 @@ class RecentMessages:
         self.before = frozenset(one.event_id for one in found)
         self._kept = list(found)  # newest first
 
-    def add(self, message: Message, channel: str) -> None:
+    def add(self, done: DoneBefore, channel: str) -> None:
         """A message was sent to a channel, or may have been."""
-        known = next((one for one in self._kept if _is_of(one, message)), None)
+        known = next((one for one in self._kept if _is_of(one, done)), None)
         channels = [channel]
         if known is not None:
             self._kept.remove(known)
             channels = sorted({channel, *known.channels}) if known.channels else []
         told = RecentMessage(
-            event_id=message.id,
-            time=message.begins,
-            same_as=message.same_as,
+            event_id=done.id,
+            time=done.begins,
+            same_as=done.same_as,
             channels=tuple(channels) if 0 < len(channels) <= _MOST_CHANNELS else None,
         )
         self._kept = [told, *self._kept][:RECENT_MESSAGES]
@@ -52,15 +51,15 @@ class RecentMessages:
         """For the status, newest first; None: there are none."""
         return tuple(self._kept) or None
 
-    def sent(self) -> list[tuple[str, SentBefore]]:
+    def sent(self) -> list[tuple[str, DoneBefore]]:
         """What was sent to which channel ("": all), oldest first."""
         return [
-            (channel, SentBefore(one.event_id, one.time, one.same_as))
+            (channel, DoneBefore(one.event_id, one.time, one.same_as))
             for one in reversed(self._kept)
             for channel in one.channels or ("",)
         ]
 
 
-def _is_of(one: RecentMessage, message: Message) -> bool:
+def _is_of(one: RecentMessage, done: DoneBefore) -> bool:
     """Whether it tells of this event; one that came again later has an entry of its own."""
-    return one.event_id == message.id and abs(one.time - message.begins) < _SAME
+    return one.event_id == done.id and abs(one.time - done.begins) < _SAME

@@ -9,14 +9,13 @@ from controller.clients.kube import KubeError
 from controller.errors import OperatorError
 from controller.feeds.pubnub import keys as pubnub_keys
 from controller.policies.problems import Blocked, secret_refused
-from controller.resources.extensionapp import EXTENSION
-from controller.runtime.resource import Key
 from controller.triggers.reporter import Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from controller.policies.findings import Finding
+    from controller.runtime.resource import Key
     from controller.runtime.secrets import SecretStore
     from controller.triggers.feed_pool import FeedPool
     from controller.triggers.rule import Rule
@@ -37,8 +36,7 @@ class RuleReconciler:
         feeds: What they listen to.
         targets: The channels that they are for.
         mark: Asks for a rule's status to be written.
-        extension_ready: Whether the secrets of an ExtensionApp are current, by namespace and name;
-            None: there is no such.
+        ready: Whether a resource is ready that an action needs; None: it does not exist.
     """
 
     def __init__(  # noqa: PLR0913 - what it works with
@@ -49,16 +47,16 @@ class RuleReconciler:
         feeds: FeedPool,
         targets: Targets,
         mark: Callable[[Key], None],
-        extension_ready: Callable[[str, str], Finding | None] | None = None,
+        ready: Callable[[Key], Finding | None] | None = None,
     ) -> None:
         self._rule = rule
         self._secrets = secrets
         self._feeds = feeds
         self._targets = targets
         self._mark = mark
-        self._extension_ready = extension_ready
-        self._senders: dict[Key, set[Key]] = {}
-        self._sends_by: dict[Key, Key] = {}
+        self._ready = ready
+        self._needing: dict[Key, set[Key]] = {}
+        self._needs: dict[Key, Key] = {}
         self._silent: dict[Key, bool] = {}
 
     async def run(self, rule: Rule) -> float | None:
@@ -110,18 +108,19 @@ class RuleReconciler:
         self._feeds.use(rule)
 
     def _delay(self, rule: Rule) -> float:
-        if rule.sends:
-            return 0.0  # a message is due at once
-        return max((c.policy.delay for c in self._targets.of(rule)), default=0.0)
+        action = rule.action
+        if action is None:
+            return 0.0
+        return max((action.delay_on(channel) for channel in self._targets.of(rule)), default=0.0)
 
     def forget(self, key: Key) -> None:
         """A rule is gone."""
         self._silent.pop(key, None)
         self._file(key, None)
 
-    def extension_changed(self, extension: Key) -> None:
-        """An ExtensionApp came, changed or went: the rules that send by it follow."""
-        for key in list(self._senders.get(extension, ())):
+    def needed_changed(self, needed: Key) -> None:
+        """A resource came, changed or went: the rules whose action needs it follow."""
+        for key in list(self._needing.get(needed, ())):
             self.refresh(key)
 
     def refresh(self, key: Key) -> None:
@@ -146,30 +145,28 @@ class RuleReconciler:
                 self._mark(key)
 
     def expect(self, rule: Rule) -> None:
-        """Take note whether a rule expects its feed to speak, and by which extension it sends."""
-        key, name = rule.resource.key, rule.extension
-        self._file(key, None if name is None else Key(EXTENSION, key.namespace, name))
+        """Take note whether a rule expects its feed to speak, and which resource it needs."""
+        key = rule.resource.key
+        self._file(key, rule.needs)
         if rule.spec is not None and rule.spec.expect_every is not None:
             self._silent.setdefault(key, False)
         else:
             self._silent.pop(key, None)
 
-    def _file(self, key: Key, extension: Key | None) -> None:
-        before = self._sends_by.pop(key, None)
+    def _file(self, key: Key, needed: Key | None) -> None:
+        before = self._needs.pop(key, None)
         if before is not None:
-            rules = self._senders[before]
+            rules = self._needing[before]
             rules.discard(key)
             if not rules:
-                del self._senders[before]
-        if extension is not None:
-            self._sends_by[key] = extension
-            self._senders.setdefault(extension, set()).add(key)
+                del self._needing[before]
+        if needed is not None:
+            self._needs[key] = needed
+            self._needing.setdefault(needed, set()).add(key)
 
-    def _extension_of(self, rule: Rule) -> Finding | None:
-        name = rule.extension
-        if name is None or self._extension_ready is None:
-            return None
-        return self._extension_ready(rule.resource.key.namespace, name)
+    def _needed(self, rule: Rule) -> Finding | None:
+        needs = rule.needs
+        return self._ready(needs) if needs is not None and self._ready is not None else None
 
     def _has_concluded(self, rule: Rule) -> bool:
         """Whether a first status would not be followed by another one at once."""
@@ -179,10 +176,10 @@ class RuleReconciler:
         health = self._feeds.health(rule.resource.key)
         if health is None or health.connected is None:
             return False
-        channels, extension = self._targets.of(rule), self._extension_of(rule)
-        if extension is not None and extension.status == "Unknown":
+        channels, needed = self._targets.of(rule), self._needed(rule)
+        if needed is not None and needed.status == "Unknown":
             return False
-        if not channels or (rule.sends and extension is None):
+        if not channels or (rule.needs is not None and needed is None):
             return waited >= _SETTLE
         return all(channel.concluded for channel in channels)
 
@@ -193,5 +190,5 @@ class RuleReconciler:
             self._targets.of(rule),
             feeds.health(key),
             feeds.silent_since(key),
-            self._extension_of(rule),
+            self._needed(rule),
         )

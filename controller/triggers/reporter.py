@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from controller.resources.triggerrule import TriggerRuleStatus
 from controller.runtime.conditions import to_conditions
 from controller.runtime.resource import pack, unpack
 from controller.triggers.policies.conditions import RuleFacts, rule_findings
-from controller.triggers.reach import reachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from controller.arbiter.memory import Memory
+    from controller.actions.base import Action
     from controller.channels.channel import Channel
     from controller.feeds.health import FeedHealth
     from controller.policies.findings import Finding
+    from controller.policies.problems import Blocked
+    from controller.resources.triggerrule import TriggerRuleSpec
     from controller.runtime.resource import Resource
-    from controller.triggers.rule import Rule
+    from controller.triggers.history import RuleHistory
     from controller.triggers.topic_memory import Heard
 
 __all__ = ["RuleReporter", "Surroundings"]
@@ -34,14 +35,30 @@ class Surroundings:
         channels: Those that it is for.
         health: Of its feed; None: it listens to none.
         silent_since: When its topics last brought anything; None: it listens to none.
-        extension: Whether the secrets of the ExtensionApp that it names are current; None: there is
-            no such ExtensionApp, or it names none.
+        needed: Whether the resource is ready that its action needs; None: it does not exist, or
+            none is needed.
     """
 
     channels: Sequence[Channel]
     health: FeedHealth | None
     silent_since: Heard | None
-    extension: Finding | None = None
+    needed: Finding | None = None
+
+
+class Subject(Protocol):
+    """What a reporter must know of a rule."""
+
+    resource: Resource
+    spec: TriggerRuleSpec | None
+    action: Action[Any] | None
+    problem: Blocked | None
+    feed_blocked: Blocked | None
+    history: RuleHistory
+
+    @property
+    def suspended(self) -> bool:
+        """Whether the user paused it."""
+        ...
 
 
 class RuleReporter:
@@ -62,8 +79,8 @@ class RuleReporter:
 
     def __init__(
         self,
-        rule: Rule,
-        surroundings: Callable[[Rule], Surroundings],
+        rule: Subject,
+        surroundings: Callable[[], Surroundings],
         status: TriggerRuleStatus,
     ) -> None:
         self._rule = rule
@@ -95,16 +112,19 @@ class RuleReporter:
         """Whether the rule's feed brought nothing for longer than it expects."""
         spec = self._rule.spec
         expected = spec.expect_every if spec is not None else None
-        since = self._surroundings(self._rule).silent_since
+        since = self._surroundings().silent_since
         if expected is None or since is None:
             return False
         return time.monotonic() - since.monotonic > expected
 
     def _new_status(self, now: float) -> TriggerRuleStatus:
         rule, history = self._rule, self._rule.history
-        around = self._surroundings(rule)
+        around = self._surroundings()
         findings = rule_findings(self._facts(around))
-        nearest = None if rule.sends else _soonest(around.channels)
+        action = rule.action
+        rests, until = (
+            action.eligible_again(around.channels) if action is not None else (None, None)
+        )
         return TriggerRuleStatus(
             observed_generation=rule.resource.generation,
             last_handled_reconcile_at=self.handled,
@@ -114,8 +134,8 @@ class RuleReporter:
             channels=self._target(len(around.channels)),
             last_event_time=history.last_event,
             last_fired_time=history.last_fired,
-            retry_after_seconds=_whole(nearest.retry_after) if nearest else None,
-            next_eligible_time=nearest.next_eligible if nearest else None,
+            retry_after_seconds=None if rests is None else round(rests),
+            next_eligible_time=until,
             counts=history.counts.with_changes(expression_errors=history.errors or None),
             recent_decisions=tuple(history.decisions),
             recent_messages=history.messages.told(),
@@ -140,6 +160,7 @@ class RuleReporter:
         if one is None and around.channels:
             one = around.channels[0], self._readiness(around.channels[0])
         reference = spec.channel_ref if spec is not None else None
+        action, namespace = rule.action, rule.resource.key.namespace
         return RuleFacts(
             problem=rule.problem,
             expression=rule.history.expression,
@@ -152,18 +173,16 @@ class RuleReporter:
             channel_ready=one[1] if one is not None else None,
             selected=len(around.channels),
             unready=one[0].resource.key.name if one is not None else "",
-            namespace=rule.resource.key.namespace,
+            namespace=namespace,
             silent_since=silent,
             skew=rule.history.skew if spec is not None and spec.time_field else None,
-            extension=rule.extension,
-            extension_ready=around.extension,
+            lacks=action.lacks(namespace, around.needed) if action is not None else None,
+            means=action.means if action is not None else "",
         )
 
     def _readiness(self, channel: Channel) -> Finding:
-        compiled = self._rule.compiled
-        if compiled is None or compiled.message is None:
-            return channel.ready
-        return reachable(channel, everywhere=compiled.message.target == "global")
+        action = self._rule.action
+        return action.readiness(channel) if action is not None else channel.ready
 
     def _feed_message(self, health: FeedHealth | None) -> str:
         spec = self._rule.spec
@@ -178,13 +197,3 @@ class RuleReporter:
             case _:
                 return health.message
         return f"{health.message}: {remedy}"
-
-
-def _soonest(channels: Sequence[Channel]) -> Memory | None:
-    """What the channel remembers that may run a commercial first."""
-    memories = (channel.airtime.arbiter.memory for channel in channels)
-    return min(memories, key=lambda memory: memory.next_eligible or 0.0, default=None)
-
-
-def _whole(seconds: float | None) -> int | None:
-    return None if seconds is None else round(seconds)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
+from controller.actions.registry import compile_action
 from controller.errors import InvalidExpression
+from controller.events import Ruling
 from controller.policies.problems import Blocked
 from controller.resources.common import InvalidSpec
 from controller.resources.triggerrule import TriggerRuleSpec, TriggerRuleStatus
 from controller.rules.compiled import compile_rule
-from controller.rules.messages import Message
 from controller.triggers.history import RuleHistory
 from controller.triggers.meter import MOST
 from controller.triggers.policies.conditions import TOO_EXPENSIVE
@@ -21,24 +23,24 @@ from controller.triggers.reporter import RuleReporter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from controller.actions.base import Action, DoneBefore
     from controller.events import Event
     from controller.feeds.pubnub.feed import PubNubKeys
     from controller.rules.compiled import CompiledRule
     from controller.rules.expressions import CelView
-    from controller.rules.ledger import SentBefore
     from controller.rules.payloads import Refusal
-    from controller.runtime.resource import Resource
+    from controller.runtime.resource import Key, Resource
     from controller.term import Term
     from controller.triggers.policies.deciding import Matched
     from controller.triggers.reporter import Surroundings
 
 __all__ = ["Rule"]
 
-# Seconds by which PubNub's clock may be ahead of this machine's: what a former process may have
-# sent must not be taken for new.
+# Seconds by which a feed's clock may be ahead of this machine's: what a former process may have
+# done must not be taken for new.
 _CLOCKS = 1.0
-# Seconds of the past that are heard again for messages: far longer than a status takes to be
-# written, so that what a process sent right before it was killed is found in the feed.
+# Seconds of the past that are heard again for what is done at most once: far longer than a status
+# takes to be written, so that what a process did right before it was killed is found in the feed.
 _RECALL = 60.0
 _CHEAPER_TESTS = "use equals, prefix and suffix, or smaller globs and regexes"
 _CHEAPER = {
@@ -59,6 +61,7 @@ class Rule:
         resource: As the API server holds it.
         spec: Parsed; None where it cannot be.
         compiled: None where spec or an expression is wrong.
+        action: What it does, compiled; None where `compiled` is.
         problem: Why it cannot be used; None: it can.
         keys: The feed's key set; None: not known (yet).
         feed_blocked: Why the key set cannot be read.
@@ -69,8 +72,9 @@ class Rule:
 
     # Ten thousand of them: attributes in a dict take five times as much memory.
     __slots__ = (
-        "_created", "_named", "_parked", "_policy", "_since", "_term", "compiled", "delay",
-        "feed_blocked", "history", "keys", "problem", "reporter", "resource", "seen_at", "spec",
+        "_created", "_named", "_parked", "_policy", "_since", "_term", "action", "compiled",
+        "delay", "feed_blocked", "history", "keys", "problem", "reporter", "resource", "seen_at",
+        "spec",
     )  # fmt: skip
 
     def __init__(
@@ -83,13 +87,14 @@ class Rule:
         self.resource = resource
         self.spec: TriggerRuleSpec | None = None
         self.compiled: CompiledRule | None = None
+        self.action: Action[Any] | None = None
         self.problem: Blocked | None = None
         self.keys: PubNubKeys | None = None
         self.feed_blocked: Blocked | None = None
         self.delay = 0.0
         self.seen_at = time.monotonic()
         self.history = RuleHistory(status, resource.generation)
-        self.reporter = RuleReporter(self, surroundings, status)
+        self.reporter = RuleReporter(self, partial(surroundings, self), status)
         self._term = term
         # On this machine's clock; the API server's may be ahead.
         self._created = min(resource.created, time.time())
@@ -103,16 +108,17 @@ class Rule:
         """Take a new state of the resource."""
         changed = resource.generation != self.resource.generation
         self.resource = resource.kept()
-        self.spec = self.compiled = self.problem = None
+        self.spec = self.compiled = self.action = self.problem = None
         try:
             self.spec = spec = TriggerRuleSpec.from_spec(resource.spec)
             self._policy = RulePolicy.of(resource.key.name, spec)
-            self.compiled = compile_rule(spec)
+            self.compiled, self.action = compile_rule(spec), compile_action(spec)
             # Compiled they are twice as large; ten thousand rules need them but once.
             self.spec = spec.model_copy(update={"match": (), "cancel_on": ()})
         except InvalidSpec as error:
             self.problem = Blocked("InvalidSpec", str(error), human=True)
         except InvalidExpression as error:
+            self.compiled = self.action = None
             self.problem = Blocked("InvalidExpression", str(error), human=True)
         self.history.follow(self.spec, changed=changed)
         if self._parked is not None and self._parked[0] == resource.generation:
@@ -136,7 +142,7 @@ class Rule:
         self._stop(self._parked[1])
 
     def _stop(self, problem: Blocked) -> None:
-        self.compiled, self.problem = None, problem
+        self.compiled, self.action, self.problem = None, None, problem
 
     def _note_topics(self) -> None:
         """What was said on a topic before the rule named it was not meant for it."""
@@ -162,12 +168,16 @@ class Rule:
     def window(self) -> float:
         """Seconds of the past that are to be heard at the start.
 
-        They are those in which a cue may still fire; for messages also those in which one may have
-        been sent whose twin is still to come.
+        They are those in which a cue may still fire; for what is done at most once also those in
+        which it may have been done for an event whose twin is still to come.
         """
-        if not self.sends:
+        if not self._at_most_once:
             return self._oldest
         return max(self._oldest, self._policy.same_within, _RECALL)
+
+    @property
+    def _at_most_once(self) -> bool:
+        return self.action is not None and self.action.at_most_once
 
     @property
     def _oldest(self) -> float:
@@ -184,16 +194,17 @@ class Rule:
             now: The present time.
             view: Gives the event as CEL sees it, where it was looked at already.
         """
-        if self.compiled is None:
+        if self.compiled is None or self.action is None:
             return None
-        matched = decide(self.compiled, self._policy, event, now, view)
+        matched = decide(self.compiled, self.action, self._policy, event, now, view)
         since, started = self._since.get(event.topic, self._created), self._term.since
-        sent = isinstance(matched.outcome, Message) and not matched.outcome.dry_run
-        if sent:
+        asks = not isinstance(matched.outcome, Ruling)
+        once = self._at_most_once and asks and not self._policy.dry_run
+        if once:
             started += _CLOCKS
         if event.published >= max(since, started):
             return matched
-        if not sent and matched.cue_id in self.history.untold:
+        if not once and matched.cue_id in self.history.untold:
             return matched
         old = is_old_news(
             matched,
@@ -205,25 +216,30 @@ class Rule:
             max_age=self._oldest,
             now=now,
         )
-        if isinstance(matched.outcome, Message) and sent and event.published >= since:
-            return replace(matched, outcome=replace(matched.outcome, past=True), known=old)
+        if once and event.published >= since:
+            return replace(matched, outcome=self.action.past(matched.outcome), known=old)
         return None if old else matched
 
     def _decided(self) -> frozenset[str]:
         """Identities of the events with which a former process was done."""
-        if self.sends:
+        if self._at_most_once:
             return self.history.told | self.history.messages.before
         selects = self.spec is not None and self.spec.channel_selector is not None
         return frozenset() if selects else self.history.told  # another channel may wait
 
-    def remember(self, message: Message, channel: str) -> None:
-        """A message of it was sent to a channel, or may have been: the status tells it."""
-        self.history.messages.add(message, channel)
+    def remember(self, done: DoneBefore, channel: str) -> None:
+        """Something was done on a channel, or may have been: the status tells it."""
+        self.history.messages.add(done, channel)
 
     @property
-    def sent_before(self) -> list[tuple[str, SentBefore]]:
-        """What was sent to which channel ("": all), as the status tells it; oldest first."""
+    def done_before(self) -> list[tuple[str, DoneBefore]]:
+        """What was done on which channel ("": all), as the status tells it; oldest first."""
         return self.history.messages.sent()
+
+    @property
+    def needs(self) -> Key | None:
+        """The resource, beside its channels, without which its action cannot be done."""
+        return self.action.needs(self.resource.key.namespace) if self.action is not None else None
 
     def no_channel(self, event: Event) -> str:
         """Why an event is for no channel."""
@@ -233,17 +249,6 @@ class Rule:
         wanted = self.compiled.wanted_labels(event.payload)
         told = ", ".join(f"{label}={value or '(absent)'}" for label, value in wanted.items())
         return "spec.channelSelector picks no TwitchChannel" + (f" for {told}" if told else "")
-
-    @property
-    def sends(self) -> bool:
-        """Whether its action is a message."""
-        return self.extension is not None
-
-    @property
-    def extension(self) -> str | None:
-        """Name of the ExtensionApp by which it sends messages; None: it sends none."""
-        plan = self.compiled.message if self.compiled is not None else None
-        return plan.extension if plan is not None else None
 
     @property
     def suspended(self) -> bool:

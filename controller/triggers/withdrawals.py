@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from controller.events import Ruling, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
+    from controller.actions.base import Performer
     from controller.channels.channel import Channel
     from controller.runtime.resource import Key
     from controller.triggers.rule import Rule
@@ -23,15 +24,15 @@ _REHEARSES = Ruling(Verdict.SUSPENDED, "the rule became a DryRun while the cue w
 
 
 class Withdrawals:
-    """Withdraws starts that wait.
+    """Withdraws what waits.
 
     Args:
-        channels: All channels.
+        performers: Do what rules ask for.
         targets: Which of them a rule is for.
     """
 
-    def __init__(self, channels: Mapping[Key, Channel], targets: Targets) -> None:
-        self._channels = channels
+    def __init__(self, performers: Iterable[Performer[Any]], targets: Targets) -> None:
+        self._performers = performers
         self._targets = targets
 
     def rule_changed(self, rule: Rule) -> None:
@@ -46,8 +47,5 @@ class Withdrawals:
         self._withdraw(key, _GONE)
 
     def _withdraw(self, rule: Key, why: Ruling, but: Iterable[Channel] = ()) -> None:
-        # All channels are asked: the rule may have named others when its starts began.
-        kept = {id(channel) for channel in but}
-        for key, channel in self._channels.items():
-            if channel.airtime.busy and key.namespace == rule.namespace and id(channel) not in kept:
-                channel.airtime.withdraw(rule.name, why)
+        for performer in self._performers:
+            performer.withdraw(rule, why, but)

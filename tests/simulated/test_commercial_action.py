@@ -12,7 +12,7 @@ from controller.arbiter.arbiter import Arbiter
 from controller.arbiter.steps import Cue
 from controller.channels.airtime import Airtime
 from controller.clients.helix import Credential, Helix
-from controller.events import Ruling, Verdict
+from controller.events import Progress, Ruling, Verdict
 from controller.resources.commercials import CommercialPolicy
 from controller.sandbox.twitch import Fault
 from controller.sensitive import Sensitive
@@ -65,7 +65,12 @@ class Channel:
     async def cue(self, length: float = 120.0, name: str = "break-1") -> Ruling:
         done: asyncio.Future[Ruling] = asyncio.get_running_loop().create_future()
         cue = Cue(name, time.time(), length, 30.0, rule="rule")
-        self.airtime.submit(cue, lambda ruling, _: done.set_result(ruling), lambda _: None)
+
+        def follow(progress: Progress) -> None:
+            if progress.final:
+                done.set_result(progress.ruling)
+
+        self.airtime.submit(cue, follow)
         return await asyncio.wait_for(done, 20)
 
 

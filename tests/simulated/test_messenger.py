@@ -15,19 +15,22 @@ import jwt
 import pytest
 from aiohttp import web
 
+from controller.actions.base import Services
+from controller.actions.extension_message.messenger import Messenger
+from controller.channels.signals import CommercialCalled
 from controller.clients.extension_jwt import Extension
 from controller.clients.extensions import Extensions
 from controller.clients.http import new_http_client
-from controller.events import Decision, Event, Verdict
+from controller.events import Event, Ruling, Verdict
 from controller.policies.findings import Finding
 from controller.resources.triggerrule import RULE
 from controller.resources.twitchchannel import CHANNEL
 from controller.runtime.resource import Key, Resource
+from controller.runtime.signals import Signals
 from controller.sensitive import Sensitive
 from controller.settings import Settings
 from controller.term import Term
 from controller.triggers.dispatcher import Dispatcher
-from controller.triggers.messenger import Messenger
 from controller.triggers.metrics import RuleMetrics
 from controller.triggers.reporter import Surroundings
 from controller.triggers.rule import Rule
@@ -110,9 +113,9 @@ class Stage:
     dispatcher: Dispatcher
     rules: dict[Key, Rule]
     channels: list[Stand]
-    decisions: list[Decision]
+    decisions: list[Ruling]
     extension: list[Extension | str]
-    asked: list[bool]
+    asked: list[CommercialCalled]
     started: float
 
     def rule(self, **changes: object) -> Rule:
@@ -153,28 +156,30 @@ async def on_stage(
 ) -> AsyncIterator[Stage]:
     settings = Settings(helix_url=url or upstream.url, call_timeout=call_timeout)
     rules: dict[Key, Rule] = {}
-    decisions: list[Decision] = []
-    asked: list[bool] = []
+    decisions: list[Ruling] = []
+    asked: list[CommercialCalled] = []
+    signals = Signals()
+    signals.subscribe(CommercialCalled, asked.append)
     channels = [Stand(a_channel("mst3k"))]
     extension: list[Extension | str] = [EXTENSION]
 
-    def decided(_rule: Rule, _on: Channel | None, decision: Decision, called: bool) -> None:
-        decisions.append(decision)
-        asked.append(called)
-
     async with new_http_client(settings) as http:
         messenger = Messenger(
-            rules.get,
-            extension_of=lambda _namespace, _name: extension[-1],
-            extensions=Extensions(http, settings),
-            term=Term(started),
+            Services(
+                rule=rules.get,
+                channels={},
+                extension_of=lambda _namespace, _name: extension[-1],
+                extensions=Extensions(http, settings),
+                signals=signals,
+                term=Term(started),
+            )
         )
         dispatcher = Dispatcher(
             rules.get,
             lambda _rule, _event: cast("list[Channel]", channels),
-            decided,
+            lambda decided: decisions.append(decided.progress.ruling),
             RuleMetrics(),
-            messenger.submit,
+            {"extensionMessage": messenger},
         )
         yield Stage(
             upstream, messenger, dispatcher, rules, channels, decisions, extension, asked, started
@@ -229,7 +234,7 @@ async def test_a_message_is_signed_for_the_channel_and_goes_out_once(stage: Stag
 async def test_no_commercial_is_taken_for_asked_for(stage: Stage) -> None:
     await stage.event("a")
     await stage.verdicts(1)
-    assert stage.asked == [False]
+    assert stage.asked == []
 
 
 async def test_a_second_announcement_while_the_first_is_under_way_is_a_duplicate(
@@ -448,7 +453,7 @@ async def test_what_may_have_been_sent_before_is_in_the_status_for_the_next_star
         rule = stage.rule(maxAge=max_age)
         await stage.event("a", age=3)
         assert (await stage.verdict())[0] == verdict
-        assert [(channel, sent.id) for channel, sent in rule.sent_before] == [("mst3k", "a")]
+        assert [(channel, sent.id) for channel, sent in rule.done_before] == [("mst3k", "a")]
         assert upstream.calls == []
 
 
@@ -458,7 +463,7 @@ async def test_only_what_left_is_in_the_status(stage: Stage) -> None:
         await stage.event(name)
         await stage.verdicts(count)
     rule = stage.rules[OVERLAYS]
-    assert [sent.id for _, sent in rule.sent_before] == ["a"]
+    assert [sent.id for _, sent in rule.done_before] == ["a"]
 
 
 async def test_at_the_end_what_is_under_way_gets_its_answer(stage: Stage) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from controller.actions.registry import compile_action
 from controller.events import Event
 from controller.resources.triggerrule import TriggerRuleSpec
 from controller.rules.compiled import CompiledRule, compile_rule
+
+if TYPE_CHECKING:
+    from controller.actions.base import Action
 
 __all__ = ["NOW", "a_message_rule", "a_message_spec", "an_event"]
 
@@ -28,9 +32,10 @@ def a_message_spec(**changes: object) -> dict[str, Any]:
     return {name: value for name, value in spec.items() if value is not None}
 
 
-def a_message_rule(**changes: object) -> CompiledRule:
+def a_message_rule(**changes: object) -> tuple[CompiledRule, Action[Any]]:
     """The same, compiled."""
-    return compile_rule(TriggerRuleSpec.from_spec(a_message_spec(**changes)))
+    spec = TriggerRuleSpec.from_spec(a_message_spec(**changes))
+    return compile_rule(spec), compile_action(spec)
 
 
 def an_event(name: str = "cue", published: float = NOW, **data: object) -> Event:

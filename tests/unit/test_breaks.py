@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from controller.actions.registry import compile_action
 from controller.arbiter.breaks import Break
 from controller.arbiter.steps import BY_HAND, Call, Cue, Readiness, Wait
 from controller.events import Event, Ruling, Verdict
@@ -63,7 +64,8 @@ def _cue_of(message: str, at: float, **spec: object) -> Cue:
     }
     parsed = TriggerRuleSpec.from_spec(whole)
     event = Event("mst3k", f"{at}", at, at, payload)
-    cue = decide(compile_rule(parsed), RulePolicy.of("splices", parsed), event, at).outcome
+    rule, action = compile_rule(parsed), compile_action(parsed)
+    cue = decide(rule, action, RulePolicy.of("splices", parsed), event, at).outcome
     assert isinstance(cue, Cue)
     return cue
 

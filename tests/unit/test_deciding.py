@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.actions.registry import compile_action
 from controller.arbiter.steps import Cue
 from controller.events import Event, Ruling, Verdict
 from controller.resources.triggerrule import TriggerRuleSpec
@@ -20,6 +21,9 @@ from controller.triggers.policies.deciding import (
     is_old_news,
     latency_of,
 )
+
+if TYPE_CHECKING:
+    from controller.actions.base import Action
 
 NOW = 1_700_000_000.0
 ENFORCE = RulePolicy(max_age=30, dry_run=False, suspended=False)
@@ -37,8 +41,9 @@ def a_spec(**spec: Any) -> TriggerRuleSpec:  # noqa: ANN401 - as in a resource
     )
 
 
-def a_rule(**spec: Any) -> CompiledRule:  # noqa: ANN401 - as in a resource
-    return compile_rule(a_spec(**spec))
+def a_rule(**spec: Any) -> tuple[CompiledRule, Action[Any]]:  # noqa: ANN401
+    parsed = a_spec(**spec)
+    return compile_rule(parsed), compile_action(parsed)
 
 
 RULE = a_rule()
@@ -64,7 +69,7 @@ def the_ruling(matched: Matched) -> Ruling:
 
 
 def test_an_event_becomes_a_cue_of_the_length_that_it_announces() -> None:
-    matched = decide(RULE, ENFORCE, an_event(age=3), NOW)
+    matched = decide(*RULE, ENFORCE, an_event(age=3), NOW)
     assert matched.cue_id == "1611912397739_177005"
     assert matched.time == NOW - 3
     cue = the_cue(matched)
@@ -77,33 +82,33 @@ def test_a_cue_tells_the_rule_its_priority_and_its_second_identity() -> None:
     rule = a_rule(dedupe={"key": ["msg_type", "data.duration_sec"], "window": "90s"}, priority=7)
     spec = {"dedupe": {"key": ["msg_type"], "window": "90s"}, "priority": 7}
     policy = RulePolicy.of("assets", a_spec(**spec))
-    cue = the_cue(decide(rule, policy, an_event(), NOW))
+    cue = the_cue(decide(*rule, policy, an_event(), NOW))
     assert (cue.rule, cue.priority, cue.same_within) == ("assets", 7, 90)
     assert cue.same_as == "msg_type=video, data.duration_sec=125.133"
     lacks = a_rule(dedupe={"key": ["msg_type", "data.absent"]})
-    assert the_cue(decide(lacks, policy, an_event(), NOW)).same_as is None
+    assert the_cue(decide(*lacks, policy, an_event(), NOW)).same_as is None
 
 
 def test_an_event_without_its_id_field_goes_by_the_id_of_the_feed() -> None:
     event = replace(an_event(), payload={"data": {"duration_sec": 30}})
-    assert the_cue(decide(RULE, ENFORCE, event, NOW)).id == event.id
+    assert the_cue(decide(*RULE, ENFORCE, event, NOW)).id == event.id
 
 
 def test_a_dry_run_is_told_to_the_cue() -> None:
     policy = replace(ENFORCE, dry_run=True)
-    assert the_cue(decide(RULE, policy, an_event(), NOW)).dry_run
+    assert the_cue(decide(*RULE, policy, an_event(), NOW)).dry_run
 
 
 def test_a_suspended_rule_decides_nothing_but_that() -> None:
     policy = replace(ENFORCE, suspended=True)
     for age in (0, 3000):
-        ruling = the_ruling(decide(RULE, policy, an_event(age=age), NOW))
+        ruling = the_ruling(decide(*RULE, policy, an_event(age=age), NOW))
         assert ruling == Ruling(Verdict.SUSPENDED, "spec.suspend of the rule is true")
 
 
 @pytest.mark.parametrize("duration", ["125", -1, 0, float("nan"), 10**400, None, [], 1e300])
 def test_a_length_that_is_none_is_failed_and_says_why(duration: object) -> None:
-    ruling = the_ruling(decide(RULE, ENFORCE, an_event(duration=duration), NOW))
+    ruling = the_ruling(decide(*RULE, ENFORCE, an_event(duration=duration), NOW))
     assert ruling.verdict is Verdict.FAILED
     assert "data.duration_sec" in ruling.detail
 
@@ -113,7 +118,7 @@ def test_a_length_that_is_none_is_failed_and_says_why(duration: object) -> None:
 
 @pytest.mark.parametrize("timestamp", [NOW - 10, (NOW - 10) * 1000, f"{NOW - 10}"])
 def test_the_time_field_counts_instead_of_the_time_of_the_feed(timestamp: object) -> None:
-    matched = decide(TIMED, ENFORCE, an_event(age=1, timestamp=timestamp), NOW)
+    matched = decide(*TIMED, ENFORCE, an_event(age=1, timestamp=timestamp), NOW)
     assert matched.time == NOW - 10
     cue = the_cue(matched)
     assert (cue.due(0), cue.published) == (NOW - 10, NOW - 1)
@@ -121,12 +126,12 @@ def test_the_time_field_counts_instead_of_the_time_of_the_feed(timestamp: object
 
 def test_the_age_is_that_of_the_time_field() -> None:
     event = an_event(age=1, timestamp=NOW - 31)
-    assert the_cue(decide(TIMED, ENFORCE, event, NOW)).due(5) == NOW - 26
+    assert the_cue(decide(*TIMED, ENFORCE, event, NOW)).due(5) == NOW - 26
 
 
 @pytest.mark.parametrize("timestamp", [None, "soon", -1, True, {}, float("nan"), 10**400])
 def test_a_time_field_that_tells_no_time_is_failed_and_says_why(timestamp: object) -> None:
-    matched = decide(TIMED, ENFORCE, an_event(age=2, timestamp=timestamp), NOW)
+    matched = decide(*TIMED, ENFORCE, an_event(age=2, timestamp=timestamp), NOW)
     assert matched.time == NOW - 2
     ruling = the_ruling(matched)
     assert ruling.verdict is Verdict.FAILED
@@ -135,20 +140,20 @@ def test_a_time_field_that_tells_no_time_is_failed_and_says_why(timestamp: objec
 
 
 def test_a_time_in_the_future_counts_as_the_time_of_the_feed() -> None:
-    matched = decide(TIMED, ENFORCE, an_event(timestamp=NOW + 3600), NOW)
+    matched = decide(*TIMED, ENFORCE, an_event(timestamp=NOW + 3600), NOW)
     assert matched.time == NOW + 3600
     assert the_cue(matched).due(0) == NOW
 
 
 def test_a_clock_that_is_ahead_does_not_keep_a_replayed_event_young() -> None:
     event = an_event(age=31, timestamp=NOW + 3600)
-    assert the_cue(decide(TIMED, ENFORCE, event, NOW)).due(0) == NOW - 31
+    assert the_cue(decide(*TIMED, ENFORCE, event, NOW)).due(0) == NOW - 31
 
 
 @given(age=st.floats(-1, 600), skew=st.floats(-1e6, 1e6))
 def test_no_cue_begins_in_the_future_or_after_it_was_published(age: float, skew: float) -> None:
     event = an_event(age=age, timestamp=NOW - age + skew)
-    cue = the_cue(decide(TIMED, ENFORCE, event, NOW))
+    cue = the_cue(decide(*TIMED, ENFORCE, event, NOW))
     assert cue.due(0) <= min(NOW, cue.published)
 
 

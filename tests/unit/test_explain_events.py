@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
+from controller.actions.base import KnownChannel
 from controller.commands.recorded import read_events
-from controller.commands.show.evaluation import Channel, Evaluation, Rule, evaluate
+from controller.commands.show.evaluation import Evaluation, evaluate
 from controller.commands.show.explained import evaluations_for_people, evaluations_for_programs
 from controller.events import Verdict
 from controller.resources.triggerrule import TriggerRuleSpec
 from controller.resources.twitchchannel import TwitchChannelSpec, TwitchChannelStatus
 from controller.rules.payloads import Refusal
+from controller.triggers.policies.simulation import SimulatedRule
 
 NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z
 EVENT = {
@@ -35,8 +37,8 @@ def spec(**changes: object) -> dict[str, Any]:
     return {name: value for name, value in whole.items() if value is not None}
 
 
-def rule(**changes: object) -> Rule:
-    return Rule.of("spots", TriggerRuleSpec.from_spec(spec(**changes)))
+def rule(**changes: object) -> SimulatedRule:
+    return SimulatedRule.of("spots", TriggerRuleSpec.from_spec(spec(**changes)))
 
 
 def channel(
@@ -44,13 +46,13 @@ def channel(
     commercials: dict[str, object] | None = None,
     labels: dict[str, str] | None = None,
     status: dict[str, object] | None = None,
-) -> Channel:
+) -> KnownChannel:
     given = {
         "app": {"secretRef": {"name": "app"}},
         "authorization": {"deviceCode": {}},
         "commercials": commercials or {},
     }
-    return Channel(
+    return KnownChannel(
         name,
         labels or {},
         TwitchChannelSpec.from_spec(given),
@@ -58,7 +60,9 @@ def channel(
     )
 
 
-def held(subject: Rule, *channels: Channel, event: dict[str, Any] | None = None) -> Evaluation:
+def held(
+    subject: SimulatedRule, *channels: KnownChannel, event: dict[str, Any] | None = None
+) -> Evaluation:
     return evaluate(subject, event or EVENT, channels, NOW)
 
 
@@ -132,7 +136,7 @@ def test_an_off_cue_is_no_start_cue_even_if_it_matches() -> None:
         (channel(commercials={"delay": "5s"}), Verdict.FIRED, "commercial of 60 s"),
     ],
 )
-def test_the_channels_policy_is_asked(subject: Channel, verdict: Verdict, detail: str) -> None:
+def test_the_channels_policy_is_asked(subject: KnownChannel, verdict: Verdict, detail: str) -> None:
     told = foreseen(held(rule(), subject))
     assert told[0] is verdict
     assert detail in told[1]

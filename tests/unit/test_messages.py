@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.actions.message_desk import Line, MessageDesk
+from controller.actions.extension_message.desk import Line, MessageDesk
+from controller.actions.extension_message.message import Message
 from controller.errors import InvalidExpression
 from controller.events import Event, Ruling, Verdict
 from controller.resources.common import InvalidSpec
 from controller.resources.triggerrule import TriggerRuleSpec
-from controller.rules.messages import Message
 from controller.triggers.policies.deciding import RulePolicy, decide
 from tests.unit.message_cases import NOW, a_message_rule, a_message_spec, an_event
 
@@ -24,7 +24,7 @@ MESSAGE = Message("cue", NOW, NOW, 30, "deck-tracker", "broadcast", "ad-break", 
 
 
 def decided(event: Event, policy: RulePolicy = POLICY, **changes: object) -> Any:  # noqa: ANN401 - either outcome
-    return decide(a_message_rule(**changes), policy, event, NOW).outcome
+    return decide(*a_message_rule(**changes), policy, event, NOW).outcome
 
 
 def message(event: Event, policy: RulePolicy = POLICY, **changes: object) -> Message:

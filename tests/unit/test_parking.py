@@ -6,11 +6,12 @@ import asyncio
 import logging
 import time
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from controller.events import Decision, Event
+from controller.actions.base import Performer
+from controller.events import Event
 from controller.feeds.pubnub.feed import PubNubKeys
 from controller.resources.triggerrule import RULE
 from controller.rules.payloads import Refusal
@@ -22,6 +23,9 @@ from controller.triggers.meter import Lap, Meter
 from controller.triggers.metrics import RuleMetrics
 from controller.triggers.reporter import Surroundings
 from controller.triggers.rule import Rule
+
+if TYPE_CHECKING:
+    from controller.triggers.decided import Decided
 
 
 class Clock:
@@ -80,8 +84,9 @@ async def _meet(clock: Clock, rules: list[Rule], event: SlowEvent, *, off: bool 
     dispatcher = Dispatcher(
         table.get,
         lambda _rule, _event: (),
-        lambda rule, *_: decided.append(rule.resource.key.name),
+        lambda told: decided.append(told.rule.resource.key.name),
         RuleMetrics(),
+        {},
         parked=lambda key: parked.append(key.name),
         meter=clock.meter(),
     )
@@ -181,10 +186,9 @@ async def test_a_namespace_that_is_over_its_share_waits_behind_the_others() -> N
     dispatcher = Dispatcher(
         table.get,
         lambda _rule, _event: (),
-        lambda rule, _channel, decision, _called: decided.append(
-            (rule.resource.key.namespace, decision.event_id)
-        ),
+        lambda told: decided.append((told.rule.resource.key.namespace, told.event.id)),
         RuleMetrics(),
+        {},
         meter=clock.meter(),
     )
     now = time.time()
@@ -207,11 +211,11 @@ async def test_the_highest_priority_decides_first_also_among_those_that_wait() -
     table = {rule.resource.key: rule for rule in rules}
     decided: dict[str, list[str]] = {}
 
-    def note(rule: Rule, _channel: object, decision: Decision, _called: object) -> None:
-        decided.setdefault(decision.event_id, []).append(rule.resource.key.name)
+    def note(told: Decided) -> None:
+        decided.setdefault(told.event.id, []).append(told.rule.resource.key.name)
 
     dispatcher = Dispatcher(
-        table.get, lambda _rule, _event: (), note, RuleMetrics(), meter=clock.meter()
+        table.get, lambda _rule, _event: (), note, RuleMetrics(), {}, meter=clock.meter()
     )
     for number in range(30):
         told = Event("mst3k", f"{number}", time.time(), time.monotonic(), SlowEvent(clock, 0.04))
@@ -255,8 +259,9 @@ async def test_an_off_cue_waits_with_the_cues_before_it() -> None:
     dispatcher = Dispatcher(
         {key: rule}.get,
         targets,
-        lambda *_: None,
+        lambda _: None,
         RuleMetrics(),
+        {"commercial": Performer()},
         meter=clock.meter(),
     )
     now = time.time()
@@ -274,7 +279,7 @@ async def test_what_waits_is_dropped_when_the_process_ends() -> None:
     clock, rule = Clock(), _rule("slow")
     key = rule.resource.key
     dispatcher = Dispatcher(
-        {key: rule}.get, lambda *_: (), lambda *_: None, RuleMetrics(), meter=clock.meter()
+        {key: rule}.get, lambda *_: (), lambda _: None, RuleMetrics(), {}, meter=clock.meter()
     )
     for number in range(30):
         told = Event("mst3k", f"{number}", time.time(), 0.0, SlowEvent(clock, 0.04))

@@ -329,7 +329,7 @@ async def test_an_event_for_which_when_fails_is_counted_and_the_status_written()
         raise AssertionError
 
     dispatcher = Dispatcher(
-        {key: rule}.get, lambda *_: (), decided, metrics, changed=changed.append
+        {key: rule}.get, lambda *_: (), decided, metrics, {}, changed=changed.append
     )
     for _ in range(2):
         await dispatcher.event([key], [], _event("t", time.time()))

@@ -11,21 +11,22 @@ import pytest
 import yaml
 
 from controller.__main__ import main
-from controller.actions.message_desk import Line, MessageDesk
-from controller.commands.show.evaluation import Channel, evaluate
-from controller.commands.show.evaluation import Rule as Subject
+from controller.actions.base import DoneBefore, KnownChannel
+from controller.actions.extension_message.desk import Line, MessageDesk
+from controller.actions.extension_message.message import Message
+from controller.commands.show.evaluation import evaluate
 from controller.commands.show.explained import evaluations_for_people
 from controller.events import Decision, Event, Ruling, Verdict
 from controller.policies.findings import Finding
 from controller.resources.triggerrule import RULE, TriggerRuleSpec
 from controller.resources.twitchchannel import TwitchChannelSpec, TwitchChannelStatus
-from controller.rules.messages import Message
 from controller.runtime.resource import Key, Resource
 from controller.term import Term
 from controller.triggers.policies.conditions import RuleFacts, rule_findings
+from controller.triggers.policies.simulation import SimulatedRule
 from controller.triggers.reporter import Surroundings
 from controller.triggers.rule import Rule
-from tests.unit.message_cases import NOW, a_message_spec, an_event
+from tests.unit.message_cases import NOW, a_message_rule, a_message_spec, an_event
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -133,7 +134,7 @@ def judged_after_a_restart(status: dict[str, Any], event: Event, **changes: obje
     """The verdict of a process that began 2 s ago, on channel mst3k; Fired: it is sent."""
     rule, now = a_rule(time.time() - 2, status, **changes), time.time()
     desk = MessageDesk()
-    for channel, sent in rule.sent_before:
+    for channel, sent in rule.done_before:
         desk.recall(Line("uid", channel), sent, now)
     matched = rule.decide(event, now)
     assert matched is not None
@@ -148,7 +149,8 @@ def sent(rule: Rule, *events: Event, channel: str = "mst3k") -> dict[str, Any]:
         matched = rule.decide(event, event.published)
         assert matched is not None
         assert isinstance(matched.outcome, Message)
-        rule.remember(matched.outcome, channel)
+        found = matched.outcome
+        rule.remember(DoneBefore(found.id, found.begins, found.same_as), channel)
     status = rule.reporter.compose(time.time())
     assert status is not None
     return status.to_status()
@@ -286,8 +288,7 @@ FACTS = RuleFacts(
     feed_message="connected",
     channel="mst3k",
     channel_ready=READY,
-    extension="deck-tracker",
-    extension_ready=READY,
+    means="by ExtensionApp deck-tracker",
 )
 
 
@@ -302,7 +303,8 @@ def test_it_is_ready_where_the_extension_and_the_channel_are() -> None:
 
 
 def test_an_extension_that_is_not_there_is_waited_for() -> None:
-    found = ready(extension_ready=None)
+    _, action = a_message_rule()
+    found = ready(lacks=action.lacks("default", None))
     assert (found["Ready"].status, found["Ready"].reason) == ("False", "ExtensionNotFound")
     assert "spec.action.extensionMessage.extensionRef" in found["Ready"].message
     assert (found["Reconciling"].status, found["Stalled"].status) == ("True", "False")
@@ -311,7 +313,8 @@ def test_an_extension_that_is_not_there_is_waited_for() -> None:
 @pytest.mark.parametrize("status", ["False", "Unknown"])
 def test_an_extension_without_current_secrets_is_told_with_its_reason(status: Any) -> None:  # noqa: ANN401 - a literal
     lost = Finding("SecretsCurrent", status, "SecretLost", "bootstrap anew", human=True)
-    found = ready(extension_ready=lost)["Ready"]
+    _, action = a_message_rule()
+    found = ready(lacks=action.lacks("default", lost))["Ready"]
     assert (found.status, found.reason) == ("False", "ExtensionNotReady")
     assert "SecretLost" in found.message
     assert "bootstrap anew" in found.message
@@ -356,9 +359,9 @@ def test_a_backtest_counts_messages_apart_from_commercials(backtested: Any) -> N
 
 
 def explained(event: Event, status: dict[str, Any], **changes: object) -> str:
-    rule = Subject.of("overlays", TriggerRuleSpec.from_spec(a_message_spec(**changes)))
+    rule = SimulatedRule.of("overlays", TriggerRuleSpec.from_spec(a_message_spec(**changes)))
     spec = {"app": {"secretRef": {"name": "app"}}, "authorization": {"deviceCode": {}}}
-    channel = Channel(
+    channel = KnownChannel(
         "mst3k",
         {},
         TwitchChannelSpec.from_spec(spec),

@@ -42,7 +42,6 @@ WHEN = "event.data.duration_sec >= 10.0"
 def _compile(
     match: list[dict[str, Any]] = MATCH,
     when: str | None = WHEN,
-    commercial: dict[str, Any] | None = None,
     **spec: Any,  # noqa: ANN401 - as in a resource
 ) -> CompiledRule:
     return compile_rule(
@@ -51,7 +50,7 @@ def _compile(
                 "channelRef": {"name": "mst3k"},
                 "feed": {"pubnub": {"secretRef": {"name": "playout"}, "topics": ["mst3k"]}},
                 "match": match,
-                "action": {"commercial": commercial or {"lengthField": "data.duration_sec"}},
+                "action": {"commercial": {"lengthField": "data.duration_sec"}},
                 **({"when": when} if when else {}),
                 **spec,
             }
@@ -76,7 +75,6 @@ def test_a_playout_event_matches_the_rule_written_for_it() -> None:
     assert rule.explain(VIDEO, result) == "the event matches"
     assert rule.event_id(VIDEO, "1") == "1611912397739_177005"
     assert rule.event_time(VIDEO, 7.0) == 7.0
-    assert rule.break_length(VIDEO) == 125.133
 
 
 @pytest.mark.parametrize(
@@ -118,7 +116,6 @@ def test_the_event_is_not_converted_for_cel_unless_when_is_reached() -> None:
         ({"when": "event."}, "spec.when"),
         ({"idField": "a[0]"}, "spec.idField"),
         ({"timeField": ".a"}, "spec.timeField"),
-        ({"commercial": {"lengthField": "a b"}}, "spec.action.commercial.lengthField"),
     ],
 )
 def test_what_cannot_be_compiled_names_its_field(spec: dict[str, Any], field: str) -> None:
@@ -138,16 +135,13 @@ def test_regexes_that_are_small_enough_each_are_refused_where_they_are_too_large
     assert caught.value.field == "spec.match"
 
 
-def test_the_fields_of_identity_time_and_length_are_those_of_the_spec() -> None:
+def test_the_fields_of_identity_and_time_are_those_of_the_spec() -> None:
     rule = _compile(
         idField="data.asset_id",
         timeField="common.timestamp",
-        commercial={"lengthField": "data.absent", "defaultLength": "45s"},
     )
     assert rule.event_id(VIDEO, "1") == "Ad_MST3KSOL_WBRB_2minCountdown"
     assert rule.event_time(VIDEO, 7.0) == 1611912397.595
-    assert rule.break_length(VIDEO) == 45
-    assert _compile(commercial={"length": "2m"}).break_length(VIDEO) == 120
     assert _compile(idField="").event_id(VIDEO, "1") == "1"
 
 
@@ -180,14 +174,11 @@ EVENTS = st.dictionaries(st.sampled_from("ab0é"), JSON)
 def test_nothing_in_an_event_raises(
     event: dict[str, Any], match: list[dict[str, Any]], field: str
 ) -> None:
-    rule = _compile(
-        match, "event.a == event.b", {"lengthField": field}, idField=field, timeField=field
-    )
+    rule = _compile(match, "event.a == event.b", idField=field, timeField=field)
     result = _match(rule, event)
     rule.explain(event, result).encode()
     assert len(rule.event_id(event, "1")) <= 256
     assert isinstance(rule.event_time(event, 1.0), float | Refusal)
-    assert isinstance(rule.break_length(event), float | Refusal)
 
 
 @given(EVENTS, MATCHERS)

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.actions.extension_message.objects import compile_object
 from controller.errors import InvalidExpression
 from controller.resources.triggerrule import TriggerRuleSpec
 from controller.rules.compiled import compile_rule
 from controller.rules.expressions import CelView, cel_view, compile_when
 from controller.rules.matching import passed
-from controller.rules.objects import compile_object
 from controller.rules.payloads import Refusal, parse_payload
 from tests import hostile
 

@@ -14,7 +14,6 @@ from controller.resources.matcher import Matcher
 from controller.rules.compiled import CompiledRule
 from controller.rules.expressions import lazy_cel_view
 from controller.rules.index import RuleIndex
-from controller.rules.lengths import LengthPlan
 from controller.rules.matchers import compile_test
 
 
@@ -23,7 +22,7 @@ def _rule(*matchers: dict[str, Any]) -> CompiledRule:
         compile_test(Matcher.model_validate(matcher, by_name=False, by_alias=True), "spec.match[0]")
         for matcher in matchers
     )
-    return CompiledRule(tuple(tests), None, None, None, LengthPlan(fixed=30))
+    return CompiledRule(tuple(tests), None, None, None)
 
 
 def _equals(field: str, value: object) -> dict[str, Any]:

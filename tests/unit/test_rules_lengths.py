@@ -8,14 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from controller.actions.commercial.lengths import LengthPlan, break_length
+from controller.arbiter.lengths import STANDARD, asked_length, standard_below
 from controller.rules.fieldpath import FieldPath
-from controller.rules.lengths import (
-    STANDARD,
-    LengthPlan,
-    asked_length,
-    break_length,
-    standard_below,
-)
 from controller.rules.payloads import Refusal
 
 FIELD = FieldPath.parse("data.duration_sec")

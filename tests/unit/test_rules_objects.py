@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.actions.extension_message.objects import MAX_OBJECT, compile_object
 from controller.errors import InvalidExpression
 from controller.rules.expressions import MAX_WHEN, cel_view
-from controller.rules.objects import MAX_OBJECT, compile_object
 from controller.rules.payloads import Refusal
 
 WHERE = "spec.action.extensionMessage.data"

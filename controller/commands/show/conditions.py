@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from controller.resources.common import find_condition
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from controller.resources.common import Condition
 
-__all__ = ["find_condition", "lines", "not_fine"]
+__all__ = ["lines", "not_fine"]
 
 _FINE = {
     "Ready": "True",
@@ -25,11 +27,6 @@ _FINE = {
     "Reconciling": "False",
     "Stalled": "False",
 }
-
-
-def find_condition(conditions: Iterable[Condition], kind: str) -> Condition | None:
-    """Return the condition of this type, if there is one."""
-    return next((each for each in conditions if each.type == kind), None)
 
 
 def not_fine(conditions: Iterable[Condition]) -> list[Condition]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from controller.actions.registry import compile_action
 from controller.commands.show.conditions import lines, not_fine
 from controller.commands.show.text import aligned, moment
-from controller.resources.triggerrule import ExtensionMessageAction
+from controller.errors import InvalidExpression
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,10 +104,11 @@ def _heading(told: Explained) -> str:
     reference = told.spec.channel_ref
     for_ = f"channel {reference.name}" if reference else "channels by channelSelector"
     topics = ", ".join(told.spec.pubnub.topics)
-    action = told.spec.action.spec
-    by = ""
-    if isinstance(action, ExtensionMessageAction):
-        by = f", messages by ExtensionApp {action.extension_ref.name}"
+    try:
+        means = compile_action(told.spec).means
+    except InvalidExpression:
+        means = ""  # a condition tells of it
+    by = f", messages {means}" if means else ""
     return f"{heading}: {for_}{by}, topics {topics}, mode {told.spec.mode}"
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from controller.commands.show.conditions import find_condition
 from controller.commands.show.text import clock
 from controller.events import Verdict
+from controller.resources.common import find_condition
 
 if TYPE_CHECKING:
     from controller.resources.twitchchannel import TwitchChannelStatus

@@ -7,9 +7,9 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from controller.commands.show.conditions import find_condition
 from controller.durations import format_duration
 from controller.plurals import counted
+from controller.resources.common import find_condition
 from controller.resources.twitchchannel import TwitchChannelStatus
 
 if TYPE_CHECKING:

@@ -45,8 +45,8 @@ class RuleFacts:
         namespace: Of the rule, and of all that it names.
         silent_since: When the feed last brought anything, if that is longer ago than expectEvery.
         skew: Seconds by which the event's own clock is ahead of the feed's (negative: behind).
-        extension: Name of the ExtensionApp by which it sends messages; None: it sends none.
-        extension_ready: Whether that one's secrets are current; None: there is none of that name.
+        lacks: Why its action cannot be done on any channel, as its Ready.
+        means: What its action is done by, such as "by ExtensionApp deck-tracker".
     """
 
     problem: Blocked | None
@@ -63,8 +63,8 @@ class RuleFacts:
     namespace: str = ""
     silent_since: float | None = None
     skew: float | None = None
-    extension: str | None = None
-    extension_ready: Finding | None = None
+    lacks: Finding | None = None
+    means: str = ""
 
 
 def rule_findings(facts: RuleFacts) -> tuple[Finding, ...]:
@@ -105,22 +105,7 @@ def _rule_ready(facts: RuleFacts, feed: Finding) -> Finding:
             " whether the playout system publishes, and on which topics"
         )
         return Finding("Ready", "False", "FeedStale", message)
-    return _extension_problem(facts) or _target_ready(facts)
-
-
-def _extension_problem(facts: RuleFacts) -> Finding | None:
-    name, ready = facts.extension, facts.extension_ready
-    if name is None or (ready is not None and ready.status == "True"):
-        return None
-    if ready is None:
-        where = "spec.action.extensionMessage.extensionRef"
-        message = (
-            f"{where}: ExtensionApp {name} does not exist in namespace {facts.namespace}; it is"
-            " waited for"
-        )
-        return Finding("Ready", "False", "ExtensionNotFound", message)
-    told = f"ExtensionApp {name} is not ready ({ready.reason}): {ready.message}"
-    return Finding("Ready", "False", "ExtensionNotReady", told)
+    return facts.lacks or _target_ready(facts)
 
 
 def _target_ready(facts: RuleFacts) -> Finding:
@@ -142,8 +127,8 @@ def _target_ready(facts: RuleFacts) -> Finding:
             told = f"none of the {target} that spec.channelSelector picks is ready; {told}"
     if channel.status != "True":
         return Finding("Ready", "False", "ChannelNotReady", told + channel.message)
-    by = f", by ExtensionApp {facts.extension}" if facts.extension is not None else ""
-    return Finding("Ready", "True", "Succeeded", f"listening, for {target}{by}")
+    means = f", {facts.means}" if facts.means else ""
+    return Finding("Ready", "True", "Succeeded", f"listening, for {target}{means}")
 
 
 def _clock_skew(facts: RuleFacts) -> Finding | None:

@@ -1,24 +1,23 @@
-"""What an event leads to for one rule: a cue for the channel's arbiter, a message, or a verdict."""
+"""What an event leads to for one rule: a request for its action, or a verdict."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from controller.arbiter.steps import Cue
+from controller.actions.base import Trigger
 from controller.events import Ruling, Verdict
 from controller.rules.expressions import lazy_cel_view
-from controller.rules.messages import Message
 from controller.rules.payloads import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from controller.actions.base import Action
     from controller.events import Event
     from controller.resources.triggerrule import TriggerRuleSpec
     from controller.rules.compiled import CompiledRule
     from controller.rules.expressions import CelView
-    from controller.rules.messages import MessagePlan
 
 __all__ = ["Matched", "RulePolicy", "begins", "decide", "is_old_news", "latency_of", "off_cue_time"]
 
@@ -63,18 +62,21 @@ class Matched:
     Attributes:
         cue_id: Its identity.
         time: When it happened, by the rule's timeField, else when the feed took it in.
-        outcome: A cue to run, a message to send, or what became of it already.
+        outcome: What the action asks for, or what became of it already.
         known: The status tells of it already: it is remembered, and nothing is told again.
+        action: Whose outcome it is; None: it was not asked.
     """
 
     cue_id: str
     time: float
-    outcome: Cue | Message | Ruling
+    outcome: object | Ruling
     known: bool = False
+    action: Action[Any] | None = None
 
 
-def decide(
+def decide(  # noqa: PLR0913, PLR0917 - what it depends on
     rule: CompiledRule,
+    action: Action[Any],
     policy: RulePolicy,
     event: Event,
     now: float,
@@ -84,6 +86,7 @@ def decide(
 
     Args:
         rule: The rule, compiled.
+        action: What it does, compiled.
         policy: What else it says.
         event: The event.
         now: The present time.
@@ -95,61 +98,19 @@ def decide(
         return Matched(cue_id, event.published, Ruling(Verdict.FAILED, time.reason))
     if policy.suspended:
         return Matched(cue_id, time, Ruling(Verdict.SUSPENDED, "spec.suspend of the rule is true"))
-    if rule.message is not None:
-        seen = (view or lazy_cel_view(event.payload))()
-        message = _message(
-            rule, rule.message, policy, event, seen, begins(time, event.published, now)
-        )
-        return Matched(cue_id, time, message)
-    length = rule.break_length(event.payload)
-    if isinstance(length, Refusal):
-        return Matched(cue_id, time, Ruling(Verdict.FAILED, length.reason))
-    cue = Cue(
-        cue_id,
-        event.published,
-        length,
-        policy.max_age,
-        dry_run=policy.dry_run,
-        begins=begins(time, event.published, now),
+    trigger = Trigger(
         rule=policy.name,
+        event=event,
+        id=cue_id,
+        begins=begins(time, event.published, now),
+        max_age=policy.max_age,
+        dry_run=policy.dry_run,
         priority=policy.priority,
         same_as=rule.same_as(event.payload),
         same_within=policy.same_within,
-        topic=event.topic,
-        payload=event.payload,
-        as_run=rule.as_run,
+        view=view or lazy_cel_view(event.payload),
     )
-    return Matched(cue_id, time, cue)
-
-
-def _message(  # noqa: PLR0913, PLR0917 - what it is made of
-    rule: CompiledRule,
-    plan: MessagePlan,
-    policy: RulePolicy,
-    event: Event,
-    seen: CelView | Refusal,
-    begun: float,
-) -> Message | Ruling:
-    send = plan.send_to(event.payload)
-    if isinstance(send, Refusal):
-        return Ruling(Verdict.FAILED, send.reason)
-    data = plan.data_for(seen)
-    if isinstance(data, Refusal):
-        return Ruling(Verdict.FAILED, data.reason)
-    return Message(
-        id=rule.event_id(event.payload, event.id),
-        published=event.published,
-        begins=begun,
-        max_age=policy.max_age,
-        extension=plan.extension,
-        send=send,
-        type=plan.type,
-        data=data,
-        version=plan.version,
-        dry_run=policy.dry_run,
-        same_as=rule.same_as(event.payload),
-        same_within=policy.same_within,
-    )
+    return Matched(cue_id, time, action.decide(trigger), action=action)
 
 
 def begins(time: float, published: float, now: float) -> float:

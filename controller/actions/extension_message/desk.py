@@ -8,18 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from controller.errors import PermanentError
+from controller.actions.extension_message.ledger import Ledger
 from controller.events import Ruling, Verdict
 from controller.policies.buckets import Buckets
-from controller.policies.envelope import envelope
-from controller.rules.ledger import Ledger
+from controller.rules.payloads import Refusal
 from controller.rules.times import clock
 
 if TYPE_CHECKING:
-    from controller.rules.ledger import SentBefore
-    from controller.rules.messages import Message
+    from controller.actions.base import DoneBefore
+    from controller.actions.extension_message.message import Message
 
-__all__ = ["Line", "MessageDesk", "described"]
+__all__ = ["Line", "MessageDesk"]
 
 _UNSENT = Ruling(
     Verdict.UNKNOWN,
@@ -62,7 +61,7 @@ class MessageDesk:
             self._ledger.note(line, message, now)
         return message.too_old(now) or repeats or (_UNSENT if message.past else None)
 
-    def recall(self, line: Line, sent: SentBefore, now: float) -> None:
+    def recall(self, line: Line, sent: DoneBefore, now: float) -> None:
         """Remember what a former process sent; the oldest comes first."""
         self._ledger.recall(line, sent, now)
 
@@ -82,16 +81,15 @@ class MessageDesk:
             The envelope to send, and none is let out for this event again; or a ruling, which for
             a dry run says what would have been sent.
         """
-        try:
-            text = envelope(message.type, message.data, message.version)
-        except PermanentError as error:
-            return Ruling(Verdict.FAILED, str(error))
+        text = message.written
+        if isinstance(text, Refusal):
+            return Ruling(Verdict.FAILED, text.reason)
         wait = self._buckets.use((client_id, to, message.dry_run)).take(now)
         if wait:
             return _spent(now + wait)
         self._ledger.note(line, message, now)
         if message.dry_run:
-            return Ruling(Verdict.DRY_RUN, f"it would send {described(message, text)}")
+            return Ruling(Verdict.DRY_RUN, f"it would send {message.described(text)}")
         return text
 
     def drain(self, client_id: str, to: str, now: float) -> None:
@@ -101,18 +99,6 @@ class MessageDesk:
     def take_back(self, line: Line, message: Message) -> None:
         """A message that was let out did not leave: one that repeats it may."""
         self._ledger.undo(line, message)
-
-
-def described(message: Message, text: str) -> str:
-    """Tell what is sent, without its content.
-
-    Args:
-        message: The message.
-        text: Its envelope.
-    """
-    target = {"broadcast": "to the channel", "global": "to all channels"}
-    to = target.get(message.send, "to one viewer")
-    return f"{message.type} of {len(text.encode())} bytes {to}"
 
 
 def _spent(until: float) -> Ruling:

@@ -12,26 +12,22 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from controller.actions.extension_message import OutboundMessage, send_message
-from controller.actions.message_desk import Line, MessageDesk, described
+from controller.actions.base import DoneBefore, Performer
+from controller.actions.extension_message.desk import Line, MessageDesk
+from controller.actions.extension_message.message import EVERYWHERE, Message
+from controller.actions.extension_message.reach import reachable
+from controller.actions.extension_message.sending import OutboundMessage, send_message
 from controller.arbiter.steps import Readiness
 from controller.clients.extension_jwt import Perms
-from controller.events import Ruling, Verdict
-from controller.rules.messages import EVERYWHERE
-from controller.triggers.reach import reachable
+from controller.events import Progress, Ruling, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from controller.actions.base import Asker, Services
     from controller.channels.channel import Channel
-    from controller.clients.extension_jwt import Extension
-    from controller.clients.extensions import Extensions
-    from controller.rules.messages import Message
-    from controller.runtime.resource import Key
-    from controller.term import Term
-    from controller.triggers.rule import Rule
 
-    Done = Callable[[Ruling, float | None], None]
+    Report = Callable[[Progress], None]
 
 __all__ = ["Messenger"]
 
@@ -44,63 +40,51 @@ _SETTLE = 30.0  # seconds in which a process that has just begun reads the exten
 _LOOK, _MOST_PAUSE = 0.1, 1.0  # the pause between two looks grows: thousands may wait
 
 
-class Messenger:
+class Messenger(Performer[Message]):
     """Sends the messages of rules.
 
     Args:
-        rule: Finds a rule.
-        extension_of: What to sign the calls of an ExtensionApp with, by namespace and name; or why
-            there is nothing.
-        extensions: Twitch.
-        term: Since when this process decides.
+        services: What it works with.
     """
 
-    def __init__(
-        self,
-        rule: Callable[[Key], Rule | None],
-        *,
-        extension_of: Callable[[str, str], Extension | str],
-        extensions: Extensions,
-        term: Term,
-    ) -> None:
-        self._rule = rule
-        self._extension_of = extension_of
-        self._extensions = extensions
-        self._term = term
+    def __init__(self, services: Services) -> None:
+        self._rule = services.rule
+        self._extension_of = services.extension_of
+        self._extensions = services.extensions
+        self._term = services.term
         self._desk = MessageDesk()
         self._under_way: set[asyncio.Task[None]] = set()
         self._all = asyncio.Semaphore(_AT_ONCE)
         self._each: dict[str, asyncio.Semaphore] = {}
 
-    def recall(self, rule: Rule) -> None:
+    def recall(self, rule: Asker) -> None:
         """Remember what a former process sent for a rule, as its status tells."""
         now = time.time()
-        for channel, sent in rule.sent_before:
-            self._desk.recall(Line(rule.resource.uid, channel), sent, now)
+        for channel, done in rule.done_before:
+            self._desk.recall(Line(rule.resource.uid, channel), done, now)
 
-    def submit(self, rule: Rule, channel: Channel, message: Message, done: Done) -> None:
+    def submit(self, rule: Asker, channel: Channel, request: Message, report: Report) -> None:
         """Decide about a message, and send it.
 
         Args:
             rule: Whose it is.
             channel: To which it goes; where it goes to all, the one that the rule names.
-            message: What is sent.
-            done: Called with the ruling and, where a call was made, the monotonic time at which
-                the first one left.
+            request: What is sent.
+            report: Called with what became of it.
         """
-        judged = self._judge(rule, channel, message)
+        judged = self._judge(rule, channel, request)
         if isinstance(judged, Ruling):
             again = judged.verdict is Verdict.DUPLICATE
-            if message.past and not again:
-                rule.remember(message, channel.resource.key.name)
-            if not message.past or not again:  # that it came twice before the start is no news
-                done(judged, None)
+            if request.past and not again:
+                rule.remember(_done(request), channel.resource.key.name)
+            if not request.past or not again:  # that it came twice before the start is no news
+                report(Progress(judged))
             return
         if len(self._under_way) >= _MOST_UNDER_WAY:
-            self._desk.take_back(_line(rule, channel, message), message)
-            done(Ruling(Verdict.FAILED, f"{_MOST_UNDER_WAY} messages wait already"), None)
+            self._desk.take_back(_line(rule, channel, request), request)
+            report(Progress(Ruling(Verdict.FAILED, f"{_MOST_UNDER_WAY} messages wait already")))
             return
-        work = self._finish(rule, channel, message, judged, done)
+        work = self._finish(rule, channel, request, judged, report)
         task = asyncio.get_running_loop().create_task(work)
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
@@ -113,7 +97,7 @@ class Messenger:
             task.cancel()
 
     def _judge(
-        self, rule: Rule, channel: Channel, message: Message
+        self, rule: Asker, channel: Channel, message: Message
     ) -> OutboundMessage | Ruling | None:
         """What to send, or why nothing; None: that will be known in moments."""
         now, line = time.time(), _line(rule, channel, message)
@@ -128,35 +112,35 @@ class Messenger:
         text = self._desk.admit(line, message, extension.client_id, to, now)
         if isinstance(text, Ruling):
             return text
-        return OutboundMessage(extension, Perms(to, message.send), text, described(message, text))
+        return OutboundMessage(extension, Perms(to, message.send), text, message.described(text))
 
     async def _finish(
         self,
-        rule: Rule,
+        rule: Asker,
         channel: Channel,
         message: Message,
         judged: OutboundMessage | None,
-        done: Done,
+        report: Report,
     ) -> None:
         try:
-            ruling, called_at = await self._sent(rule, channel, message, judged)
+            progress = await self._sent(rule, channel, message, judged)
         except Exception:
             # A fault of ours: told as a verdict, and the next message has its own chance.
             logger.exception("%s: message %s failed", rule.resource.key, message.id)
             told = "an internal fault; see the operator's log"
-            ruling, called_at = Ruling(Verdict.FAILED, told), None
-        done(ruling, called_at)
+            progress = Progress(Ruling(Verdict.FAILED, told))
+        report(progress)
 
     async def _sent(
-        self, rule: Rule, channel: Channel, message: Message, letter: OutboundMessage | None
-    ) -> tuple[Ruling, float | None]:
+        self, rule: Asker, channel: Channel, message: Message, letter: OutboundMessage | None
+    ) -> Progress:
         pause = _LOOK
         while letter is None:
             await asyncio.sleep(pause)
             pause = min(1.5 * pause, _MOST_PAUSE)
             judged = self._withdrawn(rule, message) or self._judge(rule, channel, message)
             if isinstance(judged, Ruling):
-                return judged, None
+                return Progress(judged)
             letter = judged
         held = partial(self._held_back, rule, channel, message)
         client_id = letter.extension.client_id
@@ -164,14 +148,14 @@ class Messenger:
         async with each, self._all:
             sent = await send_message(self._extensions, letter, held)
         if sent.left:
-            rule.remember(message, channel.resource.key.name)
+            rule.remember(_done(message), channel.resource.key.name)
         else:
             self._desk.take_back(_line(rule, channel, message), message)
         if sent.limited:
             self._desk.drain(client_id, letter.perms.channel_id, time.time())
-        return sent.ruling, sent.called_at
+        return Progress(sent.ruling, sent.called_at)
 
-    def _held_back(self, rule: Rule, channel: Channel, message: Message) -> Ruling | None:
+    def _held_back(self, rule: Asker, channel: Channel, message: Message) -> Ruling | None:
         """Why a message must not be sent any more."""
         return (
             self._withdrawn(rule, message)
@@ -179,7 +163,7 @@ class Messenger:
             or _held(channel, message)
         )
 
-    def _withdrawn(self, rule: Rule, message: Message) -> Ruling | None:
+    def _withdrawn(self, rule: Asker, message: Message) -> Ruling | None:
         """Whether the rule changed while its message waited."""
         if self._rule(rule.resource.key) is not rule:
             return Ruling(Verdict.SUSPENDED, "the rule was deleted while the message waited")
@@ -199,5 +183,9 @@ def _held(channel: Channel, message: Message) -> Ruling | None:
     return Ruling(held.verdict, held.detail)
 
 
-def _line(rule: Rule, channel: Channel, message: Message) -> Line:
+def _done(message: Message) -> DoneBefore:
+    return DoneBefore(message.id, message.begins, message.same_as)
+
+
+def _line(rule: Asker, channel: Channel, message: Message) -> Line:
     return Line(rule.resource.uid, channel.resource.key.name, message.dry_run)

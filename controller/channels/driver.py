@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from controller.clients.helix import Credential, Helix
     from controller.sensitive import Sensitive
 
-__all__ = ["CommercialAction", "Signer"]
+__all__ = ["Signer", "StartDriver"]
 
 _FAR = 3600.0  # asyncio's timers take no infinity
 
@@ -50,7 +50,7 @@ class Signer(Protocol):
         ...
 
 
-class CommercialAction:
+class StartDriver:
     """Drives one start.
 
     Args:

@@ -11,9 +11,10 @@ from controller.events import Ruling, Verdict
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from controller.rules.messages import Message
+    from controller.actions.base import DoneBefore
+    from controller.actions.extension_message.message import Message
 
-__all__ = ["REPEATS", "Ledger", "SentBefore"]
+__all__ = ["REPEATS", "Ledger"]
 
 K = TypeVar("K", bound="Hashable")
 
@@ -22,21 +23,6 @@ REPEATS = 1800.0
 
 # A channel gets a hundred at once and one a second of an extension: in that time no more than this.
 _MOST = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class SentBefore:
-    """A message that a former process sent, or may have sent, as the status tells it.
-
-    Attributes:
-        id: Identity of the event.
-        begins: When what it announces began.
-        same_as: Its second identity.
-    """
-
-    id: str
-    begins: float
-    same_as: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +87,7 @@ class Ledger(Generic[K]):
         sent = _Sent(message.id, message.published, message.begins, message.same_as, now)
         self._add(key, sent, now)
 
-    def recall(self, key: K, before: SentBefore, now: float) -> None:
+    def recall(self, key: K, before: DoneBefore, now: float) -> None:
         """Take note of what a former process sent; it counts for half an hour from now."""
         # When it was published is not told, but it was not sent long after.
         self._add(key, _Sent(before.id, before.begins, before.begins, before.same_as, now), now)

@@ -1,0 +1,1 @@
+"""Starting commercials on a channel."""

@@ -1,0 +1,1 @@
+"""Messages to the front ends of an extension."""
