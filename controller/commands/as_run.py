@@ -64,11 +64,8 @@ class Options:
     output: Literal["csv", "json", "table"]
 
 
-def as_run(options: Options) -> int:
+def as_run(options: Options) -> None:
     """Print what ran.
-
-    Returns:
-        The exit code, which is 0: the files were read.
 
     Raises:
         OperatorError: A file cannot be read; the message names it.
@@ -78,7 +75,6 @@ def as_run(options: Options) -> int:
     show = {"csv": _as_csv, "json": _as_json, "table": _as_table}[options.output]
     _put(show(entries, options.zone))
     print(_totals(entries), file=sys.stderr)  # noqa: T201 - beside what a program reads
-    return 0
 
 
 def _put(text: str) -> None:

@@ -58,11 +58,8 @@ class Options:
     timeout: float
 
 
-def authorize(options: Options) -> int:
+def authorize(options: Options) -> None:
     """Let the broadcaster of a channel consent, and wait for the operator to take it.
-
-    Returns:
-        The exit code, which is 0: the channel is authorized.
 
     Raises:
         OperatorError: It is not; the message names the remedy.
@@ -70,7 +67,6 @@ def authorize(options: Options) -> int:
     settings = Settings.from_environment(os.environ)
     set_up_logging(settings.log_level, settings.log_format)
     say(asyncio.run(_authorize(options, settings)))
-    return 0
 
 
 async def _authorize(options: Options, settings: Settings) -> str:

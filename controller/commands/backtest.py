@@ -63,11 +63,8 @@ class Options:
     output: str
 
 
-def backtest(options: Options) -> int:
+def backtest(options: Options) -> None:
     """Run rules over recorded events.
-
-    Returns:
-        The exit code, which is 0: it ran to the end.
 
     Raises:
         OperatorError: A file cannot be used; the message names it and the remedy.
@@ -83,7 +80,6 @@ def backtest(options: Options) -> int:
     _run(simulation, recording)
     show = _for_programs if options.output == "json" else _for_people
     say(show(simulation, recording))
-    return 0
 
 
 def _recording(options: Options, rules: Sequence[SimulatedRule]) -> Recording:

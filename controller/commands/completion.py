@@ -31,10 +31,9 @@ class _Nothing(BaseCompleter):
         return []
 
 
-def print_completion(shell: str) -> int:
-    """Print the code for `bash`, `zsh` or `fish`; returns the exit code."""
+def print_completion(shell: str) -> None:
+    """Print the code for `bash`, `zsh` or `fish`."""
     sys.stdout.write(f"{shellcode(_PROGRAMS, shell=shell)}\n")
-    return 0
 
 
 def answer_shell(parser: argparse.ArgumentParser) -> None:

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 __all__ = ["write_crds"]
 
 
-def write_crds(folder: Path | None) -> int:
+def write_crds(folder: Path | None) -> None:
     """Print all CRDs as one YAML stream, or write a file for each into a folder."""
     manifests = crd_manifests()
     if folder is None:
         sys.stdout.write("---\n".join(manifests.values()))
-        return 0
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in manifests.items():
@@ -28,4 +28,3 @@ def write_crds(folder: Path | None) -> int:
     except OSError as error:
         msg = f"--output-dir {folder}: cannot be written to: {error.strerror}"
         raise OperatorError(msg) from error
-    return 0

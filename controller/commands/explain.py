@@ -63,18 +63,15 @@ class Options:
     output: str
 
 
-def explain(options: Options) -> int:
+def explain(options: Options) -> None:
     """Explain a rule.
-
-    Returns:
-        The exit code, which is 0: it is explained, whatever there is to tell.
 
     Raises:
         OperatorError: There is nothing that could be explained; the message names the remedy.
     """
     if options.files:
         say(_explain_files(options))
-        return 0
+        return
     if options.name is None:
         msg = "name a TriggerRule of the cluster, or give a file that holds one: -f rule.yaml"
         raise OperatorError(msg)
@@ -87,7 +84,6 @@ def explain(options: Options) -> int:
         return await _explain_event(cluster, namespace, name, options)
 
     say(run_in_cluster(options.context, work))
-    return 0
 
 
 def _explain_files(options: Options) -> str:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["fire"]
 
 
-def fire(name: str, length: int, namespace: str | None, context: str | None, timeout: float) -> int:
+def fire(
+    name: str, length: int, namespace: str | None, context: str | None, timeout: float
+) -> None:
     """Have a commercial run.
 
     Args:
@@ -30,9 +32,6 @@ def fire(name: str, length: int, namespace: str | None, context: str | None, tim
         context: Of the kubeconfig; None: the current one.
         timeout: Seconds to wait for the operator.
 
-    Returns:
-        The exit code, which is 0: Twitch accepted it.
-
     Raises:
         OperatorError: It did not run, as far as is known; the message names the remedy.
     """
@@ -41,7 +40,6 @@ def fire(name: str, length: int, namespace: str | None, context: str | None, tim
         return await _fire(cluster, name, length, cluster.namespace(namespace), timeout)
 
     say(run_in_cluster(context, work))
-    return 0
 
 
 async def _fire(cluster: Cluster, name: str, length: int, namespace: str, patience: float) -> str:

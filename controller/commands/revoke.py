@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["revoke"]
 
 
-def revoke(name: str, namespace: str | None, context: str | None, timeout: float) -> int:
+def revoke(name: str, namespace: str | None, context: str | None, timeout: float) -> None:
     """Have the grant of a channel ended at Twitch.
 
     Args:
@@ -29,16 +29,12 @@ def revoke(name: str, namespace: str | None, context: str | None, timeout: float
         context: Of the kubeconfig; None: the current one.
         timeout: Seconds to wait for the operator.
 
-    Returns:
-        The exit code, which is 0: it is revoked.
-
     Raises:
         OperatorError: It is not, as far as is known; the message names the remedy.
     """
     settings = Settings.from_environment(os.environ)
     set_up_logging(settings.log_level, settings.log_format)
     say(asyncio.run(_revoke(name, namespace, context, timeout)))
-    return 0
 
 
 async def _revoke(name: str, namespace: str | None, context: str | None, patience: float) -> str:

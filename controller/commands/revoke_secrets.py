@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["revoke_secrets"]
 
 
-def revoke_secrets(name: str, namespace: str | None, context: str | None, timeout: float) -> int:
+def revoke_secrets(name: str, namespace: str | None, context: str | None, timeout: float) -> None:
     """Have all shared secrets of an extension taken out of service.
 
     Args:
@@ -28,9 +28,6 @@ def revoke_secrets(name: str, namespace: str | None, context: str | None, timeou
         namespace: None: that of the context.
         context: Of the kubeconfig; None: the current one.
         timeout: Seconds to wait for the operator.
-
-    Returns:
-        The exit code, which is 0: they are, and a new one is made.
 
     Raises:
         OperatorError: They are not, as far as is known; the message names the remedy.
@@ -40,7 +37,6 @@ def revoke_secrets(name: str, namespace: str | None, context: str | None, timeou
         return await _revoke(cluster, name, cluster.namespace(namespace), timeout)
 
     say(run_in_cluster(context, work))
-    return 0
 
 
 async def _revoke(cluster: Cluster, name: str, namespace: str, patience: float) -> str:

@@ -55,11 +55,8 @@ class Options:
     output: str
 
 
-def show_timeline(options: Options) -> int:
+def show_timeline(options: Options) -> None:
     """Print the breaks of a channel beside its commercials.
-
-    Returns:
-        The exit code, which is 0.
 
     Raises:
         OperatorError: The channel or a file cannot be read.
@@ -69,7 +66,6 @@ def show_timeline(options: Options) -> int:
         return await _timeline(cluster, cluster.namespace(options.namespace), options)
 
     say(run_in_cluster(options.context, work))
-    return 0
 
 
 async def _timeline(cluster: Cluster, namespace: str, options: Options) -> str:

@@ -58,14 +58,14 @@ def run_command(arguments: argparse.Namespace) -> int:
     A module with a class `Options` takes the arguments as one of those, any other one by one.
 
     Returns:
-        The exit code.
+        The exit code: what the command returns; 0 where it returns nothing.
     """
     given = vars(arguments)
     place, _, name = given.pop("function").rpartition(".")
     module = import_module(f"controller.commands.{place}")
-    function: Callable[..., int] = getattr(module, name)
+    function: Callable[..., int | None] = getattr(module, name)
     options = getattr(module, "Options", None)
-    return function(options(**given)) if options else function(**given)
+    return (function(options(**given)) if options else function(**given)) or 0
 
 
 class _Layout(argparse.HelpFormatter):
