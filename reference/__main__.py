@@ -7,7 +7,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from reference.links import ROOT, in_site
+from reference.links import ASSETS, ROOT, in_site
 from reference.pages import all_pages
 
 __all__ = ["main"]
@@ -21,6 +21,8 @@ def main(folder: Path) -> int:
         path = folder / uri
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(in_site(uri, page), "utf-8")
+    for uri, source in ASSETS.items():
+        shutil.copyfile(ROOT / source, folder / uri)
     config = tomllib.loads((ROOT / "zensical.toml").read_text("utf-8"))
     listed = {uri for section in config["project"]["nav"] for uri in next(iter(section.values()))}
     if orphans := sorted(pages.keys() - listed):

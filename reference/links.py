@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from posixpath import join, normpath, relpath
 
-__all__ = ["EXAMPLES", "PAGES", "ROOT", "example_anchor", "in_site"]
+__all__ = ["ASSETS", "EXAMPLES", "PAGES", "ROOT", "example_anchor", "in_site"]
 
 ROOT = Path(__file__).parents[1]
 PAGES = {
@@ -19,6 +19,9 @@ PAGES = {
     "CHANGELOG.md": "changelog.md",
 }
 """The pages that are not in docs/, and their names in the site."""
+
+ASSETS = {"LICENSE": "LICENSE", "overview.svg": "docs/overview.svg"}
+"""The other files of the site, and where they are."""
 
 EXAMPLES = "reference/examples.md"
 _LINK = re.compile(r"(?<=\]\()(?!https?:|#)([^)#\s]+)(#[^)\s]*)?(?=\))")

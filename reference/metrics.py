@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from controller.gateway.metrics import GatewayMetrics
 from controller.channels.metrics import ChannelMetrics
 from controller.extensions.metrics import ExtensionMetrics
+from controller.gateway.metrics import GatewayMetrics
 from controller.runtime.metrics import Metrics
 from controller.triggers.metrics import RuleMetrics
 from reference.tables import code, table
@@ -24,7 +24,7 @@ _INTRODUCTION = """# Metrics
 
 The operator and the gateway serve `/metrics` in Prometheus format on the address in
 `TWITCH_OPERATOR_METRICS_ADDRESS`. A counter starts at 0, so `increase()` sees the first failure.
-[Alerts](../install.md#metrics) are in the installation guide.
+[monitoring.md](../monitoring.md#alerts) has alerts.
 """
 
 

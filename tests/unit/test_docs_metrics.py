@@ -1,4 +1,4 @@
-"""The alerts of docs/install.md against those that the operator exposes."""
+"""The alerts of docs/monitoring.md against those that the operator exposes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from controller.extensions.metrics import ExtensionMetrics
 from controller.runtime.metrics import Metrics
 from controller.triggers.metrics import FeedState, RuleMetrics
 
-DOCS = Path(__file__).parents[2] / "docs" / "install.md"
+DOCS = Path(__file__).parents[2] / "docs" / "monitoring.md"
 _SELECTOR = re.compile(r"(twitch_operator_\w+)(?:\{([^}]*)\})?")
 _MATCHER = re.compile(r'(\w+)(=~?)"([^"]*)"')
 _REASONS = ("AccessDenied", "DecryptionFailed")

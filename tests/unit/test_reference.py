@@ -78,7 +78,7 @@ def test_labels_of_a_metric_are_told_without_a_series() -> None:
         ("install.md", "../examples/", "reference/examples.md"),
         ("connect.md", "../examples/connect/encoder.yaml",
          "reference/examples.md#examples-connect-encoder-yaml"),
-        ("reference/metrics.md", "../install.md#metrics", "../install.md#metrics"),
+        ("reference/metrics.md", "../monitoring.md#alerts", "../monitoring.md#alerts"),
         ("rules.md", "#verdicts", "#verdicts"),
         ("rules.md", "https://cel.dev", "https://cel.dev"),
     ],
