@@ -47,6 +47,9 @@ def _run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) ->
     if "function" not in arguments:
         parser.print_help()
         return 0
+    # Specs, settings and log lines are read by what the kinds of feeds register.
+    import controller.feeds.registry  # noqa: F401, PLC0415 - completion need not wait for it
+
     try:
         return run_command(arguments)
     except (OperatorError, SettingsError) as error:

@@ -18,13 +18,13 @@ from controller.displayable import displayable, displayable_lines
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["fields", "redact", "set_up_logging"]
+__all__ = ["fields", "quieten", "redact", "redact_also", "set_up_logging"]
 
 _NAMES = (
     "(?:access|refresh)[_-]token|client[_-]secret|(?:auth|cipher|stream|subscribe)[_-]key|device_code"
     "|auth|code|signature|token"
 )
-_PATTERNS = (
+_PATTERNS = [
     # In queries and forms: name=value
     (re.compile(rf"(?i)(?<![\w-])({_NAMES})=[^&\s\"']+"), r"\1=***"),
     # In JSON and in the repr of dicts: "name": "value"
@@ -34,11 +34,13 @@ _PATTERNS = (
     ),
     # In headers
     (re.compile(r"(?i)\b(bearer|oauth)\s+(?!error\b)[\w.~+/=-]{8,}"), r"\1 ***"),
-    # PubNub's subscribe key stands in the path.
-    (re.compile(r"(/v2/subscribe/)[^/\s]+"), r"\1***"),
-)
-# These write whole requests at DEBUG, bodies included.
-_NEVER_DEBUG = ("hpack", "httpcore", "pubnub", "asyncio", "aiohttp")
+]
+_LEAST = {
+    # These write whole requests at DEBUG, bodies included.
+    **dict.fromkeys(("hpack", "httpcore", "asyncio", "aiohttp"), logging.INFO),
+    # kopf tells about each event of the watch, httpx about each call.
+    **dict.fromkeys(("kopf", "httpx"), logging.WARNING),
+}
 
 
 def redact(text: str) -> str:
@@ -46,6 +48,16 @@ def redact(text: str) -> str:
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
     return text
+
+
+def redact_also(pattern: str, replacement: str) -> None:
+    """Replace what matches a regular expression, too: a credential of some service."""
+    _PATTERNS.append((re.compile(pattern), replacement))
+
+
+def quieten(logger: str, least: int) -> None:
+    """Let a library's logger tell nothing below a level, whatever level is set up."""
+    _LEAST[logger] = least
 
 
 def fields(**told: str | None) -> dict[str, dict[str, str]]:
@@ -126,11 +138,6 @@ def set_up_logging(level: str, form: Literal["text", "json"]) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for name in _NEVER_DEBUG:
-        logging.getLogger(name).setLevel(max(logging.INFO, logging.getLevelName(level)))
-    # The SDK reports each failed request, URL and all; the feed tells the same without.
-    logging.getLogger("pubnub").setLevel(logging.CRITICAL)
-    # kopf tells about each event of the watch.
-    logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    for name, least in _LEAST.items():
+        logging.getLogger(name).setLevel(max(least, logging.getLevelName(level)))
     logging.getLogger("kopf._core.reactor.running").addFilter(_is_news)
-    logging.getLogger("httpx").setLevel(max(logging.WARNING, logging.getLevelName(level)))

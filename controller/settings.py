@@ -9,15 +9,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotation at run time
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+)
 
 from controller.durations import parse_duration
 from controller.errors import SettingsError
 from controller.faults import problem_of
 
-__all__ = ["PREFIX", "Settings"]
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+__all__ = ["PARTS", "PREFIX", "Part", "Settings"]
 
 PREFIX = "TWITCH_OPERATOR_"
 
@@ -67,15 +78,28 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 Namespaces = Annotated[Names, BeforeValidator(_some), AfterValidator(_namespaces)]
 
 
+class Part(BaseModel):
+    """Settings of a part that registers itself, such as a kind of feeds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+PARTS: Final[dict[str, type[Part]]] = {}
+"""Parts by their names, which follow the prefix of the variables: `TWITCH_OPERATOR_PUBNUB_TLS`."""
+
+P = TypeVar("P", bound=Part)
+M = TypeVar("M", bound=BaseModel)
+
+
 class Settings(BaseModel):
     """All that can be set from outside; durations in seconds (Go syntax in the environment)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    _parts: dict[type[Part], Part] = PrivateAttr(default_factory=dict)
+
     helix_url: BaseUrl = Field("https://api.twitch.tv/helix", description="Twitch's API.")
     identity_url: BaseUrl = Field("https://id.twitch.tv/oauth2", description="Twitch's OAuth.")
-    pubnub_origin: str = Field("ps.pndsn.com", description="Host (and port) of PubNub.")
-    pubnub_tls: bool = Field(True, description="Speak TLS to PubNub.")
     watch_namespaces: Namespaces = Field((), description="Literal names, by comma; empty: all.")
     validate_interval: Seconds = Field(3600, description="Between two validations of a token.")
     secret_check_interval: Seconds = Field(60, description="Between two reads of a Secret.")
@@ -115,7 +139,7 @@ class Settings(BaseModel):
     identity_timeout: Seconds = Field(15, description="For one OAuth call.")
     identity_concurrency: int = Field(20, ge=1, description="OAuth calls under way at once.")
     subscribe_timeout: Seconds = Field(
-        60, description="After which a silent long poll of PubNub is asked anew."
+        60, description="After which a silent long poll of a feed is asked anew."
     )
     feed_stale_after: Seconds = Field(
         150, description="A feed whose last completed poll is older counts as not connected."
@@ -145,15 +169,38 @@ class Settings(BaseModel):
         Raises:
             SettingsError: A value cannot be used.
         """
-        given = {
-            field: environment[PREFIX + field.upper()]
-            for field in cls.model_fields
-            if environment.get(PREFIX + field.upper())
+        faults: list[str] = []
+        settings = _read(cls, PREFIX, environment, faults)
+        parts = [
+            _read(part, f"{PREFIX}{name.upper()}_", environment, faults)
+            for name, part in PARTS.items()
+        ]
+        if settings is None or faults:
+            raise SettingsError("\n".join(faults))
+        return settings.with_parts(*(part for part in parts if part is not None))
+
+    def with_parts(self, *parts: Part) -> Self:
+        """Return a copy with the settings of some parts."""
+        copy = self.model_copy()
+        # Defaults are left out, so that what says the same is equal.
+        given = {type(part): part for part in parts if part != type(part)()}
+        copy._parts = {**self._parts, **given}  # noqa: SLF001 - of its own class
+        return copy
+
+    def part(self, model: type[P]) -> P:
+        """Return the settings of a part."""
+        found = self._parts.get(model)
+        return found if isinstance(found, model) else model()
+
+    @classmethod
+    def variables(cls) -> dict[str, FieldInfo]:
+        """All settings, by the names of their variables."""
+        models = {PREFIX: cls} | {f"{PREFIX}{name.upper()}_": part for name, part in PARTS.items()}
+        return {
+            prefix + name.upper(): field
+            for prefix, model in models.items()
+            for name, field in model.model_fields.items()
         }
-        try:
-            return cls.model_validate(given)
-        except ValidationError as error:
-            raise SettingsError(_explain(error)) from None
 
     @classmethod
     def unknown(cls, environment: Mapping[str, str]) -> list[str]:
@@ -162,18 +209,28 @@ class Settings(BaseModel):
         A Service called twitch-operator puts variables like TWITCH_OPERATOR_SERVICE_HOST into
         every Pod of its namespace, so an unknown name is told and not refused.
         """
+        known = cls.variables()
         return sorted(
             name
             for name in environment
-            if name.startswith(PREFIX)
-            and name.removeprefix(PREFIX).lower() not in cls.model_fields
-            and not _OF_A_SERVICE.match(name)
+            if name.startswith(PREFIX) and name not in known and not _OF_A_SERVICE.match(name)
         )
 
 
-def _explain(error: ValidationError) -> str:
-    lines = []
-    for fault in error.errors(include_url=False, include_input=False):
-        name = PREFIX + str(fault["loc"][0]).upper()
-        lines.append(f"{name}: {problem_of(fault)}")
-    return "\n".join(lines)
+def _read(
+    model: type[M], prefix: str, environment: Mapping[str, str], faults: list[str]
+) -> M | None:
+    """Read the settings of a model; what cannot be used is added to the faults."""
+    given = {
+        field: text
+        for field in model.model_fields
+        if (text := environment.get(prefix + field.upper()))
+    }
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        faults += [
+            f"{prefix}{str(fault['loc'][0]).upper()}: {problem_of(fault)}"
+            for fault in error.errors(include_url=False, include_input=False)
+        ]
+        return None

@@ -28,8 +28,8 @@ operator writes, says which URLs the gateway will not call.
 def settings_page() -> str:
     """Return the page."""
     rows = [
-        [code(PREFIX + name.upper()), _type(field), code(_default(field)), field.description or ""]
-        for name, field in Settings.model_fields.items()
+        [code(name), _type(field), code(_default(field)), field.description or ""]
+        for name, field in Settings.variables().items()
     ]
     return _INTRODUCTION + "\n" + table(["variable", "type", "default", "description"], rows) + "\n"
 

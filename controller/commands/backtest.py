@@ -44,7 +44,7 @@ class Options:
         files: With the rules, and their channels.
         rule: Name of the one rule that counts; None: all.
         events: Files with events; `-` for the standard input.
-        begin: From when on PubNub's history is read, in seconds since the epoch; None: it is not.
+        begin: From when on the feeds' history is read, in seconds since the epoch; None: it is not.
         end: Until when.
         namespace: Of the rules' Secrets; None: that of the context.
         context: Of the kubeconfig; None: the current one.
@@ -85,18 +85,18 @@ def backtest(options: Options) -> None:
 def _recording(options: Options, rules: Sequence[SimulatedRule]) -> Recording:
     if options.begin is not None:
         if options.events:
-            msg = "give files of events, or --from for PubNub's history, not both"
+            msg = "give files of events, or --from for the feed's history, not both"
             raise OperatorError(msg)
         end = options.end if options.end is not None else time.time()
         if end <= options.begin:
             msg = f"--to ({rfc3339(end)}) must be after --from ({rfc3339(options.begin)})"
             raise OperatorError(msg)
-        # It brings the clients of Kubernetes and PubNub along, which take a second to load.
+        # It brings the clients of Kubernetes and of the feeds along, which take a second to load.
         from controller.commands.history import read_history  # noqa: PLC0415
 
         return read_history(rules, options.begin, end, options.namespace, options.context)
     if not options.events:
-        msg = "give files of events, or --from for PubNub's history"
+        msg = "give files of events, or --from for the feed's history"
         raise OperatorError(msg)
     time_field = _time_field(options.time_field, rules)
     return read_recording(

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from controller.errors import OperatorError
+from controller.feeds import registry as _feeds  # noqa: F401 - the CRDs name the kinds
 from controller.resources.schema import crd_manifests
 
 if TYPE_CHECKING:

@@ -37,8 +37,8 @@ class Unrecognised(NamedTuple):
     """Something that is not an event.
 
     Attributes:
-        file: Where it stands; "": in PubNub's history.
-        line: The line at which it begins, from 1; 0: in PubNub's history.
+        file: Where it stands; "": in a feed's history.
+        line: The line at which it begins, from 1; 0: in a feed's history.
         reason: Why it is none.
     """
 

@@ -8,7 +8,6 @@ from pydantic import Field, model_validator
 from controller.resources.common import (
     ObjectName,
     ObjectStatus,
-    SecretReference,
     SpecModel,
     StatusModel,
 )
@@ -44,7 +43,6 @@ __all__ = [
     "ExtensionMessageAction",
     "ExtensionReference",
     "NearestMiss",
-    "PubNubFeed",
     "RecentDecision",
     "RecentMessage",
     "TriggerRuleSpec",
@@ -71,40 +69,8 @@ class Dedupe(SpecModel):
     """How far apart they may be: a duration from 1s to 10m."""
 
 
-class PubNubFeed(SpecModel):
-    """Channels of PubNub."""
-
-    secret_ref: SecretReference
-    """Secret with the key subscribe-key and, where the PubNub key set asks for them, auth-key and
-    cipher-key."""
-
-    topics: Annotated[
-        tuple[
-            Annotated[
-                str,
-                Field(min_length=1, max_length=92),
-                Matching(
-                    r"^[^,:*/\\\x00-\x20\x7f]*$",
-                    "must be the name of one PubNub channel: without comma, colon, asterisk, slash,"
-                    " backslash and space",
-                ),
-            ],
-            ...,
-        ],
-        Field(
-            min_length=1,
-            max_length=100,
-            json_schema_extra={"x-kubernetes-list-type": "set"},
-        ),
-    ]
-    """Names of the PubNub channels that are listened to: 1 to 100, each of at most 92 characters;
-    no wildcards."""
-
-
 FEED: Final = OneOf("Feed")
 """Kinds of feeds register here."""
-
-FEED.add("pubnub", PubNubFeed, "Messages that the playout system publishes on PubNub.")
 
 
 class CommercialAction(SpecModel):
@@ -316,12 +282,6 @@ class TriggerRuleSpec(SpecModel):
 
     suspend: Flag = False
     """Pause this rule: events that match are Suspended, and start nothing."""
-
-    @property
-    def pubnub(self) -> PubNubFeed:
-        """Its feed, while there is but one kind."""
-        assert isinstance(self.feed.spec, PubNubFeed)  # noqa: S101
-        return self.feed.spec
 
     @model_validator(mode="after")
     def _has_a_test(self) -> Self:

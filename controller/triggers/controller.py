@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from controller.channels.channel import Channel
     from controller.clients.extensions import Extensions
     from controller.extensions.controller import ExtensionController
-    from controller.feeds.pubnub.history import Gap
     from controller.policies.announcements import Announcement
     from controller.runtime.controller import Reporter
     from controller.runtime.kernel import Kernel
@@ -98,7 +97,6 @@ class RuleController(ObjectController[Rule]):
             self._metrics,
             self._dispatcher.event,
             on_health=self._refresh,
-            on_gap=self._found_gap,
         )
         self._reconciler = RuleReconciler(
             self.objects.get,
@@ -182,9 +180,6 @@ class RuleController(ObjectController[Rule]):
 
     def _refresh(self, key: Key) -> None:
         self._reconciler.refresh(key)
-
-    def _found_gap(self, gap: Gap) -> None:
-        self._metrics.feed_gaps.labels("Recovered" if gap.problem is None else "Lost").inc()
 
     def _decided(self, decided: Decided) -> None:
         """A decision was made: it is written."""

@@ -1,121 +1,47 @@
-"""The feeds in use: one listener for each distinct key set, whatever number of rules share it."""
+"""The feeds in use: one for each distinct source, whatever number of rules share it."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from controller.feeds.health import FeedHealth
-from controller.feeds.pubnub.feed import PubNubFeed
+from controller.feeds.base import GapFound, HealthChanged, Malformed
 from controller.feeds.turns import TURN
 from controller.logs import fields
 from controller.plurals import counted
-from controller.rules.index import RuleIndex
+from controller.triggers.listener import Listener, Listening
 from controller.triggers.metrics import FeedState
-from controller.triggers.topic_memory import Heard, TopicMemory
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 
     from controller.events import Event
-    from controller.feeds.pubnub.feed import PubNubKeys
-    from controller.feeds.pubnub.history import Gap
-    from controller.rules.compiled import CompiledRule
+    from controller.feeds.base import FeedHealth, News, Source
     from controller.runtime.resource import Key
     from controller.settings import Settings
     from controller.triggers.metrics import RuleMetrics
     from controller.triggers.rule import Rule
+    from controller.triggers.topic_memory import Heard
 
 __all__ = ["FeedPool"]
 
 logger = logging.getLogger(__name__)
 
 _SETTLE = 0.02  # rules that come together change the topics once
-_NAMED = 3  # Secrets and rules that a log line names
 _TELL_EVERY = 10.0  # seconds between two log lines about malformed messages
-
-
-@dataclass(frozen=True, slots=True)
-class _Listening:
-    """What a rule listens to, and since when."""
-
-    topics: tuple[str, ...]
-    secret: str
-    window: float
-    compiled: CompiledRule
-    since: Heard
-
-
-class _Feed:
-    """A listener, its rules, and the task that meets events with rules."""
-
-    def __init__(self, listener: PubNubFeed) -> None:
-        self.listener = listener
-        self.rules: RuleIndex[Key] = RuleIndex()
-        self.cancels: RuleIndex[Key] = RuleIndex()
-        self.memory = TopicMemory()
-        self.listening: dict[Key, _Listening] = {}
-        self.consumer: asyncio.Task[None] | None = None
-        self.stale = False
-        self._windows: dict[str, dict[Key, float]] = {}
-        self._unsettled: set[str] = set()
-
-    def add(self, key: Key, listening: _Listening) -> None:
-        """Listen for a rule, or for what it is now."""
-        self.remove(key)
-        self.listening[key] = listening
-        self.rules.add(key, listening.topics, listening.compiled)
-        if listening.compiled.cancels:
-            self.cancels.add(key, listening.topics, listening.compiled, listening.compiled.cancels)
-        for topic in listening.topics:
-            self._windows.setdefault(topic, {})[key] = listening.window
-        self._unsettled.update(listening.topics)
-
-    def remove(self, key: Key) -> None:
-        """Listen for a rule no more."""
-        listening = self.listening.pop(key, None)
-        if listening is None:
-            return
-        self.rules.remove(key)
-        self.cancels.remove(key)
-        for topic in listening.topics:
-            self._windows[topic].pop(key, None)
-        self._unsettled.update(listening.topics)
-
-    def settle(self) -> None:
-        """Let the listener follow: the longest time into the past that a rule wants of a topic."""
-        wanted: dict[str, float] = {}
-        gone = []
-        for topic in self._unsettled:
-            windows = self._windows[topic]
-            if windows:
-                wanted[topic] = max(windows.values())
-            else:
-                del self._windows[topic]
-                self.memory.forget(topic)
-                gone.append(topic)
-        self._unsettled.clear()
-        self.listener.change_topics(wanted, gone)
-
-    def rules_of(self, topics: Iterable[str]) -> dict[Key, None]:
-        """Return the rules that listen to any of these topics."""
-        return {key: None for topic in topics for key in self._windows.get(topic, ())}
 
 
 class FeedPool:
     """All feeds.
 
     Args:
-        settings: Where PubNub is, and how patient to be.
+        settings: Where the services are, and how patient to be.
         metrics: Counts what is heard.
         on_event: Called with the keys of the rules that an event may match, of those for which it
             may be an off cue, and the event.
         on_health: Called with the key of each rule whose feed changed its health.
-        on_gap: Called with each span of a topic that PubNub did not bring, whether its messages
-            were read from the history or may be lost.
     """
 
     def __init__(
@@ -124,17 +50,15 @@ class FeedPool:
         metrics: RuleMetrics,
         on_event: Callable[[list[Key], list[Key], Event], Awaitable[None]],
         on_health: Callable[[Key], None],
-        on_gap: Callable[[Gap], None] = lambda _: None,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
         metrics.rule_feeds.states = self._states
         self._on_event = on_event
         self._on_health = on_health
-        self._on_gap = on_gap
-        self._feeds: dict[PubNubKeys, _Feed] = {}
-        self._of_rule: dict[Key, PubNubKeys] = {}
-        self._unsettled: dict[PubNubKeys, set[Key]] = {}
+        self._listeners: dict[Source, Listener] = {}
+        self._of_rule: dict[Key, Source] = {}
+        self._unsettled: dict[Source, set[Key]] = {}
         self._untold: dict[Key, None] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -145,111 +69,73 @@ class FeedPool:
         """Listen for a rule as it is now; nothing more is heard once the pool is closed."""
         if self._closed:
             return
-        key, keys, topics = rule.resource.key, rule.keys, rule.topics
+        key, source, listening = rule.resource.key, rule.source, Listening.of(rule)
         before = self._of_rule.get(key)
-        if before is not None and (before != keys or not topics):
+        if before is not None and (before != source or listening is None):
             self.drop(key)
-        if keys is None or rule.compiled is None or not topics:
+        if source is None or listening is None:
             return
-        feed = self._feeds.get(keys)
-        if feed is None:
-            feed = self._feeds[keys] = self._open(keys)
-        self._of_rule[key] = keys
-        before_this = feed.listening.get(key)
-        since = Heard.now()
-        if before_this is not None and before_this.topics == topics:
-            since = before_this.since
-        secret = rule.spec.pubnub.secret_ref.name if rule.spec is not None else ""
-        listening = _Listening(topics, secret, rule.window, rule.compiled, since)
-        if listening != before_this:
-            feed.add(key, listening)
-            self._settle(keys, key)
+        listener = self._listeners.get(source)
+        if listener is None:
+            listener = Listener(source, self._settings, self._heard, self._news)
+            self._listeners[source] = listener
+        self._of_rule[key] = source
+        if listener.add(key, listening):
+            self._settle(source, key)
 
     def drop(self, key: Key) -> None:
         """Stop listening for a rule."""
-        keys = self._of_rule.pop(key, None)
-        if keys is not None:
-            self._feeds[keys].remove(key)
-            self._settle(keys)
+        source = self._of_rule.pop(key, None)
+        if source is not None:
+            self._listeners[source].remove(key)
+            self._settle(source)
+
+    # What rules are told
+
+    def _listener_of(self, key: Key) -> Listener | None:
+        source = self._of_rule.get(key)
+        return self._listeners[source] if source is not None else None
 
     def health(self, key: Key) -> FeedHealth | None:
         """Health of the feed that a rule listens to; None: it listens to none."""
-        keys = self._of_rule.get(key)
-        if keys is None:
-            return None
-        feed = self._feeds[keys]
-        if feed.stale:
-            limit = self._settings.feed_stale_after
-            return FeedHealth(False, "FeedStale", f"no poll was completed for {limit:.0f} s")
-        topics = feed.listening[key].topics
-        refused = feed.listener.denied_of(topics)
-        if refused:
-            told = f"PubNub refuses the topic {min(refused)} (403)"
-            return FeedHealth(False, "AccessDenied", told)
-        return feed.listener.health_of(topics)
+        listener = self._listener_of(key)
+        return listener.health(key) if listener is not None else None
 
     def _states(self) -> Iterator[FeedState]:
-        for key, keys in self._of_rule.items():
-            health, listener = self.health(key), self._feeds[keys].listener
-            if health is not None:
-                last_poll = listener.last_poll_of(self._feeds[keys].listening[key].topics)
-                yield FeedState(
-                    key.namespace, key.name, last_poll or 0.0, bool(health.connected), health.reason
-                )
+        for key, source in self._of_rule.items():
+            listener = self._listeners[source]
+            health, last_poll = listener.health(key), listener.last_poll(key) or 0.0
+            yield FeedState(
+                key.namespace, key.name, last_poll, bool(health.connected), health.reason
+            )
 
     def silent_since(self, key: Key) -> Heard | None:
         """When a rule's topics last brought an event, or since when they are listened to for it.
 
         None: it listens to none.
         """
-        keys = self._of_rule.get(key)
-        if keys is None:
-            return None
-        feed = self._feeds[keys]
-        listening = feed.listening[key]
-        return max(listening.since, feed.memory.heard(listening.topics))
+        listener = self._listener_of(key)
+        return listener.silent_since(key) if listener is not None else None
 
     def recent(self, key: Key) -> list[Event]:
         """The last events on a rule's topics, oldest first, as far as they are kept."""
-        keys = self._of_rule.get(key)
-        if keys is None:
-            return []
-        feed = self._feeds[keys]
-        return feed.memory.recent(feed.listening[key].topics)
+        listener = self._listener_of(key)
+        return listener.recent(key) if listener is not None else []
 
-    def check(self) -> bool:
-        """Look for feeds that fell silent; return whether all their loops run."""
-        if self._closed:
-            return True
-        now = time.monotonic()
-        for feed in self._feeds.values():
-            feed.listener.forget_gaps(now)
-            last = feed.listener.polled_at
-            stale = last is not None and now - last > self._settings.feed_stale_after
-            if stale != feed.stale:
-                feed.stale = stale
-                self._tell_rules(feed.listening)
-        return all(
-            feed.listener.alive and feed.consumer is not None and not feed.consumer.done()
-            for feed in self._feeds.values()
-        )
+    # What feeds tell
 
-    async def close(self) -> None:
-        """Stop them all, for good; what they told of their health stays."""
-        self._closed = True
-        await asyncio.gather(*(self._shut(feed) for feed in self._feeds.values()), *self._closing)
+    async def _heard(self, found: list[Key], off: list[Key], event: Event) -> None:
+        self._metrics.events.inc()
+        await self._on_event(found, off, event)
 
-    def _open(self, keys: PubNubKeys) -> _Feed:
-        listener = PubNubFeed(
-            keys,
-            self._settings,
-            on_health=lambda topics: self._tell(feed, topics),
-            on_malformed=self._malformed,
-            on_gap=self._found_gap,
-        )
-        feed = _Feed(listener)
-        feed.consumer = asyncio.get_running_loop().create_task(self._consume(feed))
-        return feed
+    def _news(self, listener: Listener, news: News) -> None:
+        match news:
+            case HealthChanged(topics):
+                self._health_changed(listener, topics)
+            case GapFound():
+                self._gap_found(news)
+            case Malformed(reason):
+                self._malformed(reason)
 
     def _malformed(self, reason: str) -> None:
         self._metrics.malformed.inc()
@@ -260,17 +146,17 @@ class FeedPool:
             logger.warning("%s dropped; the last: %s", told, reason)
             self._told_at, self._dropped = now, 0
 
-    def _found_gap(self, gap: Gap) -> None:
+    def _gap_found(self, gap: GapFound) -> None:
         if gap.problem is None:
-            told = counted(len(gap.missed), "missed message", "were")
+            told = counted(gap.recovered, "missed message", "were")
             logger.info("topic %s: %s read from the history", gap.topic, told)
-        self._on_gap(gap)
+        self._metrics.feed_gaps.labels("Recovered" if gap.problem is None else "Lost").inc()
 
-    def _tell(self, feed: _Feed, topics: Collection[str]) -> None:
-        health, rules = feed.listener.health_of(topics), feed.rules_of(topics)
+    def _health_changed(self, listener: Listener, topics: Collection[str]) -> None:
+        health, rules = listener.feed.health_of(topics), listener.rules_of(topics)
         logger.log(
             logging.INFO if health.reason in {"Succeeded", "Connecting"} else logging.WARNING,
-            "feed of %s: %s (%s)", _named(rules, feed.listening), health.message, health.reason,
+            "feed of %s: %s (%s)", listener.named(rules), health.message, health.reason,
             extra=fields(reason=health.reason),
         )  # fmt: skip
         self._tell_rules(rules)
@@ -289,61 +175,40 @@ class FeedPool:
         if self._untold:
             asyncio.get_running_loop().call_soon(self._tell_some)
 
-    async def _consume(self, feed: _Feed) -> None:
-        began = time.perf_counter()
-        while True:
-            event = await feed.listener.events.get()
-            self._metrics.events.inc()
-            try:
-                feed.memory.note(event)
-                found = feed.rules.candidates(event.topic, event.payload)
-                off = feed.cancels.candidates(event.topic, event.payload)
-                await self._on_event([key for key, _ in found], [key for key, _ in off], event)
-            except Exception:
-                # A fault of ours in one event must not end the feed of all rules.
-                logger.exception("event %s on %s was not handled", event.id, event.topic)
-            if time.perf_counter() - began > TURN:
-                await asyncio.sleep(0)
-                began = time.perf_counter()
+    # Life
 
-    def _settle(self, keys: PubNubKeys, *new: Key) -> None:
+    def check(self) -> bool:
+        """Let feeds notice what time alone changes; return whether all their loops run."""
+        if self._closed:
+            return True
+        now = time.monotonic()
+        for listener in self._listeners.values():
+            listener.feed.check(now)
+        return all(listener.alive for listener in self._listeners.values())
+
+    async def close(self) -> None:
+        """Stop them all, for good; what they told of their health stays."""
+        self._closed = True
+        closing = [listener.close() for listener in self._listeners.values()]
+        await asyncio.gather(*closing, *self._closing)
+
+    def _settle(self, source: Source, *new: Key) -> None:
         if not self._unsettled:
             asyncio.get_running_loop().call_later(_SETTLE, self._apply)
-        self._unsettled.setdefault(keys, set()).update(new)
+        self._unsettled.setdefault(source, set()).update(new)
 
     def _apply(self) -> None:
         unsettled, self._unsettled = self._unsettled, {}
-        for keys, new in unsettled.items():
-            feed = self._feeds.get(keys)
-            if feed is None or self._closed:
+        for source, new in unsettled.items():
+            listener = self._listeners.get(source)
+            if listener is None or self._closed:
                 continue
-            feed.settle()
-            if feed.listening:
-                # A listener that is connected already has no change to tell of.
-                self._tell_rules(key for key in new if key in feed.listening)
+            listener.settle()
+            if listener.listening:
+                # A feed that is connected already has no change to tell of.
+                self._tell_rules(key for key in new if key in listener.listening)
                 continue
-            del self._feeds[keys]
-            task = asyncio.get_running_loop().create_task(self._shut(feed))
+            del self._listeners[source]
+            task = asyncio.get_running_loop().create_task(listener.close())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
-
-    async def _shut(self, feed: _Feed) -> None:
-        if feed.consumer is not None:
-            feed.consumer.cancel()
-            await asyncio.gather(feed.consumer, return_exceptions=True)
-        await feed.listener.close()
-
-
-def _named(rules: Iterable[Key], listening: Mapping[Key, _Listening]) -> str:
-    """Name a feed for people: by its Secrets and its rules, of which a few stand for all."""
-    rules = list(rules)
-    secrets = dict.fromkeys(
-        f"{key.namespace}/{listening[key].secret}" for key in rules if key in listening
-    )
-    return f"Secret {_some(secrets)}, for TriggerRule {_some(key.path for key in rules)}"
-
-
-def _some(names: Iterable[str]) -> str:
-    names = list(names)
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return (", ".join(names[:_NAMED]) or "(none)") + more

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 from controller.clients.kube import KubeError
 from controller.errors import OperatorError
-from controller.feeds.pubnub import keys as pubnub_keys
+from controller.feeds.registry import needed_secret, source_of
 from controller.policies.problems import Blocked, secret_refused
 from controller.triggers.reporter import Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from controller.clients.kube import Secret
     from controller.policies.findings import Finding
+    from controller.resources.one_of import Chosen
     from controller.runtime.resource import Key
     from controller.runtime.secrets import SecretStore
     from controller.triggers.feed_pool import FeedPool
@@ -73,21 +75,12 @@ class RuleReconciler:
             self._feeds.drop(key)
             self._handled(rule, requested)
             return None
-        name = rule.spec.pubnub.secret_ref.name
-        self._secrets.release(key, but={(key.namespace, name)})
-        try:
-            secret = await self._secrets.get(key.namespace, name, key)
-        except OperatorError as error:
-            if rule.keys is None:
-                told = f"spec.feed.pubnub.secretRef: {error}"
-                rule.feed_blocked = (
-                    secret_refused(told)
-                    if isinstance(error, KubeError)
-                    else Blocked("TransientError", told, human=False)
-                )
-            self.refresh(key)
-            raise
-        rule.keys, rule.feed_blocked = pubnub_keys.read(secret, name, key.namespace)
+        secret = await self._secret(rule, rule.spec.feed)
+        found = source_of(rule.spec.feed, secret, key.namespace)
+        if isinstance(found, Blocked):
+            rule.source, rule.feed_blocked = None, found
+        else:
+            rule.source, rule.feed_blocked = found, None
         if self._rule(key) is not rule:
             return None
         self._use(rule)
@@ -96,6 +89,26 @@ class RuleReconciler:
             return None
         waited = time.monotonic() - rule.seen_at
         return time.time() + (_SETTLE if waited < _SETTLE else _PATIENCE) - waited
+
+    async def _secret(self, rule: Rule, feed: Chosen) -> Secret | None:
+        """Read the Secret that a rule's feed needs; None: there is none."""
+        key, need = rule.resource.key, needed_secret(feed)
+        if need is None:
+            self._secrets.release(key)
+            return None
+        self._secrets.release(key, but={(key.namespace, need.name)})
+        try:
+            return await self._secrets.get(key.namespace, need.name, key)
+        except OperatorError as error:
+            if rule.source is None:
+                told = f"{need.field}: {error}"
+                rule.feed_blocked = (
+                    secret_refused(told)
+                    if isinstance(error, KubeError)
+                    else Blocked("TransientError", told, human=False)
+                )
+            self.refresh(key)
+            raise
 
     def _handled(self, rule: Rule, requested: str | None) -> None:
         if requested is not None and requested != rule.reporter.handled:

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from controller.feeds.registry import FEEDS
 from controller.resources.triggerrule import TriggerRuleStatus
 from controller.runtime.conditions import to_conditions
 from controller.runtime.resource import pack, unpack
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from controller.actions.base import Action
     from controller.channels.channel import Channel
-    from controller.feeds.health import FeedHealth
+    from controller.feeds.base import FeedHealth
     from controller.policies.findings import Finding
     from controller.policies.problems import Blocked
     from controller.resources.triggerrule import TriggerRuleSpec
@@ -168,7 +169,8 @@ class RuleReporter:
             feed_blocked=rule.feed_blocked,
             feed_connected=health.connected if health is not None else None,
             feed_reason=health.reason if health is not None else "Connecting",
-            feed_message=self._feed_message(health),
+            feed_message=health.message if health is not None else "the feed is being connected",
+            feed_remedy=self._feed_remedy(health),
             channel=reference.name if reference is not None else None,
             channel_ready=one[1] if one is not None else None,
             selected=len(around.channels),
@@ -184,16 +186,8 @@ class RuleReporter:
         action = self._rule.action
         return action.readiness(channel) if action is not None else channel.ready
 
-    def _feed_message(self, health: FeedHealth | None) -> str:
+    def _feed_remedy(self, health: FeedHealth | None) -> str | None:
         spec = self._rule.spec
         if health is None or spec is None:
-            return "the feed is being connected"
-        secret = f"Secret {spec.pubnub.secret_ref.name} (spec.feed.pubnub.secretRef)"
-        match health.reason:
-            case "AccessDenied":
-                remedy = f"check subscribe-key and auth-key in {secret} and the topics' access"
-            case "DecryptionFailed":
-                remedy = f"cipher-key in {secret} must be the key that the publishers encrypt with"
-            case _:
-                return health.message
-        return f"{health.message}: {remedy}"
+            return None
+        return FEEDS.of(spec.feed).remedy(spec.feed.spec, health.reason)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from controller.actions.registry import compile_action
 from controller.errors import InvalidExpression
 from controller.events import Ruling
+from controller.feeds.registry import topics_of
 from controller.policies.problems import Blocked
 from controller.resources.common import InvalidSpec
 from controller.resources.triggerrule import TriggerRuleSpec, TriggerRuleStatus
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from controller.actions.base import Action, DoneBefore
     from controller.events import Event
-    from controller.feeds.pubnub.feed import PubNubKeys
+    from controller.feeds.base import Source
     from controller.rules.compiled import CompiledRule
     from controller.rules.expressions import CelView
     from controller.rules.payloads import Refusal
@@ -63,7 +64,7 @@ class Rule:
         compiled: None where spec or an expression is wrong.
         action: What it does, compiled; None where `compiled` is.
         problem: Why it cannot be used; None: it can.
-        keys: The feed's key set; None: not known (yet).
+        source: What its feed listens at; None: not known (yet).
         feed_blocked: Why the key set cannot be read.
         delay: Seconds of the longest delay of its channels.
         history: What it decided, did and met.
@@ -73,7 +74,7 @@ class Rule:
     # Ten thousand of them: attributes in a dict take five times as much memory.
     __slots__ = (
         "_created", "_named", "_parked", "_policy", "_since", "_term", "action", "compiled",
-        "delay", "feed_blocked", "history", "keys", "problem", "reporter", "resource", "seen_at",
+        "delay", "feed_blocked", "history", "problem", "reporter", "resource", "seen_at", "source",
         "spec",
     )  # fmt: skip
 
@@ -89,7 +90,7 @@ class Rule:
         self.compiled: CompiledRule | None = None
         self.action: Action[Any] | None = None
         self.problem: Blocked | None = None
-        self.keys: PubNubKeys | None = None
+        self.source: Source | None = None
         self.feed_blocked: Blocked | None = None
         self.delay = 0.0
         self.seen_at = time.monotonic()
@@ -147,7 +148,7 @@ class Rule:
     def _note_topics(self) -> None:
         """What was said on a topic before the rule named it was not meant for it."""
         usable = self.spec if self.compiled is not None else None
-        named = usable.pubnub.topics if usable is not None else ()
+        named = topics_of(usable.feed) if usable is not None else ()
         if self._named is not None:
             new = {topic: time.time() for topic in named if topic not in self._named}
             self._since = {t: at for t, at in self._since.items() if t in named} | new
@@ -156,8 +157,8 @@ class Rule:
     @property
     def topics(self) -> tuple[str, ...]:
         """What it listens to: nothing where it cannot be used."""
-        usable = self.compiled is not None and self.keys is not None
-        return self.spec.pubnub.topics if self.spec is not None and usable else ()
+        usable = self.compiled is not None and self.source is not None
+        return topics_of(self.spec.feed) if self.spec is not None and usable else ()
 
     @property
     def priority(self) -> int:

@@ -7,7 +7,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from controller.feeds.pubnub.feed import PubNubFeed, PubNubKeys
+from controller.feeds.base import GapFound, HealthChanged, Malformed
+from controller.feeds.pubnub.feed import PubNubFeed
+from controller.feeds.pubnub.keys import PubNubKeys
+from controller.feeds.pubnub.spec import PubNubSettings
 from controller.sandbox.pubnub import SUBSCRIBE_KEY
 from controller.sensitive import Sensitive
 from controller.settings import Settings
@@ -16,11 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from controller.events import Event
-    from controller.feeds.health import FeedHealth
-    from controller.feeds.pubnub.history import Gap
+    from controller.feeds.base import FeedHealth, News
     from controller.sandbox.pubnub import PubNubSimulator
 
-__all__ = ["KEYS", "Hearing", "eventually", "listening"]
+__all__ = ["KEYS", "Hearing", "eventually", "listening", "settings_for"]
 
 KEYS = PubNubKeys(Sensitive(SUBSCRIBE_KEY))
 PATIENCE = 60.0  # seconds that a test waits for what must happen
@@ -33,21 +35,42 @@ async def eventually(condition: Callable[[], object], seconds: float = PATIENCE)
             await asyncio.sleep(0.005)
 
 
+def settings_for(pubnub: PubNubSimulator, **options: Any) -> Settings:  # noqa: ANN401 - fields of Settings
+    """Settings with which PubNub is the simulator."""
+    own = PubNubSettings(origin=pubnub.origin, tls=False)
+    return Settings.model_validate(options).with_parts(own)
+
+
 @dataclass
 class Hearing:
     """A feed and what came of it."""
 
-    feed: PubNubFeed
     pubnub: PubNubSimulator
     health: list[FeedHealth] = field(default_factory=list)
     malformed: list[str] = field(default_factory=list)
-    gaps: list[Gap] = field(default_factory=list)
+    gaps: list[GapFound] = field(default_factory=list)
+    events: asyncio.Queue[Event] = field(default_factory=lambda: asyncio.Queue(200))
+    feed: PubNubFeed = field(init=False)
+
+    async def put(self, event: Event) -> None:
+        """Take an event."""
+        await self.events.put(event)
+
+    def tell(self, news: News) -> None:
+        """Take any other news."""
+        match news:
+            case HealthChanged(topics):
+                self.health.append(self.feed.health_of(topics))
+            case Malformed(reason):
+                self.malformed.append(reason)
+            case GapFound():
+                self.gaps.append(news)
 
     async def take(self, count: int) -> list[Event]:
         """The next events, which must come, and no other after them."""
         async with asyncio.timeout(PATIENCE):
-            events = [await self.feed.events.get() for _ in range(count)]
-        assert self.feed.events.empty()
+            events = [await self.events.get() for _ in range(count)]
+        assert self.events.empty()
         return events
 
     async def payloads(self, count: int) -> list[Any]:
@@ -74,20 +97,8 @@ async def listening(
     **options: Any,  # noqa: ANN401 - fields of Settings
 ) -> AsyncIterator[Hearing]:
     """A feed that listens to topics; `connect`: from the first open poll on."""
-    settings = Settings.model_validate(
-        {"pubnub_origin": pubnub.origin, "pubnub_tls": False, **options}
-    )
-    health: list[FeedHealth] = []
-    malformed: list[str] = []
-    gaps: list[Gap] = []
-    feed = PubNubFeed(
-        keys,
-        settings,
-        on_health=lambda topics: health.append(feed.health_of(topics)),
-        on_malformed=malformed.append,
-        on_gap=gaps.append,
-    )
-    hearing = Hearing(feed, pubnub, health, malformed, gaps)
+    hearing = Hearing(pubnub)
+    hearing.feed = feed = PubNubFeed(keys, settings_for(pubnub, **options), hearing)
     if topics:
         feed.set_topics(dict.fromkeys(topics, window))
     try:

@@ -11,7 +11,7 @@ from pubnub.pnconfiguration import PNConfiguration
 from pubnub.pubnub_asyncio import PubNubAsyncio
 
 from controller.feeds.pubnub.decryption import LAST
-from controller.feeds.pubnub.feed import PubNubKeys
+from controller.feeds.pubnub.keys import PubNubKeys
 from controller.sandbox.pubnub import SUBSCRIBE_KEY
 from controller.sensitive import Sensitive
 from tests.simulated.harness import KEYS, eventually, listening

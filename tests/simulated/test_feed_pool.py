@@ -9,25 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from controller.feeds.pubnub.feed import PubNubKeys
+from controller.feeds.base import Source
+from controller.feeds.pubnub.keys import PubNubKeys
 from controller.resources.triggerrule import RULE
 from controller.runtime.resource import Key, Resource
 from controller.sandbox.faults import Fault
 from controller.sandbox.pubnub import SUBSCRIBE_KEY
 from controller.sensitive import Sensitive
-from controller.settings import Settings
 from controller.term import Term
 from controller.triggers.feed_pool import FeedPool
 from controller.triggers.metrics import RuleMetrics
 from controller.triggers.reporter import Surroundings
 from controller.triggers.rule import Rule
-from tests.simulated.harness import KEYS, eventually
+from tests.simulated.harness import KEYS, eventually, settings_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from controller.events import Event
-    from controller.feeds.pubnub.history import Gap
     from controller.sandbox.pubnub import PubNubSimulator
 
 OTHER_KEYS = PubNubKeys(Sensitive("sub-c-other"))
@@ -43,7 +42,7 @@ def rule(name: str, *topics: str, keys: PubNubKeys = KEYS, **more: Any) -> Rule:
     }
     resource = Resource(Key(RULE, "default", name), name, 1, time.time(), None, spec, {})
     made = Rule(resource, Term(time.time()), lambda _: Surroundings((), None, None))
-    made.keys = keys
+    made.source = Source("pubnub", keys)
     return made
 
 
@@ -54,7 +53,6 @@ class Heard:
     pool: FeedPool
     told: list[Key] = field(default_factory=list)
     events: list[tuple[list[str], list[str], Event]] = field(default_factory=list)
-    gaps: list[Gap] = field(default_factory=list)
     metrics: RuleMetrics = field(default_factory=RuleMetrics)
 
     async def use(self, *rules: Rule) -> None:
@@ -75,18 +73,13 @@ def connected(pool: FeedPool, one: Rule) -> bool | None:
 
 @asynccontextmanager
 async def pooling(pubnub: PubNubSimulator, **options: Any) -> AsyncIterator[Heard]:  # noqa: ANN401 - settings
-    settings = Settings.model_validate(
-        {"pubnub_origin": pubnub.origin, "pubnub_tls": False, **options}
-    )
-
     async def on_event(keys: list[Key], cancels: list[Key], event: Event) -> None:
         heard.events.append(([key.name for key in keys], [key.name for key in cancels], event))
 
     told: list[Key] = []
-    gaps: list[Gap] = []
     metrics = RuleMetrics()
-    pool = FeedPool(settings, metrics, on_event, told.append, gaps.append)
-    heard = Heard(pool, told, gaps=gaps, metrics=metrics)
+    pool = FeedPool(settings_for(pubnub, **options), metrics, on_event, told.append)
+    heard = Heard(pool, told, metrics=metrics)
     try:
         yield heard
     finally:
@@ -165,7 +158,7 @@ async def test_rules_come_change_and_go(pubnub: PubNubSimulator) -> None:
         await eventually(lambda: "/a,c/0" in pubnub.requests[-1].path)
         heard.pool.drop(one.resource.key)
         await eventually(lambda: pubnub.open_polls() == 0)
-        assert not heard.pool._feeds
+        assert not heard.pool._listeners
 
 
 async def test_off_cues_are_told_apart_from_cues(pubnub: PubNubSimulator) -> None:
@@ -245,7 +238,7 @@ async def test_a_gap_concerns_the_rules_of_its_topic_and_heals(pubnub: PubNubSim
         assert health is not None
         assert health.reason == "FeedStale"
         await eventually(lambda: connected(heard.pool, two))
-        assert [gap.problem is None for gap in heard.gaps] == [False]
+        assert series(heard.metrics, "feed_gaps_total") == {("Recovered",): 0, ("Lost",): 1}
         heard.told.clear()
         await eventually(lambda: heard.pool.check() and connected(heard.pool, one))
         await eventually(lambda: one.resource.key in heard.told)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from controller.errors import TransientError
+from controller.feeds.base import Span
 from controller.feeds.pubnub.past import read_past
-from controller.settings import Settings
-from tests.simulated.harness import KEYS
+from tests.simulated.harness import KEYS, settings_for
 
 if TYPE_CHECKING:
     from controller.events import Event
@@ -22,8 +22,8 @@ LONG_AGO = 3600.0
 async def past(
     pubnub: PubNubSimulator, begin: float, end: float, *topics: str
 ) -> tuple[list[Event], list[str]]:
-    settings = Settings(pubnub_origin=pubnub.origin, pubnub_tls=False)
-    return await read_past(KEYS, settings, topics, begin, end, lambda _: None)
+    settings = settings_for(pubnub)
+    return await read_past(KEYS, settings, Span(topics, begin, end), lambda _: None)
 
 
 async def test_all_messages_of_the_topics_come_oldest_first(pubnub: PubNubSimulator) -> None:

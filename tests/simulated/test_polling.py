@@ -19,7 +19,7 @@ from tests.simulated.harness import eventually
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from controller.feeds.health import FeedHealth
+    from controller.feeds.base import FeedHealth
 
 TICKS = 1000
 NOW = 5_000_000  # the network's clock, in its own ticks

@@ -15,12 +15,11 @@ import pytest
 from controller.errors import TransientError
 from controller.events import Event
 from controller.feeds.pubnub.client import PubNubConnection
-from controller.feeds.pubnub.feed import PubNubKeys
+from controller.feeds.pubnub.keys import PubNubKeys
 from controller.sandbox.faults import Fault
 from controller.sandbox.pubnub import SUBSCRIBE_KEY, KeySet, PubNubSimulator
 from controller.sensitive import Sensitive
-from controller.settings import Settings
-from tests.simulated.harness import KEYS, Hearing, eventually, listening
+from tests.simulated.harness import KEYS, Hearing, eventually, listening, settings_for
 
 SUBSCRIBES = "/v2/subscribe/*"
 
@@ -99,7 +98,7 @@ async def test_topics_change_while_messages_flow_and_each_is_heard_once_in_order
 
     async def hear(hearing: Hearing) -> None:
         while True:
-            heard.append(await hearing.feed.events.get())
+            heard.append(await hearing.events.get())
 
     async with listening(pubnub, *steady) as hearing:
         hear_task = asyncio.create_task(hear(hearing))
@@ -474,7 +473,7 @@ async def test_an_answer_that_is_none_is_asked_for_again(pubnub: PubNubSimulator
 async def test_whatever_is_answered_is_a_batch_or_passes(
     pubnub: PubNubSimulator, body: str | None, status: int
 ) -> None:
-    settings = Settings(pubnub_origin=pubnub.origin, pubnub_tls=False)
+    settings = settings_for(pubnub)
     connection = PubNubConnection(KEYS, settings)
     pubnub.faults.add(Fault(path=SUBSCRIBES, status=status, body=body))
     with pytest.raises(TransientError, match="PubNub "):
@@ -506,10 +505,10 @@ async def test_a_full_queue_holds_the_position_back_and_loses_nothing(
     pubnub: PubNubSimulator,
 ) -> None:
     async with listening(pubnub, "a") as hearing:
-        hearing.feed.events = asyncio.Queue(3)
+        hearing.events = asyncio.Queue(3)
         for n in range(20):
             pubnub.publish("a", {"n": n})
-        await eventually(hearing.feed.events.full)
+        await eventually(hearing.events.full)
         await eventually(lambda: pubnub.open_polls() == 0)
         asked = len(pubnub.requests)
         for n in range(20, 60):
@@ -517,7 +516,7 @@ async def test_a_full_queue_holds_the_position_back_and_loses_nothing(
         await asyncio.sleep(0.1)
         assert len(pubnub.requests) == asked
         async with asyncio.timeout(10):
-            heard = [(await hearing.feed.events.get()).payload["n"] for _ in range(60)]
+            heard = [(await hearing.events.get()).payload["n"] for _ in range(60)]
         assert heard == list(range(60))
 
 

@@ -10,8 +10,12 @@ from controller.channels.grant import token_secret as tokens
 from controller.clients.kube import Secret
 from controller.clients.secrets import text_of_key
 from controller.errors import InvalidSecret
-from controller.feeds.pubnub import keys as pubnub_keys
+from controller.feeds.pubnub.spec import PubNubSpec
+from controller.feeds.registry import source_of
+from controller.policies.problems import Blocked
 from controller.policies.target_secret import CLIENT_ID_OF, target_labels
+from controller.resources.common import SecretReference
+from controller.resources.one_of import Chosen
 from controller.runtime.owned_secrets import owner_reference
 from controller.runtime.resource import Key
 
@@ -47,9 +51,9 @@ def test_what_the_operator_made_is_refused(secret: Secret, held: str) -> None:
         text_of_key(secret, "its-name", "key")
     assert f"Secret its-name was made by the operator and holds {held}" in str(refused.value)
     assert "name a Secret of your own" in str(refused.value)
-    keys, blocked = pubnub_keys.read(secret, "its-name", "tv")
-    assert keys is None
-    assert blocked is not None
+    spec = PubNubSpec(secret_ref=SecretReference(name="its-name"), topics=("a",))
+    blocked = source_of(Chosen("pubnub", spec), secret, "tv")
+    assert isinstance(blocked, Blocked)
     assert (blocked.reason, blocked.human) == ("InvalidSecret", True)
     assert blocked.message.startswith("spec.feed.pubnub.secretRef: Secret its-name was made by")
 

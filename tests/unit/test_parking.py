@@ -12,11 +12,10 @@ import pytest
 
 from controller.actions.base import Performer
 from controller.events import Event
-from controller.feeds.pubnub.feed import PubNubKeys
+from controller.feeds.base import Source
 from controller.resources.triggerrule import RULE
 from controller.rules.payloads import Refusal
 from controller.runtime.resource import Key, Resource
-from controller.sensitive import Sensitive
 from controller.term import Term
 from controller.triggers.dispatcher import Dispatcher
 from controller.triggers.meter import Lap, Meter
@@ -72,7 +71,7 @@ def _resource(name: str, generation: int, namespace: str, **spec: object) -> Res
 def _rule(name: str, generation: int = 1, namespace: str = "default", **spec: object) -> Rule:
     resource = _resource(name, generation, namespace, **spec)
     rule = Rule(resource, Term(resource.created), lambda _: Surroundings((), None, None))
-    rule.keys, rule.reporter.concluded = PubNubKeys(Sensitive("sub-c-anything")), True
+    rule.source, rule.reporter.concluded = Source("pubnub", "keys"), True
     return rule
 
 

@@ -11,7 +11,7 @@ from controller.__main__ import build_parser
 from controller.gateway.metrics import GatewayMetrics
 from controller.resources.schema import crd_manifests
 from controller.runtime.metrics import Metrics
-from controller.settings import PREFIX, Settings
+from controller.settings import Settings
 from reference.__main__ import main
 from reference.links import in_site
 from reference.pages import all_pages
@@ -54,8 +54,8 @@ def test_a_resource_has_each_field_on_its_page(name: str) -> None:
 
 
 def test_each_setting_command_and_metric_is_on_its_page() -> None:
-    for name in Settings.model_fields:
-        assert f"| `{PREFIX}{name.upper()}` |" in PAGES["reference/settings.md"]
+    for name in Settings.variables():
+        assert f"| `{name}` |" in PAGES["reference/settings.md"]
     for name in ("run", "gateway", "authorize", "explain", "backtest", "asrun", "demo"):
         assert f"\n## {name}\n" in PAGES["reference/commands.md"]
         assert name in build_parser().format_help()

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from controller.events import Decision, Event, Verdict
-from controller.feeds.health import FeedHealth
-from controller.feeds.pubnub.feed import PubNubKeys
+from controller.feeds.base import FeedHealth, Source
+from controller.feeds.pubnub.keys import PubNubKeys
 from controller.resources.triggerrule import RULE
 from controller.rules.expressions import lazy_cel_view
 from controller.runtime.resource import Key, Resource
@@ -24,7 +24,7 @@ from controller.triggers.rule import Rule
 from controller.triggers.topic_memory import TopicMemory
 
 ALONE = Surroundings((), None, None)
-KEYS = PubNubKeys(Sensitive("sub-c-anything"))
+SOURCE = Source("pubnub", PubNubKeys(Sensitive("sub-c-anything")))
 
 
 def _resource(*topics: str, generation: int = 1, **spec: object) -> Resource:
@@ -40,7 +40,7 @@ def _resource(*topics: str, generation: int = 1, **spec: object) -> Resource:
 
 def _rule(resource: Resource) -> Rule:
     rule = Rule(resource, Term(time.time() - 1800), lambda _: ALONE)
-    rule.keys, rule.reporter.concluded = KEYS, True
+    rule.source, rule.reporter.concluded = SOURCE, True
     return rule
 
 
@@ -84,10 +84,10 @@ def test_a_topic_that_was_taken_away_and_comes_back_is_new() -> None:
 
 def test_a_topic_that_comes_while_the_key_set_is_missing_is_new_too() -> None:
     rule = _rule(_resource("old"))
-    rule.keys = None
+    rule.source = None
     before = time.time() - 1
     rule.update(_resource("old", "new", generation=2))
-    rule.keys = KEYS
+    rule.source = SOURCE
     assert _is_told(rule, "old", before)
     assert not _is_told(rule, "new", before)
 
@@ -212,7 +212,7 @@ def test_what_is_wrong_with_a_feed_names_the_secret_and_its_key(
 ) -> None:
     health = FeedHealth(connected, reason, "what the feed says")
     rule = Rule(_resource("a"), Term(time.time()), lambda _: Surroundings((), health, None))
-    rule.keys, rule.reporter.concluded = KEYS, True
+    rule.source, rule.reporter.concluded = SOURCE, True
     status = rule.reporter.compose(time.time())
     assert status is not None
     [condition] = [each for each in status.conditions if each.type == "FeedConnected"]

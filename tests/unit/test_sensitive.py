@@ -15,7 +15,7 @@ from controller.channels.policies.grant_facts import Device, Grant, Holding, Inp
 from controller.channels.policies.grants import Import
 from controller.clients.helix import Credential
 from controller.clients.identity import Application, Tokens
-from controller.feeds.pubnub.feed import PubNubKeys
+from controller.feeds.pubnub.keys import PubNubKeys
 from controller.sensitive import Sensitive
 
 SECRET = "abcdef0123456789abcdef"

@@ -6,13 +6,12 @@ import pytest
 from pydantic import ValidationError
 
 from controller.errors import SettingsError
+from controller.feeds.pubnub.spec import PubNubSettings
 from controller.settings import PREFIX, Settings
 
 EXAMPLES: dict[str, tuple[str, object]] = {
     "helix_url": ("http://127.0.0.1:1/helix/", "http://127.0.0.1:1/helix"),
     "identity_url": ("https://id.example/oauth2", "https://id.example/oauth2"),
-    "pubnub_origin": ("127.0.0.1:2", "127.0.0.1:2"),
-    "pubnub_tls": ("false", False),
     "watch_namespaces": ("playout, eu ,", ("playout", "eu")),
     "validate_interval": ("30m", 1800.0),
     "secret_check_interval": ("1m30s", 90.0),
@@ -40,6 +39,8 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "health_address": (":8081", ":8081"),
 }
 
+PUBNUB = {"pubnub_origin": "127.0.0.1:2", "pubnub_tls": "false"}
+
 
 def read(**values: str) -> Settings:
     return Settings.from_environment(
@@ -48,7 +49,8 @@ def read(**values: str) -> Settings:
 
 
 def test_every_setting_has_an_example_here() -> None:
-    assert EXAMPLES.keys() == Settings.model_fields.keys()
+    named = {name.removeprefix(PREFIX).lower() for name in Settings.variables()}
+    assert named == EXAMPLES.keys() | PUBNUB.keys()
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -80,6 +82,13 @@ def test_all_together_are_read() -> None:
     assert settings.model_dump() == {name: value for name, (_, value) in EXAMPLES.items()}
 
 
+def test_those_of_a_kind_of_feeds_are_read_for_it() -> None:
+    own = PubNubSettings(origin="127.0.0.1:2", tls=False)
+    assert read(**PUBNUB).part(PubNubSettings) == own
+    assert read(**PUBNUB) == Settings().with_parts(own)
+    assert Settings().part(PubNubSettings) == PubNubSettings()
+
+
 def test_other_variables_and_empty_ones_are_passed_over() -> None:
     environment = {"PATH": "/bin", "HELIX_URL": "x", PREFIX + "HELIX_URL": ""}
     assert Settings.from_environment(environment) == Settings()
@@ -93,6 +102,7 @@ def test_unknown_variables_are_told_by_name_and_change_nothing() -> None:
 
 def test_known_variables_and_those_of_a_kubernetes_service_are_not_told() -> None:
     environment = {PREFIX + name.upper(): text for name, (text, _) in EXAMPLES.items()}
+    environment |= {PREFIX + name.upper(): text for name, text in PUBNUB.items()}
     for name in ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_METRICS", "PORT",
                  "PORT_8080_TCP", "PORT_8080_TCP_ADDR"):  # fmt: skip
         environment[PREFIX + name] = "1"

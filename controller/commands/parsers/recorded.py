@@ -56,8 +56,8 @@ def add_backtest(commands: Commands) -> None:
         dest="begin",
         type=_instant,
         metavar="INSTANT",
-        help="read PubNub's history from then on, such as 2026-11-01T00:00:00Z, in place of files;"
-        " the keys come from the Secret that the rule names, in the cluster",
+        help="read the feed's history from then on, such as 2026-11-01T00:00:00Z, in place of"
+        " files; the keys come from the Secret that the rule names, in the cluster",
     )
     backtest.add_argument(
         "--to", dest="end", type=_instant, metavar="INSTANT", help="until then (default: now)"

@@ -9,6 +9,7 @@ from controller.actions.registry import compile_action
 from controller.commands.show.conditions import lines, not_fine
 from controller.commands.show.text import aligned, moment
 from controller.errors import InvalidExpression
+from controller.feeds.registry import topics_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,7 +104,7 @@ def _heading(told: Explained) -> str:
         return heading
     reference = told.spec.channel_ref
     for_ = f"channel {reference.name}" if reference else "channels by channelSelector"
-    topics = ", ".join(told.spec.pubnub.topics)
+    topics = ", ".join(topics_of(told.spec.feed))
     try:
         means = compile_action(told.spec).means
     except InvalidExpression:

@@ -32,6 +32,7 @@ from controller.errors import TransientError
 from controller.feeds.pubnub.answers import ITEM, MAX_ANSWER, split
 from controller.feeds.pubnub.exchange import AccessDenied, AnswerTooLarge, Batch
 from controller.feeds.pubnub.history import Page
+from controller.feeds.pubnub.spec import PubNubSettings
 from controller.feeds.turns import in_turns
 from controller.rules.payloads import Refusal
 
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from controller.feeds.pace import Pace
-    from controller.feeds.pubnub.feed import PubNubKeys
+    from controller.feeds.pubnub.keys import PubNubKeys
     from controller.settings import Settings
 
 __all__ = ["PubNubConnection"]
@@ -267,8 +268,8 @@ def _configuration(keys: PubNubKeys, settings: Settings) -> PNConfiguration:
     configuration.disable_config_locking = False
     configuration.subscribe_key = keys.subscribe_key.reveal()
     configuration.uuid = "twitch-operator"
-    configuration.origin = settings.pubnub_origin
-    configuration.ssl = settings.pubnub_tls
+    own = settings.part(PubNubSettings)
+    configuration.origin, configuration.ssl = own.origin, own.tls
     configuration.connect_timeout = _CONNECT_TIMEOUT
     configuration.subscribe_request_timeout = int(settings.subscribe_timeout) + _CONNECT_TIMEOUT
     if keys.auth_key is not None:

@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from controller.feeds.health import FeedHealth
+from controller.feeds.base import FeedHealth
 from controller.rules.payloads import Refusal
 
 if TYPE_CHECKING:

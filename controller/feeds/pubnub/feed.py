@@ -12,12 +12,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from controller.feeds.health import FeedHealth
+from controller.feeds.base import FeedHealth, GapFound, HealthChanged, Malformed
 from controller.feeds.pace import Pace
 from controller.feeds.pubnub.client import PubNubConnection
 from controller.feeds.pubnub.history import KEPT_FOR, find_gaps, read_gaps, ticks_of
@@ -29,30 +28,20 @@ from controller.resources.fields import rfc3339
 from controller.rules.payloads import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from controller.events import Event
+    from controller.feeds.base import Sink
     from controller.feeds.pubnub.exchange import Delivery
     from controller.feeds.pubnub.history import Gap
-    from controller.sensitive import Sensitive
+    from controller.feeds.pubnub.keys import PubNubKeys
     from controller.settings import Settings
 
-__all__ = ["PubNubFeed", "PubNubKeys"]
+__all__ = ["PubNubFeed"]
 
 logger = logging.getLogger(__name__)
 
 _MAX_PATH = 6000  # characters of topics in one request
-_QUEUE = 200  # of 32 KiB, which take twenty times as much in memory
 _CLOCKS_AGREE = 0.5  # seconds; less is the network's latency
-
-
-@dataclass(frozen=True, slots=True)
-class PubNubKeys:
-    """A key set: what makes two feeds the same feed."""
-
-    subscribe_key: Sensitive
-    auth_key: Sensitive | None = None
-    cipher_key: Sensitive | None = None
 
 
 class _Share:
@@ -71,34 +60,20 @@ class PubNubFeed:
     Args:
         keys: The key set.
         settings: Origin, TLS and timeouts.
-        on_health: Called with the topics of which the health changed.
-        on_malformed: Called with the reason for each message that is not an event.
-        on_gap: Called with each gap that was found, whether it could be filled or not.
-
-    Attributes:
-        events: What was heard, oldest first; bounded: a full queue holds the position back.
+        sink: Takes what was heard, oldest first; while it has no room, the position waits.
     """
 
-    def __init__(
-        self,
-        keys: PubNubKeys,
-        settings: Settings,
-        on_health: Callable[[Collection[str]], None],
-        on_malformed: Callable[[str], None],
-        on_gap: Callable[[Gap], None],
-    ) -> None:
-        self._on_health = on_health
-        self._on_malformed = on_malformed
-        self._on_gap = on_gap
+    def __init__(self, keys: PubNubKeys, settings: Settings, sink: Sink) -> None:
+        self._sink = sink
         self._keys = keys
         self._settings = settings
-        self._decoder = Decoder(keys.cipher_key, lambda topic: on_health([topic]))
+        self._decoder = Decoder(keys.cipher_key, lambda topic: self._changed([topic]))
         self._shares: list[_Share] = []
         self._share_of: dict[str, _Share] = {}
         self._recall = Recall()
         self._pace = Pace()
         self._gaps: dict[str, tuple[float, FeedHealth]] = {}
-        self.events: asyncio.Queue[Event] = asyncio.Queue(_QUEUE)
+        self._stale = False
 
     @property
     def health(self) -> FeedHealth:
@@ -107,7 +82,14 @@ class PubNubFeed:
 
     def health_of(self, topics: Iterable[str]) -> FeedHealth:
         """The worst of these topics; others are not their matter."""
+        if self._stale:
+            limit = self._settings.feed_stale_after
+            return FeedHealth(False, "FeedStale", f"no poll was completed for {limit:.0f} s")
         topics = [topic for topic in topics if topic in self._share_of]
+        refused = [topic for topic in topics if topic in self._share_of[topic].poller.denied]
+        if refused:
+            told = f"PubNub refuses the topic {min(refused)} (403)"
+            return FeedHealth(False, "AccessDenied", told)
         health = self._worst(self._share_of[topic].poller.health for topic in topics)
         if health.connected:
             gaps = (self._gaps[topic][1] for topic in topics if topic in self._gaps)
@@ -126,14 +108,6 @@ class PubNubFeed:
     def denied(self) -> frozenset[str]:
         """Topics that PubNub refuses while it grants others of the key set."""
         return frozenset().union(*(share.poller.denied for share in self._shares))
-
-    def denied_of(self, topics: Iterable[str]) -> list[str]:
-        """Those of the topics that PubNub refuses while it grants others."""
-        return [
-            topic
-            for topic in topics
-            if topic in self._share_of and topic in self._share_of[topic].poller.denied
-        ]
 
     @property
     def polled_at(self) -> float | None:
@@ -156,9 +130,9 @@ class PubNubFeed:
         Args:
             windows: Topic → seconds before now from which it is heard when it is new.
         """
-        self.change_topics(windows, self._share_of.keys() - windows.keys())
+        self.want(windows, self._share_of.keys() - windows.keys())
 
-    def change_topics(self, windows: Mapping[str, float], gone: Iterable[str]) -> None:
+    def want(self, windows: Mapping[str, float], gone: Iterable[str]) -> None:
         """Listen to some topics more and to some no more, without a gap for those that stay.
 
         The cost is that of the topics that are named, and of those in the same requests.
@@ -195,7 +169,7 @@ class PubNubFeed:
             share.poller = Poller(
                 share.connection.subscribe,
                 partial(self._take, share),
-                lambda: self._on_health(share.windows.keys()),
+                lambda: self._changed(share.windows.keys()),
                 ticks=TICKS,
                 cut_after=self._settings.subscribe_timeout,
                 kept_for=KEPT_FOR,
@@ -204,17 +178,22 @@ class PubNubFeed:
             self._shares.append(share)
         return share
 
-    def forget_gaps(self, now: float) -> None:
-        """Let gaps pass that were told for long enough.
+    def check(self, now: float) -> None:
+        """Notice polls that are not answered, and let gaps pass that were told for long enough.
 
         Args:
             now: By `time.monotonic`.
         """
+        last = self.polled_at
+        stale = last is not None and now - last > self._settings.feed_stale_after
+        if stale != self._stale:
+            self._stale = stale
+            self._changed(self._share_of.keys())
         past = [topic for topic, (until, _) in self._gaps.items() if until <= now]
         for topic in past:
             del self._gaps[topic]
         if past:
-            self._on_health(past)
+            self._changed(past)
 
     async def close(self) -> None:
         """Stop, and give the connections back."""
@@ -237,12 +216,12 @@ class PubNubFeed:
             except Exception:
                 # A fault of ours with one message must not hold the others back.
                 logger.exception("a message was not understood")
-                self._on_malformed("an internal fault")
+                self._sink.tell(Malformed("an internal fault"))
                 continue
             if isinstance(event, Refusal):
-                self._on_malformed(event.reason)
+                self._sink.tell(Malformed(event.reason))
             elif event is not None:
-                await self.events.put(event)
+                await self._sink.put(event)
 
     async def _completed(self, share: _Share, delivery: Delivery) -> Sequence[Any]:
         """Put what was missed before what came, as far as the history has it."""
@@ -269,9 +248,12 @@ class PubNubFeed:
                 self._gaps[gap.topic] = until, FeedHealth(False, "FeedStale", _told(gap))
                 opened.append(gap.topic)
             if gap.problem is not None or gap.missed:
-                self._on_gap(gap)
+                self._sink.tell(GapFound(gap.topic, len(gap.missed), gap.problem))
         if opened:
-            self._on_health(opened)
+            self._changed(opened)
+
+    def _changed(self, topics: Collection[str]) -> None:
+        self._sink.tell(HealthChanged(topics))
 
 
 def _oldest(polls: Sequence[float | None]) -> float | None:

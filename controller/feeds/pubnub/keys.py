@@ -2,46 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from controller.clients.secrets import text_of_key
-from controller.errors import InvalidSecret
-from controller.feeds.pubnub.feed import PubNubKeys
-from controller.policies.problems import Blocked, missing_secret
 
 if TYPE_CHECKING:
     from controller.clients.kube import Secret
     from controller.sensitive import Sensitive
 
-__all__ = ["read"]
-
-_FIELD = "spec.feed.pubnub.secretRef"
+__all__ = ["PubNubKeys"]
 
 
-def read(
-    secret: Secret | None, name: str, namespace: str
-) -> tuple[PubNubKeys | None, Blocked | None]:
-    """Return the key set, or why there is none.
+@dataclass(frozen=True, slots=True)
+class PubNubKeys:
+    """A key set: what makes two feeds the same feed."""
 
-    Args:
-        secret: The Secret; None: there is none.
-        name: Its name.
-        namespace: Its namespace.
-    """
-    if secret is None:
-        return None, missing_secret(_FIELD, name, namespace, "subscribe-key")
+    subscribe_key: Sensitive
+    auth_key: Sensitive | None = None
+    cipher_key: Sensitive | None = None
 
-    def optional(key: str) -> Sensitive | None:
-        return text_of_key(secret, name, key) if key in secret.data else None
+    @classmethod
+    def read(cls, secret: Secret, name: str) -> PubNubKeys:
+        """Read a key set from the Secret of this name.
 
-    try:
-        return (
-            PubNubKeys(
-                subscribe_key=text_of_key(secret, name, "subscribe-key"),
-                auth_key=optional("auth-key"),
-                cipher_key=optional("cipher-key"),
-            ),
-            None,
+        Raises:
+            InvalidSecret: It lacks a key, or holds what is not text.
+        """
+
+        def optional(key: str) -> Sensitive | None:
+            return text_of_key(secret, name, key) if key in secret.data else None
+
+        return cls(
+            subscribe_key=text_of_key(secret, name, "subscribe-key"),
+            auth_key=optional("auth-key"),
+            cipher_key=optional("cipher-key"),
         )
-    except InvalidSecret as error:
-        return None, Blocked("InvalidSecret", f"{_FIELD}: {error}", human=True)

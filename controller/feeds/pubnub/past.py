@@ -4,41 +4,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from controller.feeds.base import Past
 from controller.feeds.pubnub.answers import UNREADABLE
 from controller.feeds.pubnub.client import PubNubConnection
 from controller.feeds.pubnub.messages import TICKS, Decoder
 from controller.rules.payloads import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from controller.events import Event
-    from controller.feeds.pubnub.feed import PubNubKeys
+    from controller.feeds.base import Span
+    from controller.feeds.pubnub.keys import PubNubKeys
     from controller.settings import Settings
 
 __all__ = ["read_past"]
 
 
-async def read_past(  # noqa: PLR0913, PLR0917 - what is to be read
+async def read_past(
     keys: PubNubKeys,
     settings: Settings,
-    topics: Iterable[str],
-    begin: float,
-    end: float,
+    span: Span,
     on_page: Callable[[int], None],
-) -> tuple[list[Event], list[str]]:
+) -> Past:
     """Read all messages of topics between two instants.
 
     Args:
         keys: The key set.
         settings: Where PubNub is, and how patient to be.
-        topics: Which topics.
-        begin: From when on, in seconds since the epoch.
-        end: Until when, exclusive.
+        span: Which topics, from when until when.
         on_page: Called with the number of messages so far.
-
-    Returns:
-        The events, oldest first, and why other messages are none.
 
     Raises:
         TransientError: The history could not be read; the keys may lack the right, or the key set
@@ -48,8 +43,8 @@ async def read_past(  # noqa: PLR0913, PLR0917 - what is to be read
     events: list[Event] = []
     refused: list[str] = []
     try:
-        for topic in topics:
-            after, before = int(begin * TICKS) - 1, int(end * TICKS)
+        for topic in span.topics:
+            after, before = int(span.begin * TICKS) - 1, int(span.end * TICKS)
             while True:
                 page = await connection.history(topic, after, before)
                 for _, message in page.messages:
@@ -66,4 +61,4 @@ async def read_past(  # noqa: PLR0913, PLR0917 - what is to be read
                 before = oldest
     finally:
         await connection.close()
-    return sorted(events, key=lambda event: event.published), refused
+    return Past(sorted(events, key=lambda event: event.published), refused)

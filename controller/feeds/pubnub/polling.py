@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from controller.backoff import backoff
 from controller.errors import TransientError
-from controller.feeds.health import FeedHealth
+from controller.feeds.base import FeedHealth
 from controller.feeds.pace import MESSAGES, SIZE
 from controller.feeds.pubnub.denials import MOST_PAUSE as MOST_PAUSE_DENIED
 from controller.feeds.pubnub.denials import Denials

@@ -37,6 +37,7 @@ class RuleFacts:
         feed_connected: None: not known yet.
         feed_reason: CamelCase.
         feed_message: For the user.
+        feed_remedy: What a human must do about it; None: nothing, it may pass.
         channel: Name of the channel; None: a selector picks them.
         channel_ready: The channel's own Ready; None: there is no such channel. Of those that a
             selector picks: of one that is Ready, if there is one.
@@ -58,6 +59,7 @@ class RuleFacts:
     channel: str | None
     channel_ready: Finding | None
     expression: str | None = None
+    feed_remedy: str | None = None
     selected: int = 1
     unready: str = ""
     namespace: str = ""
@@ -84,8 +86,10 @@ def _feed(facts: RuleFacts) -> Finding:
     if facts.feed_connected is None:
         return Finding("FeedConnected", "Unknown", facts.feed_reason, facts.feed_message)
     status: Status = "True" if facts.feed_connected else "False"
-    human = facts.feed_reason in {"AccessDenied", "DecryptionFailed"}
-    return Finding("FeedConnected", status, facts.feed_reason, facts.feed_message, human)
+    message, remedy = facts.feed_message, facts.feed_remedy
+    if remedy is not None:
+        message = f"{message}: {remedy}"
+    return Finding("FeedConnected", status, facts.feed_reason, message, remedy is not None)
 
 
 def _rule_ready(facts: RuleFacts, feed: Finding) -> Finding:

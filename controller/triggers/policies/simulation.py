@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from controller.actions.base import SimulatedOutcome
 from controller.actions.registry import ACTIONS, compile_action
 from controller.events import Ruling, Verdict
+from controller.feeds.registry import topics_of
 from controller.rules.compiled import compile_rule
 from controller.rules.expressions import lazy_cel_view
 from controller.rules.payloads import Refusal
@@ -33,12 +34,13 @@ __all__ = ["SimulatedRule", "Simulation"]
 
 @dataclass(frozen=True, slots=True)
 class SimulatedRule:
-    """A rule: its name, its spec, and the same compiled."""
+    """A rule: its name, its spec, the same compiled, and the topics of its feed."""
 
     name: str
     spec: TriggerRuleSpec
     compiled: CompiledRule
     action: Action[Any]
+    topics: tuple[str, ...]
 
     @classmethod
     def of(cls, name: str, spec: TriggerRuleSpec) -> SimulatedRule:
@@ -47,7 +49,7 @@ class SimulatedRule:
         Raises:
             InvalidExpression: It cannot be used; the message names the field.
         """
-        return cls(name, spec, compile_rule(spec), compile_action(spec))
+        return cls(name, spec, compile_rule(spec), compile_action(spec), topics_of(spec.feed))
 
 
 class Simulation:
@@ -88,7 +90,7 @@ class Simulation:
         off = {rule.name for rule in self._rules if self._cancels(rule, event)}
         view = lazy_cel_view(event.payload)
         for rule in self._rules:
-            heard = not event.topic or event.topic in rule.spec.pubnub.topics
+            heard = not event.topic or event.topic in rule.topics
             if not heard or rule.name in off:
                 continue
             result = rule.compiled.match(event.payload, view)
