@@ -24,6 +24,7 @@ import httpx
 from httpcore import AnyIOBackend, AsyncNetworkBackend
 
 from controller.clients.faults import in_words
+from controller.clients.http import tls_context
 from controller.errors import PermanentError, TransientError
 from controller.policies.addresses import is_public
 from controller.policies.gateway_checks import allows
@@ -176,7 +177,7 @@ class _Transport(httpx.AsyncHTTPTransport):
     """httpx' own, with a pool whose connections are looked at before they are made."""
 
     def __init__(self, guard: _Guard) -> None:
-        context = httpx.create_ssl_context(trust_env=True)  # SSL_CERT_FILE, SSL_CERT_DIR
+        context = tls_context()
         super().__init__(verify=context, trust_env=False)
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=context,

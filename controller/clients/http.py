@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from controller.sensitive import Sensitive
     from controller.settings import Settings
 
-__all__ = ["HttpClient", "json_of", "message_of", "new_http_client", "shown", "text_of"]
+__all__ = [
+    "HttpClient",
+    "json_of",
+    "message_of",
+    "new_http_client",
+    "shown",
+    "text_of",
+    "tls_context",
+]
 
 HttpClient: TypeAlias = httpx.AsyncClient
 
@@ -37,14 +45,15 @@ def new_http_client(settings: Settings) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         # A call that could not connect is known not to have run: it must not end as one that may.
         timeout=httpx.Timeout(settings.call_timeout, connect=0.8 * settings.call_timeout),
-        transport=Transport(_tls_context(), _LIMITS),
+        transport=Transport(tls_context(), _LIMITS),
         headers={"User-Agent": f"twitch-operator/{version}"},
         follow_redirects=False,
     )
 
 
 @cache
-def _tls_context() -> ssl.SSLContext:
+def tls_context() -> ssl.SSLContext:
+    """What TLS is checked by: SSL_CERT_FILE or SSL_CERT_DIR, else certifi; made once, slowly."""
     return httpx.create_ssl_context()
 
 

@@ -138,6 +138,8 @@ class Scene:
         names = {station.login: name for name, station in self.stations.items()}
         found = []
         for call in self.refreshes():
+            if call.login not in names:
+                continue  # of a dead grant: nothing was traded
             writes = self.gate.writes.get(names[call.login] + _TOKEN_SUFFIX, [])
             at = next(iter(writes[bisect(writes, call.time) :]), None)
             if at is not None and bisect(self.starts, at) == bisect(self.starts, call.time):

@@ -80,7 +80,7 @@ class Operator:
         await eventually(lambda: self.ended or " on 127.0.0.1 port " in self.log)
         served = re.search(r"serving .* on 127\.0\.0\.1 port (\d+)", self.log)
         assert served, self.log
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, verify=False) as client:
             return await client.get(f"http://127.0.0.1:{served[1]}{path}")
 
     async def until_forgotten(self, rule: str) -> None:

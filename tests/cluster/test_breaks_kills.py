@@ -9,15 +9,12 @@ to a decision that says why not.
 Twitch refuses a second start for eight minutes, which would hide one: so most channels here forget
 their cooldown at once. Those whose fate only the cooldown can tell keep it.
 
-Environment:
-    TWITCH_OPERATOR_TEST_KILLS: How often it is killed; default 10. For a proof: 100.
-    TWITCH_OPERATOR_TEST_SEED: Repeats the choices of a run that told its seed.
+For a proof, set TWITCH_OPERATOR_TEST_KILLS to 100 (see `seeds`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import time
 from collections import Counter
@@ -29,6 +26,7 @@ import pytest
 from tests.cluster.break_judgement import Outcome, complaints
 from tests.cluster.manifests import message, rule
 from tests.cluster.operator_harness import SCOPES
+from tests.cluster.seeds import chosen
 from tests.cluster.studio import BLIND, Look, Studio, new_studio
 from tests.other_twitch import OtherTwitch
 
@@ -39,8 +37,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.cluster, pytest.mark.asyncio(loop_scope="module")]
 
-KILLS = int(os.environ.get("TWITCH_OPERATOR_TEST_KILLS") or 10)
-SEED = int(os.environ.get("TWITCH_OPERATOR_TEST_SEED") or random.SystemRandom().randrange(10**6))
+KILLS, SEED = chosen(10)
 BATCH = 10  # kills, after which there are other channels
 CHANNELS = 8  # whose breaks begin around each kill
 CALL_TIMEOUT = 1.0

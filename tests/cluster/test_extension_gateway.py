@@ -87,7 +87,10 @@ class Panel:
 async def test_no_front_end_notices_a_rotation_or_a_kill_and_each_one_a_revocation(
     site: Site, tmp_path: Path
 ) -> None:
-    async with new_extensions(site) as scene, httpx.AsyncClient(trust_env=False) as http:
+    async with (
+        new_extensions(site) as scene,
+        httpx.AsyncClient(trust_env=False, verify=False) as http,
+    ):
         scene.twitch.retire_after = 12.0
         operator = await scene.start()
         mine = scene.register("deck")

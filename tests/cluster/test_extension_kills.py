@@ -4,16 +4,13 @@ Extensions rotate their shared secrets every few seconds, at a Twitch that is no
 operator is ended with SIGKILL, at any moment or at an aimed one, and started anew, again and again.
 All the while a consumer signs calls with `current`, also with one that it read a second ago.
 
-Environment:
-    TWITCH_OPERATOR_TEST_KILLS: How often it is killed; default 11. For a proof: 200, a quarter of
-        an hour and some 400 rotations.
-    TWITCH_OPERATOR_TEST_SEED: Repeats the choices of a run that told its seed.
+For a proof, set TWITCH_OPERATOR_TEST_KILLS to 200 (see `seeds`): a quarter of an hour and some
+400 rotations.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -24,6 +21,7 @@ from tests.cluster.extension_kills import Killings
 from tests.cluster.extension_scene import Consumer, new_extensions
 from tests.cluster.gate import Gate
 from tests.cluster.kubectl import eventually
+from tests.cluster.seeds import chosen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,8 +33,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.cluster, pytest.mark.asyncio(loop_scope="module")]
 
-KILLS = int(os.environ.get("TWITCH_OPERATOR_TEST_KILLS") or 11)
-SEED = int(os.environ.get("TWITCH_OPERATOR_TEST_SEED") or random.SystemRandom().randrange(10**6))
+KILLS, SEED = chosen(11)
 APPS = 6
 INTERVAL, DELAY = 10, 3
 RETIRE = 90.0  # seconds; less the delay, it is what a restart and its first writes may take

@@ -6,15 +6,11 @@ again and again. After each kill Twitch and the token Secret say whether a grant
 cannot if the refresh token in the Secret was traded for another, which never got there. What can be
 alive must come back by itself; for the rest the channel tells what to do, and that heals it.
 
-Environment:
-    TWITCH_OPERATOR_TEST_KILLS: How often it is killed; default 10. For a proof: 200, a quarter of
-        an hour.
-    TWITCH_OPERATOR_TEST_SEED: Repeats the choices of a run that told its seed.
+For a proof, set TWITCH_OPERATOR_TEST_KILLS to 200 (see `seeds`): a quarter of an hour.
 """
 
 from __future__ import annotations
 
-import os
 import random
 from statistics import median
 from typing import TYPE_CHECKING
@@ -22,6 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cluster.kill_harness import QUICK, new_scene
+from tests.cluster.seeds import chosen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,8 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.cluster, pytest.mark.asyncio(loop_scope="module")]
 
-KILLS = int(os.environ.get("TWITCH_OPERATOR_TEST_KILLS") or 10)
-SEED = int(os.environ.get("TWITCH_OPERATOR_TEST_SEED") or random.SystemRandom().randrange(10**6))
+KILLS, SEED = chosen(9)
 
 
 async def test_a_grant_is_alive_after_a_kill_wherever_it_can_be(site: Site, tmp_path: Path) -> None:

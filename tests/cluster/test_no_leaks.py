@@ -205,7 +205,7 @@ async def _code(site: Site, login: str) -> str:
         "response_type": "code", "client_id": "web", "redirect_uri": REDIRECT,
         "scope": " ".join(SCOPES), "login": login,
     }  # fmt: skip
-    async with httpx.AsyncClient(trust_env=False) as browser:
+    async with httpx.AsyncClient(trust_env=False, verify=False) as browser:
         answer = await browser.get(f"{site.twitch.identity_url}/authorize", params=query)
     return httpx.URL(answer.headers["Location"]).params["code"]
 

@@ -55,7 +55,7 @@ async def code(site: Site, login: str, redirect_uri: str = REDIRECT) -> str:
         "response_type": "code", "client_id": "web", "redirect_uri": redirect_uri,
         "scope": " ".join(SCOPES), "login": login,
     }  # fmt: skip
-    async with httpx.AsyncClient(trust_env=False) as browser:
+    async with httpx.AsyncClient(trust_env=False, verify=False) as browser:
         answer = await browser.get(f"{site.twitch.identity_url}/authorize", params=query)
     return httpx.URL(answer.headers["Location"]).params["code"]
 

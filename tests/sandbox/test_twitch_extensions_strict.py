@@ -51,14 +51,14 @@ async def twitch(clock: Clock) -> AsyncIterator[TwitchSimulator]:
 @pytest.fixture
 async def http(twitch: TwitchSimulator) -> AsyncIterator[httpx.AsyncClient]:
     url = twitch.helix_url + "/extensions"
-    async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=url, trust_env=False, verify=False) as client:
         yield client
 
 
 @pytest.fixture
 async def console(twitch: TwitchSimulator) -> AsyncIterator[httpx.AsyncClient]:
     url = twitch.url + "/_sandbox/extensions"
-    async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=url, trust_env=False, verify=False) as client:
         yield client
 
 
@@ -407,7 +407,7 @@ async def test_no_credential_is_shown_of_the_calls(
 ) -> None:
     jwt = token(good(clock))
     await http.post(SECRETS, params=OF_DECK, headers=headers(jwt))
-    async with httpx.AsyncClient(base_url=twitch.url, trust_env=False) as plain:
+    async with httpx.AsyncClient(base_url=twitch.url, trust_env=False, verify=False) as plain:
         shown = (await plain.get("/_sandbox/requests")).text
         shown += (await plain.get("/_sandbox/extensions")).text
     assert "/helix/extensions/jwt/secrets" in shown

@@ -216,6 +216,8 @@ async def open_world() -> AsyncIterator[World]:
         catalog.ready = True
         app = make_app(catalog, Authorizer(fetcher), Extensions(http, settings), metrics)
         client = await stack.enter_async_context(
-            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway")
+            httpx.AsyncClient(
+                transport=httpx.ASGITransport(app), base_url="http://gateway", verify=False
+            )
         )
         yield World(upstream, app, catalog, metrics, served, client, url)

@@ -18,10 +18,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from controller.clients.fetch import MAX_ANSWER, Fetcher, FetchFailed, FetchForbidden
+from controller.clients.http import tls_context
 from tests.oauth_provider import open_provider
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
@@ -305,6 +306,15 @@ def certificate(folder: Path, name: str) -> Path:
     return file
 
 
+@pytest.fixture
+def new_tls_context() -> Iterator[None]:
+    """Read anew what certificates are checked by."""
+    tls_context.cache_clear()
+    yield
+    tls_context.cache_clear()
+
+
+@pytest.mark.usefixtures("new_tls_context")
 @pytest.mark.parametrize(
     ("of", "answers"), [("provider.example", True), ("other.example", False), (LOOPBACK, False)]
 )

@@ -226,7 +226,9 @@ async def test_extensions_deleted_during_a_request_leave_no_series() -> None:
     async with learning(api, forget=metrics.forget) as known:
         app = Requests(slow, known.catalog, metrics)
         transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://gateway", verify=False
+        ) as client:
             calls = [
                 asyncio.create_task(
                     client.post("/send/", headers={"X-Twitch-Client-Id": f"client-{name}"})

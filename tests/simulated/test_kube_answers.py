@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,12 @@ CALLS: dict[str, tuple[Any, str]] = {
     ),
     "set key": (lambda kube: kube.set_secret_key("tv", "a", "key", Sensitive(TOKEN)), "Secret"),
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def no_authorities(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Load no certificates, which takes longer than all else: there is no TLS here."""
+    monkeypatch.setenv("SSL_CERT_FILE", os.devnull)
 
 
 class Server:
