@@ -1,7 +1,7 @@
 """Keeps an extension's shared secrets: does the steps that `policies.rotation` plans.
 
-It alone writes the target Secret. What the Secret holds is read once, when a process begins; then
-what this process knows counts, so that a Secret that somebody deleted or changed is put right.
+What the target Secret holds is read once, when a process begins; then what this process knows
+counts, so that a Secret that somebody deleted or changed is put right.
 """
 
 from __future__ import annotations
@@ -15,26 +15,18 @@ from typing import TYPE_CHECKING
 from controller.clients.extension_jwt import Extension
 from controller.clients.extensions import ExtensionRefused, NotSent
 from controller.clients.helix import Unauthorized
-from controller.clients.kube import KubeConflict, KubeError, KubeNotFound
+from controller.clients.kube import KubeError
 from controller.clients.secrets import text_of_key
 from controller.errors import InvalidSecret, OperatorError, RateLimited, TransientError
 from controller.extensions.policies import rotation
 from controller.extensions.policies.rotation import Holding
+from controller.extensions.target import TargetSecret, holding_of
 from controller.policies.extension_secrets import (
-    REVOKED_FOR,
-    decode,
-    encode,
     key_of,
 )
-from controller.policies.problems import Blocked, missing_secret, owner_refused, secret_refused
-from controller.policies.target_secret import (
-    CLIENT_ID_OF,
-    foreign_target,
-    target_labels,
-)
-from controller.resources.common import parse_instant, rfc3339
-from controller.resources.kind import GROUP
-from controller.runtime.owned_secrets import jitter, owner_reference, store_secret
+from controller.policies.problems import Blocked, missing_secret, secret_refused
+from controller.resources.common import rfc3339
+from controller.runtime.owned_secrets import jitter
 from controller.runtime.settling import settle
 
 if TYPE_CHECKING:
@@ -53,7 +45,6 @@ __all__ = ["SecretManager"]
 
 logger = logging.getLogger(__name__)
 
-_BEGUN = f"{GROUP}/rotation-begun"
 _MOST_STEPS = 20
 _MOST_SETTLE = 30.0
 
@@ -72,7 +63,6 @@ class SecretManager:
         holding: What is kept of the secrets.
         problem: What is in the way; None: nothing.
         warning: What a human must change though the secrets serve on; None: nothing.
-        owner_problem: Why the target Secret's owner is not as the spec has it; None: it is.
         failure: What went wrong last, if it may pass.
         stored: The target Secret holds what is kept.
         proven: Twitch took a secret that signed a call, in this process.
@@ -90,11 +80,10 @@ class SecretManager:
         settings: Settings,
     ) -> None:
         self._key = resource.key
-        self._uid = resource.uid
         self._created = resource.created
         self._extensions = extensions
         self._secrets = secrets
-        self._kube = kube
+        self._target = TargetSecret(resource, secrets, kube)
         self._settings = settings
         self._jitter = jitter(resource.uid)
         self._adopted = False
@@ -107,15 +96,18 @@ class SecretManager:
         self._wish = ""
         self._spec: ExtensionAppSpec | None = None
         self.holding = Holding()
-        self._refused_owners: tuple[str, ...] = ()
         self.problem: Blocked | None = None
         self.warning: Blocked | None = None
-        self.owner_problem: Blocked | None = None
         self.failure: str | None = None
         self.stored = False
         self.proven = False
         self.revoked_before = ""
         self.rotated_at: float | None = None
+
+    @property
+    def owner_problem(self) -> Blocked | None:
+        """Why the target Secret's owner is not as the spec has it; None: it is."""
+        return self._target.owner_problem
 
     def recheck(self) -> None:
         """Ask Twitch in the next round, also for what it refused before."""
@@ -176,7 +168,7 @@ class SecretManager:
         async def look() -> _Seen:
             secret = await self._look(spec)
             bootstrap = await self._bootstrap(spec)
-            self.stored = secret is not None and self._is_stored(spec, secret, time.time())
+            self.stored = secret is not None and self._target.holds(spec, secret, self.holding)
             return self._facts(spec, secret, bootstrap, request), secret
 
         rest, _ = await settle(
@@ -191,7 +183,8 @@ class SecretManager:
 
     async def _do(self, spec: ExtensionAppSpec, step: rotation.Plan, seen: _Seen) -> None:
         if isinstance(step, rotation.Write):
-            await self._write(spec, seen[1])
+            if (stored := await self._target.write(spec, seen[1], self.holding)) is not None:
+                self._seen_version = stored.resource_version
         elif isinstance(step, rotation.Read):
             await self._read(spec, step.signer)
         elif isinstance(step, rotation.Revoke):
@@ -207,18 +200,18 @@ class SecretManager:
     async def _look(self, spec: ExtensionAppSpec) -> Secret | None:
         """Read the target Secret; what another process of the operator wrote is taken over."""
         name = spec.secret.target_secret_name
-        secret = await self._secrets.get(self._key.namespace, name, self._key)
+        secret = await self._target.read(spec)
         if secret is None and self._seen_version:
             logger.warning("%s: Secret %s was deleted; it is made anew", self._key, name)
             self._seen_version = ""
-        if secret is None or self._foreign(spec, secret) is not None:
+        if secret is None or self._target.foreign(spec, secret) is not None:
             self._adopted = self._adopted or secret is None
             return secret
         if secret.resource_version != self._seen_version:
-            found = _from_secret(secret)
+            found = holding_of(secret)
             if not self._adopted:
                 self.holding = found
-            elif not self._is_stored(spec, secret, time.time()):
+            elif not self._target.holds(spec, secret, self.holding):
                 logger.warning("%s: somebody changed Secret %s; it is put right", self._key, name)
             if {s.content for s in found.secrets} - {s.content for s in self.holding.secrets}:
                 self._read_at = None  # Twitch tells which of them there are
@@ -263,7 +256,7 @@ class SecretManager:
         return rotation.RotationFacts(
             holding=self.holding,
             stored=self.stored,
-            foreign=self._foreign(spec, secret) if secret is not None else None,
+            foreign=self._target.foreign(spec, secret) if secret is not None else None,
             bootstrap=bootstrap,
             refused=self._refused,
             refusal=self._refusal,
@@ -338,84 +331,6 @@ class SecretManager:
                 told = "%s: shared secret %s was %s; it is active from %s"
                 logger.info(told, self._key, secret.fingerprint, how, active)
 
-    async def _write(self, spec: ExtensionAppSpec, secret: Secret | None) -> None:
-        """Make or replace the Secret; one that is not as it was read is read anew."""
-        namespace, name = self._key.namespace, spec.secret.target_secret_name
-        data = encode(self.holding.secrets, time.time())
-        marks = _marks(spec, self.holding)
-        its_owner = self._owner(spec)
-        try:
-            labels, kept = (secret.labels, secret.annotations) if secret is not None else ({}, {})
-            others = {k: v for k, v in kept.items() if k not in _MARKS}
-            stored, refusal = await store_secret(
-                self._kube, namespace, name, data, {**labels, **self._labels()},
-                before=secret, owner=its_owner, annotations=others | marks,
-            )  # fmt: skip
-        except (KubeConflict, KubeNotFound):
-            await self._secrets.get(namespace, name, self._key, fresh=True)
-            return
-        self._refused_owners = (self._uid,) if its_owner is not None else ()
-        field = "spec.secret.deletionPolicy"
-        self.owner_problem = owner_refused(field, name, refusal) if refusal else None
-        self._seen_version = stored.resource_version
-        self._secrets.put(namespace, name, stored)
-
-    def _is_stored(self, spec: ExtensionAppSpec, secret: Secret, now: float) -> bool:
-        wanted = {k: v.reveal().encode() for k, v in encode(self.holding.secrets, now).items()}
-        marks = {name: text for name, text in secret.annotations.items() if name in _MARKS}
-        owned = (self._uid,) if spec.secret.deletion_policy == "Delete" else ()
-        return (
-            dict(secret.data) == wanted
-            and marks == _marks(spec, self.holding)
-            and self._is_owned(secret, owned)
-        )
-
-    def _is_owned(self, secret: Secret, wanted: tuple[str, ...]) -> bool:
-        if secret.owner_uids == wanted:
-            self.owner_problem = None
-            return True
-        return self.owner_problem is not None and self._refused_owners == wanted
-
-    def _labels(self) -> dict[str, str]:
-        return target_labels(self._key.name)
-
-    def _foreign(self, spec: ExtensionAppSpec, secret: Secret) -> Blocked | None:
-        return foreign_target(
-            spec.secret.target_secret_name,
-            secret.labels,
-            secret.annotations,
-            namespace=self._key.namespace,
-            extension=self._key.name,
-            client_id=spec.client_id,
-            holds_secrets=bool(decode(secret.data)),
-        )
-
-    def _owner(self, spec: ExtensionAppSpec) -> dict[str, object] | None:
-        return (
-            owner_reference(self._key, self._uid)
-            if spec.secret.deletion_policy == "Delete"
-            else None
-        )
-
-
-_MARKS = (_BEGUN, REVOKED_FOR, CLIENT_ID_OF)
-
 
 def _extension(spec: ExtensionAppSpec, signer: Sensitive) -> Extension:
     return Extension(spec.client_id, spec.owner_id, signer)
-
-
-def _marks(spec: ExtensionAppSpec, holding: Holding) -> dict[str, str]:
-    """Annotations of the target Secret: whose secrets, and what was under way."""
-    marks = {CLIENT_ID_OF: spec.client_id}
-    if holding.begun is not None:
-        marks[_BEGUN] = rfc3339(holding.begun)
-    return marks | ({REVOKED_FOR: holding.revoke_request} if holding.revoke_request else {})
-
-
-def _from_secret(secret: Secret) -> Holding:
-    try:
-        begun = parse_instant(secret.annotations[_BEGUN])
-    except (KeyError, ValueError):
-        begun = None
-    return Holding(decode(secret.data), begun, secret.annotations.get(REVOKED_FOR, ""))

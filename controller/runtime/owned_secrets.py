@@ -83,7 +83,7 @@ async def store_secret(  # noqa: PLR0913 - a Secret has that many parts
 
 
 def owner_reference(key: Key, uid: str) -> dict[str, object]:
-    """Owner reference: the Secret goes with its channel."""
+    """Owner reference: the Secret goes with its resource."""
     return {"apiVersion": f"{GROUP}/{VERSION}", "kind": key.kind, "name": key.name, "uid": uid}
 
 
