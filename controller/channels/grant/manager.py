@@ -13,16 +13,14 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from controller.channels.grant import token_secret as tokens
+from controller.channels.grant.reader import GrantReader
 from controller.channels.grant.state import CLIENT_INTERVAL, GrantState
 from controller.channels.grant.steps import GrantSteps
 from controller.channels.policies import grants as policy
 from controller.channels.policies.grant_facts import (
-    Consent,
     Device,
     Grant,
     GrantFacts,
-    Holding,
     Input,
 )
 from controller.clients.helix import Credential
@@ -91,6 +89,7 @@ class GrantManager:
         self._jitter = jitter(uid)
         self._lock = asyncio.Lock()
         self._state = GrantState()
+        self._reader = GrantReader(key, self._state, secrets)
         self._steps = GrantSteps(
             key,
             self._state,
@@ -281,9 +280,9 @@ class GrantManager:
     async def _facts(self, spec: TwitchChannelSpec) -> GrantFacts:
         state = self._state
         state.meet(spec.login)
-        no_app = await self._read_app(spec)
-        blocked = await self._read_tokens(spec)
-        consent = self._consent(spec)
+        no_app = await self._reader.read_app(spec)
+        blocked = await self._reader.read_tokens(spec)
+        consent = self._reader.consent(spec)
         given = await self._secrets.given(spec, consent.command)
         refusal = state.refusals.get(given.key) if isinstance(given, Input) else None
         self.refused_input = refusal if state.holding.grant is not None else None
@@ -306,41 +305,3 @@ class GrantManager:
             slower=state.slower,
             jitter=self._jitter,
         )
-
-    def _consent(self, spec: TwitchChannelSpec) -> Consent:
-        """Where a (new) consent comes from."""
-        app = self._state.app
-        return Consent(
-            way=spec.authorization.way,
-            command=f"kubectl twitch authorize -n {self._key.namespace} {self._key.name}",
-            scopes=spec.wanted_scopes,
-            client_id=app.client_id if app is not None else "",
-            login=spec.login,
-        )
-
-    async def _read_app(self, spec: TwitchChannelSpec) -> Blocked | None:
-        app = await self._secrets.application(spec)
-        if isinstance(app, Blocked):
-            self._state.app = None
-            return app
-        if self._state.changes(app):
-            told = "%s: Secret %s (spec.app.secretRef) has another client-id or client-secret now"
-            logger.warning(told, self._key, spec.app.secret_ref.name)
-        self._state.use(app)
-        return None
-
-    async def _read_tokens(self, spec: TwitchChannelSpec) -> Blocked | None:
-        state = self._state
-        secret = await self._secrets.stored(spec)
-        if isinstance(secret, Blocked):
-            return secret
-        if secret is None:
-            # Somebody removed it: what is in hand is written anew.
-            if state.holding != Holding():
-                state.pending, state.saved = state.holding, Holding()
-            return None
-        if state.pending is None:
-            state.adopt(tokens.from_secret(secret))
-            if not self._secrets.is_owned_as_wanted(secret, spec):
-                state.pending = state.saved
-        return None
