@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 from controller.clients.extensions import ExtensionRefused, SegmentContent
 from controller.clients.helix import Unauthorized
 from controller.errors import RateLimited, TransientError
+from controller.extensions.configuration_record import ConfigurationRecord
 from controller.extensions.policies import configuration as policy
-from controller.extensions.policies import configuration_states
 from controller.extensions.policies.configuration_facts import (
-    REQUIRED,
     Budget,
     ConfigurationFacts,
     Content,
@@ -28,7 +27,6 @@ from controller.extensions.policies.configuration_facts import (
     marks,
     wants,
 )
-from controller.resources.extensionapp import SegmentStatus
 from controller.runtime.owned_secrets import jitter
 from controller.runtime.settling import Unsettled, settle
 
@@ -37,9 +35,8 @@ if TYPE_CHECKING:
 
     from controller.clients.extension_jwt import Extension
     from controller.clients.extensions import Extensions, UpstreamAnswer
-    from controller.extensions.policies.configuration_states import Told
     from controller.policies.findings import Finding
-    from controller.resources.extensionapp import ExtensionAppSpec
+    from controller.resources.extensionapp import ExtensionAppSpec, SegmentStatus
     from controller.runtime.resource import Key
     from controller.settings import Settings
 
@@ -55,9 +52,6 @@ _MAX_TEXT = 300
 class ConfigurationManager:
     """The configuration of one ExtensionApp.
 
-    What it remembers of a former process comes from the status: which required configuration was
-    set, when segments were set, and what was told of them.
-
     Args:
         key: The ExtensionApp.
         extensions: Twitch.
@@ -65,8 +59,6 @@ class ConfigurationManager:
         remembered: What the status tells.
 
     Attributes:
-        finding: The condition ConfigurationSynced; None: no segment is declared, or `reconcile` was
-            not called yet.
         doubted: In the last round Twitch refused a call as one of somebody who may not make it: the
             secret that signed may be lost, which only a look at the secrets can tell.
     """
@@ -82,24 +74,26 @@ class ConfigurationManager:
         self._extensions = extensions
         self._interval = settings.extension_check_interval
         self._jitter = jitter(str(key))
-        self._statuses = tuple(remembered)
+        self._record = ConfigurationRecord(remembered)
         self._wants: tuple[Want, ...] = ()
         self._required: tuple[Mark, ...] = ()
         self._seen: dict[str | None, Seen] = {}
         self._failures: dict[tuple[str, str | None], Failure] = {}
         self._gets, self._puts = Budget(), Budget()
-        self._before: dict[tuple[str, str | None], Told] = {}
-        self._set_at: dict[tuple[str, str | None], float] = {}
-        self._marked: dict[str, str] = {}
-        for status in self._statuses:
-            self._remember(status)
         self._signer: Extension | None = None
-        self.finding: Finding | None = None
         self.doubted = False
 
     def segments(self) -> tuple[SegmentStatus, ...]:
         """What there is to tell of the segments, and of the required configuration of channels."""
-        return self._statuses
+        return self._record.segments
+
+    @property
+    def finding(self) -> Finding | None:
+        """The condition ConfigurationSynced.
+
+        None: no segment is declared, or `reconcile` was not called yet.
+        """
+        return self._record.finding
 
     def recheck(self) -> None:
         """Look anew at all at the next round, and try again what Twitch refused."""
@@ -143,7 +137,7 @@ class ConfigurationManager:
         except Unsettled:
             return time.time()
         finally:
-            self._tell()
+            self._record.tell(self._facts())
 
     def _declare(self, spec: ExtensionAppSpec, broadcaster_of: Callable[[str], str | None]) -> None:
         """Take what is declared now, and forget what is not declared any more."""
@@ -170,7 +164,7 @@ class ConfigurationManager:
             marks=self._required,
             seen=self._seen,
             failures=self._failures,
-            marked=self._marked,
+            marked=self._record.marked,
             gets=self._gets,
             puts=self._puts,
             check_interval=self._interval,
@@ -235,7 +229,7 @@ class ConfigurationManager:
         place = want.broadcaster_id
         self._seen[place] = self._seen[place].but(want.segment, want.content)
         self._failures.pop(want.key, None)
-        self._set_at[want.segment, want.channel] = time.time()
+        self._record.was_set(want)
         whose = f" of {want.channel}" if want.channel is not None else ""
         logger.info("%s: the %s segment%s was set", self._key, want.segment, whose)
 
@@ -245,9 +239,8 @@ class ConfigurationManager:
                 extension, mark.broadcaster_id or "", mark.version, mark.value
             )
         )
-        self._marked[mark.channel] = mark.sha256
+        self._record.was_marked(mark)
         self._failures.pop(mark.key, None)
-        self._set_at[REQUIRED, mark.channel] = time.time()
         logger.info("%s: the required configuration of %s was set", self._key, mark.channel)
 
     def _note(self, step: policy.Step, error: Exception, *, passing: bool) -> None:
@@ -263,37 +256,6 @@ class ConfigurationManager:
             # It may have been set, and somebody else may set it until the next try.
             place = step.want.broadcaster_id
             self._seen[place] = self._seen[place].without(step.want.segment)
-
-    def _tell(self) -> None:
-        told = configuration_states.states(self._facts(), self._before)
-        self.finding = configuration_states.finding(told)
-        self._before = {(one.segment, one.channel): one for one in told if one.sha256 is not None}
-        self._statuses = tuple(
-            SegmentStatus(
-                segment=one.segment,
-                channel=one.channel,
-                state=one.state,
-                version=one.version or None,
-                message=one.message or None,
-                last_set_time=self._set_at.get((one.segment, one.channel)),
-                sha256=self._marked.get(one.channel or "")
-                if one.segment == REQUIRED
-                else one.sha256,
-            )
-            for one in told
-        )
-
-    def _remember(self, status: SegmentStatus) -> None:
-        spot = status.segment, status.channel
-        if status.last_set_time is not None:
-            self._set_at[spot] = status.last_set_time
-        if status.segment == REQUIRED and status.channel is not None and status.sha256 is not None:
-            self._marked[status.channel] = status.sha256
-        told = configuration_states.remembered(
-            status.segment, status.channel, status.state, status.version, status.sha256
-        )
-        if told is not None:
-            self._before[spot] = told
 
 
 def _check(answer: UpstreamAnswer) -> None:
