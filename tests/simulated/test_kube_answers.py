@@ -151,6 +151,19 @@ async def test_what_is_not_the_expected_object_is_no_answer(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "part",
+    [{"ownerReferences": True}, {"ownerReferences": [1]}, {"labels": [1]}, {"annotations": 1}],
+)
+@pytest.mark.parametrize("name", ["list", "get", "get secret", "create secret"])
+async def test_metadata_of_another_shape_is_no_answer(name: str, part: dict[str, Any]) -> None:
+    call, kind = CALLS[name]
+    text = as_json(whole(kind)).replace(as_json(META), as_json(META | part))
+    async with served((200, text)) as (kube, _):
+        with pytest.raises(KubeUnavailable):
+            await call(kube)
+
+
+@pytest.mark.parametrize(
     ("status", "body", "error"),
     [
         (404, {"kind": "Status", "message": "not found"}, KubeNotFound),

@@ -131,7 +131,11 @@ def _is_object(item: object) -> bool:
     meta = item.get("metadata") if isinstance(item, dict) else None
     cluster_wide = isinstance(item, dict) and item.get("kind") == "Namespace"
     names = ("name", "uid") if cluster_wide else ("name", "namespace", "uid")
-    return isinstance(meta, dict) and all(isinstance(meta.get(name), str) for name in names)
+    if not isinstance(meta, dict) or not all(isinstance(meta.get(name), str) for name in names):
+        return False
+    owners = meta.get("ownerReferences") or []
+    maps = (meta.get("labels") or {}, meta.get("annotations") or {})
+    return isinstance(owners, list) and all(isinstance(each, dict) for each in [*owners, *maps])
 
 
 def _harmless(told: str, hidden: Iterable[str]) -> str:
