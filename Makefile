@@ -36,7 +36,9 @@ help: ## list the targets
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=…")'
 	@test -x $(BIN)/python || $(UV) venv --quiet --python "$$(command -v $(PYTHON))" .venv
 	@echo "installing what requirements.lock names into .venv"
-	@$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
+	@# Where Python may not keep what it compiles, each start would compile anew, for seconds.
+	@$(UV) pip sync --quiet --require-hashes $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode) \
+		--python $(BIN)/python requirements.lock
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python -e .
 	@touch $@
 
@@ -54,7 +56,7 @@ sandbox: .venv/.installed ## run a control plane and simulated Twitch and PubNub
 	@$(BIN)/twitch-operator sandbox
 
 .PHONY: test
-test: .venv/.installed ## run all tests, which takes many minutes (ARGS=… for pytest, WORKERS=0: one process)
+test: .venv/.installed ## run all tests, which takes some minutes (ARGS=… for pytest, WORKERS=0: one process)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: soak
@@ -64,6 +66,7 @@ soak: .venv/.installed ## the long tests: 200 kills in refreshes and in rotation
 		tests/cluster/test_extension_kills.py $(ARGS)
 	@TWITCH_OPERATOR_TEST_KILLS=100 TWITCH_OPERATOR_TEST_OUTAGE=600 $(BIN)/python -m pytest -s \
 		tests/cluster/test_breaks_kills.py tests/cluster/test_outages.py $(ARGS)
+	@TWITCH_OPERATOR_TEST_EXAMPLES=200 $(BIN)/python -m pytest -s tests/simulated/test_gateway_fuzz.py $(ARGS)
 
 .PHONY: lint
 lint: .venv/.installed ## check format, lint, types and the direction of imports
@@ -88,8 +91,12 @@ docs: .venv/.installed ## build the documentation site in build/site; broken lin
 	@echo "open build/site/index.html"
 
 .PHONY: bench
-bench: .venv/.installed ## measure latency, start-up, memory, throughput (ARGS=--quick: a short run; --smoke: only whether it works)
+bench: .venv/.installed ## measure latency, start-up, memory, throughput (ARGS=--quick: a short run)
 	@$(BIN)/python -m bench $(ARGS)
+
+.PHONY: smoke
+smoke: .venv/.installed ## run each benchmark to its end, as small as it can be; no figure of it counts
+	@$(BIN)/python -m bench --smoke
 
 .PHONY: lock
 lock: | $(UV) ## resolve requirements.lock anew from pyproject.toml

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 DEEP = 20_000
 MEGABYTES = 10_000_000
-CLIENTS = 1500
+CLIENTS = 300
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
