@@ -98,65 +98,79 @@ class Settings(BaseModel):
 
     _parts: dict[type[Part], Part] = PrivateAttr(default_factory=dict)
 
-    helix_url: BaseUrl = Field("https://api.twitch.tv/helix", description="Twitch's API.")
-    identity_url: BaseUrl = Field("https://id.twitch.tv/oauth2", description="Twitch's OAuth.")
-    watch_namespaces: Namespaces = Field((), description="Literal names, by comma; empty: all.")
-    validate_interval: Seconds = Field(3600, description="Between two validations of a token.")
-    secret_check_interval: Seconds = Field(60, description="Between two reads of a Secret.")
+    helix_url: BaseUrl = Field(
+        "https://api.twitch.tv/helix", description="Base URL of Twitch's Helix API."
+    )
+    identity_url: BaseUrl = Field(
+        "https://id.twitch.tv/oauth2", description="Base URL of Twitch's OAuth2 endpoints."
+    )
+    watch_namespaces: Namespaces = Field(
+        (), description="Namespaces to watch, without patterns. Empty: all."
+    )
+    validate_interval: Seconds = Field(3600, description="Interval between validations of a token.")
+    secret_check_interval: Seconds = Field(60, description="Interval between reads of a Secret.")
     missing_secret_check_interval: Seconds = Field(
-        10, description="Between two looks for a Secret that is missing."
+        10, description="Interval between reads of a missing Secret."
     )
     live_check_interval: Seconds = Field(
-        60, description="Between two looks whether it is live, and eligible."
+        60, description="Interval between checks whether a channel is live and eligible."
     )
     ads_check_interval: Seconds = Field(
-        60, description="Between two looks at the ads of a live channel."
+        60, description="Interval between reads of a live channel's ad schedule."
     )
     resync_interval: Seconds = Field(
-        300, description="Between two lists of all resources, which find a missed deletion."
+        300,
+        description="Interval between full lists of the resources, which find missed deletions.",
     )
     min_activation_delay: Seconds = Field(
-        300, description="Least delay of a new extension secret: Twitch takes none below 300 s."
+        300,
+        description="Minimum activationDelay of extension secrets. Twitch accepts at least 300 s.",
     )
     extension_check_interval: Seconds = Field(
-        600, description="Between two looks at Twitch for an extension's secrets and configuration."
+        600, description="Interval between checks of an extension's secrets and configuration."
     )
     allowed_fetch_hosts: Names = Field(
         (),
-        description="Hosts, or host:port, by comma: URLs from resources may name these though they "
-        "are not public, and by http.",
+        description="Hosts, or host:port, that URLs in resources may use although they are not "
+        "public, and with http.",
     )
     gateway_address: str = Field(
         "0.0.0.0:8080",
-        description="host:port of the gateway (port 0: any).",
+        description="Address of the gateway, as host:port. Port 0: any free port.",
     )
     gateway_drain: Seconds = Field(
-        5, description="After SIGTERM, how long the gateway goes on before it takes no more."
+        5, description="How long the gateway accepts requests after SIGTERM."
     )
-    gateway_timeout: Seconds = Field(5, description="For the gateway's calls, each.")
-    status_interval: Seconds = Field(10, description="Between two coalesced status writes.")
-    call_timeout: Seconds = Field(5, description="For one call to Twitch.")
-    identity_timeout: Seconds = Field(15, description="For one OAuth call.")
-    identity_concurrency: int = Field(20, ge=1, description="OAuth calls under way at once.")
+    gateway_timeout: Seconds = Field(5, description="Timeout of each call of the gateway.")
+    status_interval: Seconds = Field(10, description="Minimum interval between writes of a status.")
+    call_timeout: Seconds = Field(5, description="Timeout of a call to Twitch.")
+    identity_timeout: Seconds = Field(15, description="Timeout of an OAuth call.")
+    identity_concurrency: int = Field(
+        20, ge=1, description="Maximum number of concurrent OAuth calls."
+    )
     subscribe_timeout: Seconds = Field(
-        60, description="After which a silent long poll of a feed is asked anew."
+        60, description="Timeout of a long poll of a feed. The operator then repeats it."
     )
     feed_stale_after: Seconds = Field(
-        150, description="A feed whose last completed poll is older counts as not connected."
+        150,
+        description="Maximum age of the last completed poll. Beyond it, the feed is not connected.",
     )
     as_run_log: Literal["stdout", "none"] = Field(
-        "stdout", description="Where the lines of the as-run log go, beside the files."
+        "stdout", description="Where to write the as-run log, in addition to files."
     )
-    as_run_dir: str = Field("", description="Folder for the as-run log's daily files; empty: none.")
-    log_format: Literal["text", "json"] = Field("text", description="Form of the log lines.")
+    as_run_dir: str = Field(
+        "", description="Folder for daily files of the as-run log. Empty: no files."
+    )
+    log_format: Literal["text", "json"] = Field("text", description="Format of the log.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="Least level that is logged."
+        "INFO", description="Minimum log level."
     )
     metrics_address: str = Field(
-        "", description="host:port for /metrics (port 0: any); empty: none."
+        "", description="Address of /metrics, as host:port. Port 0: any free port; empty: off."
     )
     health_address: str = Field(
-        "", description="host:port for /healthz, /readyz (port 0: any); empty: none."
+        "",
+        description="Address of /healthz and /readyz, host:port. Port 0: any free; empty: off.",
     )
 
     @classmethod

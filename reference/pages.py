@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from controller.actions import registry as _actions  # noqa: F401 - kinds register their fields
+from controller.feeds import registry as _feeds  # noqa: F401 - and their settings
 from reference.commands import commands_page
 from reference.links import EXAMPLES, PAGES, ROOT, example_anchor
 from reference.metrics import metrics_page

@@ -1,4 +1,4 @@
-"""What Prometheus is told of channels."""
+"""Metrics of channels."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ class ChannelMetrics:
         self.registry = metrics.registry
         self.credential_expiration = metrics.gauge(
             "credential_expiration_timestamp_seconds",
-            "When a channel's access token expires.",
+            "When a channel's access token expires; 0: rejected; no series: no token.",
             ["namespace", "channel"],
         )
         self.token_refreshes = metrics.counter(
             "token_refreshes",
-            "Refresh tokens that were exchanged, by result.",
+            "Token refreshes by result: Refused: the grant ended; Failed: may pass.",
             ["result"],
             values=("Succeeded", "Refused", "ClientRejected", "Failed"),
         )
         self.token_validations = metrics.counter(
             "token_validations",
-            "Validations of access tokens, by result.",
+            "Token validations by result: Refused: a refresh follows; Failed: may pass.",
             ["result"],
             values=("Succeeded", "Refused", "Failed"),
         )
         self.as_run_lines = metrics.counter(
             "as_run_lines",
-            "Lines of the as-run log by what became of them.",
+            "Lines of the as-run log by result.",
             ["result"],
             values=("written", "failed", "dropped"),
         )

@@ -1,4 +1,4 @@
-"""What Prometheus is told of ExtensionApps."""
+"""Metrics of ExtensionApps."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class ExtensionMetrics:
         self.registry = metrics.registry
         self._next_rotation = metrics.gauge(
             "extension_next_rotation_timestamp_seconds",
-            "When an extension's next shared secret is made; in the past: it is overdue.",
+            "When the operator creates the next shared secret; in the past: overdue.",
             ["namespace", "extension"],
         )
         self._ready = metrics.gauge(
             "extension_ready",
-            "Whether an ExtensionApp is Ready: 1 or 0.",
+            "1 if an ExtensionApp is Ready, else 0.",
             ["namespace", "extension"],
         )
 

@@ -1,4 +1,4 @@
-"""What Prometheus is told of the gateway."""
+"""Metrics of the gateway."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ class GatewayMetrics:
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "twitch_operator_gateway_requests",
-            "Requests by route, status and extension; extensions that are not served: unknown.",
+            "Requests by route, status (499: the client disconnected) and extension, or unknown.",
             ["route", "status", "extension"],
             registry=self.registry,
         )
         self.in_flight = Gauge(
             "twitch_operator_gateway_requests_in_flight",
-            "Requests that have no answer yet.",
+            "Requests in progress.",
             registry=self.registry,
         )
         self.upstream = Histogram(
             "twitch_operator_gateway_upstream_seconds",
-            "What Twitch took to answer, or to fail.",
+            "Duration of calls to Twitch.",
             ["call"],
             buckets=_BUCKETS,
             registry=self.registry,
         )
         self.authorizations = Counter(
             "twitch_operator_gateway_authorizations",
-            "Bearer tokens by what was found: Accepted, Refused or Unavailable.",
+            "Bearer tokens by result: Accepted, Refused or Unavailable.",
             ["result"],
             registry=self.registry,
         )

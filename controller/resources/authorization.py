@@ -27,28 +27,28 @@ Scope = Annotated[
 
 
 class App(SpecModel):
-    """The registered application on whose behalf the operator calls Twitch."""
+    """The registered Twitch application with which the operator calls Twitch."""
 
     secret_ref: SecretReference
     """Secret with the keys client-id and client-secret of the application (dev.twitch.tv/console).
-    A public client has no client-secret: leave the key out."""
+    For a public client, omit client-secret."""
 
 
 class RefreshToken(SpecModel):
-    """A refresh token that somebody obtained from the broadcaster's consent."""
+    """A refresh token from an earlier consent of the broadcaster."""
 
     secret_key_ref: SecretKeyReference
-    """Where the refresh token is. It is read to begin with, and again whenever it changes: a new
-    consent goes here. Twitch may replace the token at each use; the newest is kept in the Secret
-    of spec.token, never here."""
+    """Secret and key of the refresh token. The operator reads it once, and again whenever it
+    changes, so a new consent goes here. Twitch may replace the token at each use; the operator
+    keeps the newest one in the Secret of spec.token."""
 
 
 class AuthorizationCode(SpecModel):
-    """The code with which Twitch sent the broadcaster's browser back after the consent."""
+    """The code that Twitch added to the redirect URI after the consent."""
 
     secret_key_ref: SecretKeyReference
-    """Where the code is. It is exchanged once, within the few minutes that Twitch lets it live, and
-    again whenever it changes: a new consent goes here. `kubectl twitch authorize` puts it there."""
+    """Secret and key of the code. The operator exchanges it once, and again whenever it changes. A
+    code is valid for a few minutes. `kubectl twitch authorize` stores it here."""
 
     redirect_uri: Annotated[
         str,
@@ -59,30 +59,30 @@ class AuthorizationCode(SpecModel):
             " http://localhost:3000/auth/twitch/callback",
         ),
     ]
-    """Redirect URI that the consent was asked for with, exactly as the application registered it
+    """Redirect URI that the consent was requested with, exactly as registered for the application
     (dev.twitch.tv/console)."""
 
 
 class DeviceCode(SpecModel):
-    """Nothing to provide: the status shows an address, and a code to type there."""
+    """Needs no input. The status shows an address and a code to type there."""
 
 
 class Authorization(SpecModel):
-    """How the operator comes by the broadcaster's grant."""
+    """How the operator obtains the broadcaster's grant."""
 
     exactly_one_of: ClassVar = ("refresh_token", "authorization_code", "device_code")
 
     refresh_token: RefreshToken | None = None
-    """A refresh token in a Secret, granted to the application of spec.app by the broadcaster, with
-    the scope channel:edit:commercial."""
+    """A refresh token in a Secret. The broadcaster must have granted it to the application of
+    spec.app with the scope channel:edit:commercial."""
 
     authorization_code: AuthorizationCode | None = None
     """An authorization code in a Secret, which the operator exchanges for tokens. The application
-    needs a client-secret for it."""
+    needs a client-secret."""
 
     device_code: DeviceCode | None = None
-    """The broadcaster opens an address on any device and types a code; status.authorization shows
-    both, and a new code when one has run out. Write it as {}."""
+    """The broadcaster opens an address on any device and types a code. status.authorization shows
+    both, and a new code when one expires. Write {}."""
 
     @property
     def secret_key_ref(self) -> SecretKeyReference | None:

@@ -42,7 +42,7 @@ def _known_zone(name: str) -> str:
 
 
 class QuietHours(SpecModel):
-    """Hours in which nothing is started."""
+    """Hours during which no commercial starts."""
 
     rules: ClassVar = (
         Rule(
@@ -54,10 +54,10 @@ class QuietHours(SpecModel):
     )
 
     from_: TimeOfDay
-    """When the hours begin, on the wall clock of timeZone: "HH:MM", such as "22:00"."""
+    """Start on the wall clock of timeZone, as "HH:MM", such as "22:00"."""
 
     to: TimeOfDay
-    """When they end, exclusive. Earlier than from means on the following day."""
+    """End, exclusive. A value before from means the following day."""
 
     time_zone: Annotated[
         str,
@@ -68,15 +68,15 @@ class QuietHours(SpecModel):
         ),
         AfterValidator(_known_zone),
     ]
-    """Time zone of from and to, by its name in the IANA database, such as America/New_York or UTC.
-    Daylight saving is followed."""
+    """Time zone of from and to, as a name of the IANA database, such as America/New_York or UTC.
+    Daylight saving time applies."""
 
     days: Annotated[
         tuple[Weekday, ...],
         Field(max_length=7, json_schema_extra={"x-kubernetes-list-type": "set"}),
     ] = ()
-    """Days on which the hours begin: Mon, Tue, Wed, Thu, Fri, Sat, Sun; none: every day. Hours that
-    cross midnight belong to the day on which they begin."""
+    """Days on which the hours start: Mon, Tue, Wed, Thu, Fri, Sat, Sun. Empty means every day.
+    Hours that cross midnight belong to the day on which they start."""
 
     @model_validator(mode="after")
     def _is_no_moment(self) -> Self:
@@ -86,29 +86,31 @@ class QuietHours(SpecModel):
 
 
 class CommercialPolicy(SpecModel):
-    """How commercials are run on the channel."""
+    """How the operator runs commercials on the channel."""
 
     delay: Annotated[float, Duration("0s", "60s")] = 0.0
-    """Time from the cue to the call, to meet the latency of the encoder and of Twitch: a duration
-    from 0s to 60s. The cue's maxAge counts from then."""
+    """Time from the cue to the call, to match the latency of the encoder and of Twitch: a duration
+    from 0s to 60s. maxAge counts from then."""
 
     on_cooldown: Literal["Wait", "Skip"] = "Wait"
-    """What becomes of a cue while Twitch's cooldown lasts: Wait fires when the channel is eligible
-    again, if the cue is still young enough and its break not over; Skip does not."""
+    """What to do with a cue during Twitch's cooldown. Wait starts the commercial afterwards, if the
+    cue is still young enough and its break not over. Skip does not."""
 
     lateness: Literal["Shorten", "Keep"] = "Shorten"
-    """What a late start asks for: Shorten what is left of the break, Keep the whole of it."""
+    """What a late start requests. Shorten requests the rest of the break, Keep the whole break."""
 
     lengths: Literal["Exact", "Standard"] = "Exact"
-    """Lengths that are asked for: Exact whole seconds, rounded half up, at most 180; Standard the
-    longest of 30, 60, 90, 120, 150 and 180 s that is at most 2 s longer than the break."""
+    """Which lengths to request. Exact requests whole seconds, rounded half up, at most 180.
+    Standard requests the longest of 30, 60, 90, 120, 150 and 180 s that exceeds the break by at
+    most 2 s."""
 
     min_length: Annotated[float, Duration("0s", "180s")] = 30.0
-    """A break shorter than this starts nothing, and neither does one of which less is left: a short
-    commercial costs the same cooldown as a long one. A duration from 0s to 180s."""
+    """Shortest break, or rest of a break, for which a commercial starts: a duration from 0s to
+    180s. A short commercial costs the same cooldown as a long one."""
 
     break_gap: Annotated[float, Duration("0s", "60s")] = 10.0
-    """Start cues closer than this to the end of a break belong to it: a duration from 0s to 60s."""
+    """A start cue that comes within this time after the end of a break belongs to that break: a
+    duration from 0s to 60s."""
 
     max_per_hour: (
         Annotated[
@@ -116,8 +118,8 @@ class CommercialPolicy(SpecModel):
         ]
         | None
     ) = None
-    """Most commercials within any hour, ads that the operator did not start included: 1 to 60.
-    Without it there is no limit."""
+    """Maximum number of commercials within any hour, including ads that the operator did not start:
+    1 to 60. No limit if absent."""
 
     max_seconds_per_hour: (
         Annotated[
@@ -127,14 +129,14 @@ class CommercialPolicy(SpecModel):
         ]
         | None
     ) = None
-    """Most seconds of commercials within any hour, ads that the operator did not start included: 30
-    to 3600. Without it there is no limit."""
+    """Maximum seconds of commercials within any hour, including ads that the operator did not
+    start: 30 to 3600. No limit if absent."""
 
     quiet_hours: Annotated[
         tuple[QuietHours, ...],
         Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
     ] = ()
-    """Hours in which nothing is started, at most 16 entries."""
+    """Hours during which no commercial starts, at most 16 entries."""
 
 
 @lru_cache(maxsize=1000)

@@ -216,7 +216,7 @@ class Condition(StatusModel):
     """One aspect of the object's state."""
 
     type: Annotated[str, Clip(64)]
-    """Aspect that this condition is about, such as Ready, Reconciling, Stalled or Suspended."""
+    """Aspect that this condition describes, such as Ready, Reconciling, Stalled or Suspended."""
 
     status: Literal["True", "False", "Unknown"]
     """Whether the condition holds."""
@@ -231,17 +231,17 @@ class Condition(StatusModel):
     """One CamelCase word for programs, such as Succeeded or SecretNotFound."""
 
     message: Annotated[str, Clip(4096)] = ""
-    """Sentence for people: what is the matter, and what to do about it."""
+    """What is wrong and how to fix it, for people."""
 
 
 class ObjectStatus(StatusModel):
-    """What the status of each kind begins with."""
+    """Fields that the status of each kind has."""
 
     observed_generation: Annotated[int, Field(ge=0)] | None = None
     """Value of metadata.generation that this status was computed for."""
 
     last_handled_reconcile_at: Annotated[str, Clip(1024)] | None = None
-    """Last value of the annotation twitch-operator.dev/requestedAt that was acted on."""
+    """Last value of the annotation twitch-operator.dev/requestedAt that the operator handled."""
 
     conditions: Annotated[
         tuple[Condition, ...],
@@ -253,8 +253,8 @@ class ObjectStatus(StatusModel):
             }
         ),
     ] = ()
-    """State of the object. Ready is the summary and the others its parts; Reconciling is True while
-    waiting for what may come by itself, Stalled when a human must act."""
+    """State of the object. Ready sums up the others. Reconciling is True while the operator retries
+    and may recover without help. Stalled is True if a human must act."""
 
 
 def _exactly_one(names: list[str]) -> Rule:

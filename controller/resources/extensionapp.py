@@ -49,7 +49,7 @@ ContentVersion = Annotated[str, Field(max_length=64)]
 
 
 class Rotation(SpecModel):
-    """When the shared secret is replaced."""
+    """When the operator replaces the shared secret."""
 
     rules: ClassVar = (
         Rule(
@@ -65,13 +65,13 @@ class Rotation(SpecModel):
     )
 
     interval: Annotated[float, Duration("10s", "8760h")] = 2_592_000.0
-    """From the activation of one secret to that of the next, less up to a tenth that spreads what
-    would fall together: a duration from 10s to 8760h, such as 720h."""
+    """Time between the activations of two secrets, minus up to a tenth that spreads rotations: a
+    duration from 10s to 8760h, such as 720h."""
 
     activation_delay: Annotated[float, Duration("1s", "45m")] = 600.0
-    """How long a new secret is known before Twitch signs with it: a duration from the operator's
-    setting MIN_ACTIVATION_DELAY (Twitch takes none below 300s) to 45m. Twitch retires the former
-    secret within one hour of the new one's creation: what is left of that hour is for those who
+    """Time between the creation of a secret and its first use by Twitch: a duration from the
+    operator's setting MIN_ACTIVATION_DELAY (Twitch accepts at least 300s) to 45m. Twitch retires
+    the former secret within one hour of the creation; the rest of that hour is for consumers that
     still sign with it."""
 
     @model_validator(mode="after")
@@ -82,42 +82,40 @@ class Rotation(SpecModel):
 
 
 class Secrets(SpecModel):
-    """The extension's shared secret, with which its JWTs are signed."""
+    """The extension's shared secret, which signs its JWTs."""
 
     bootstrap_secret_ref: SecretKeyReference
-    """Where a valid secret of the extension is, as its console (dev.twitch.tv/console, Extension
-    Settings) gives it: base64 text. It is used to begin with, and where all others are lost."""
+    """Secret and key of a valid shared secret from the console (dev.twitch.tv/console, Extension
+    Settings), as a base64 string. The operator uses it at first, and if all others are lost."""
 
     target_secret_name: ObjectName
-    """Secret that the operator makes and keeps: current (sign with this), next and previous, each
-    base64 text as Twitch gives it, and secrets.json with all that Twitch knows, for those who
-    verify. Immutable."""
+    """Secret that the operator writes: current (sign with it), next and previous, each a base64
+    string as Twitch returns it, and secrets.json with all secrets for verification. Immutable."""
 
     rotation: Rotation = Rotation()
-    """When the shared secret is replaced."""
+    """When the operator replaces the shared secret."""
 
     deletion_policy: Literal["Retain", "Delete"] = "Retain"
-    """Whether the target Secret stays when this object is deleted (Retain), or goes with it
-    (Delete)."""
+    """Whether the target Secret is kept (Retain) or deleted (Delete) together with this object."""
 
 
 class RequiredConfiguration(SpecModel):
-    """The mark without which Twitch lets no broadcaster activate the extension, set by API.
+    """String that a channel needs before its broadcaster can activate the extension, set by API.
 
-    Twitch has two modes, chosen in the extension's console. In this one a channel counts as
-    configured once the API has set the text that the console names as required. In the other,
-    the versions of the segments count (configuration.*.version): leave this out.
+    You choose one of two modes in the extension's console. In this one, a channel counts as
+    configured once the API has set the string from the console. In the other, the versions of the
+    segments count (configuration.*.version): omit this field.
     """
 
     value: Annotated[str, Field(min_length=1, max_length=64)]
-    """The text that the console has as required configuration of spec.version."""
+    """The string that the console has as required configuration of spec.version."""
 
 
 class Segment(SpecModel):
-    """What a configuration segment holds; anybody who opens the extension can read it."""
+    """Content of a configuration segment. Everyone who opens the extension can read it."""
 
     version: ContentVersion = ""
-    """Version of the content, as the extension's helper gives it to the front end."""
+    """Version of the content, which the extension helper passes to the front end."""
 
     content: Annotated[
         Content,
@@ -129,7 +127,7 @@ class Segment(SpecModel):
             }
         ),
     ]
-    """Text, often JSON; at most 5,120 bytes of UTF-8. It is public: no secrets belong here."""
+    """A string, often JSON; at most 5,120 bytes of UTF-8. It is public: store no secrets here."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -143,16 +141,16 @@ class ChannelSegment(Segment):
     """A segment of one channel."""
 
     channel_ref: ChannelReference
-    """The TwitchChannel whose broadcaster it is for."""
+    """The TwitchChannel of the broadcaster."""
 
     segment: Literal["developer", "broadcaster"]
-    """developer: what the developer keeps for the channel. broadcaster: what the broadcaster may
+    """developer: data of the developer for the channel. broadcaster: data that the broadcaster may
     change on the extension's configuration page."""
 
     policy: Literal["Enforce", "IfAbsent"] | None = None
-    """Enforce sets it whenever Twitch has something else; IfAbsent only where Twitch has nothing.
-    By default IfAbsent for a broadcaster segment, lest the broadcaster's own choice be lost, and
-    Enforce for a developer segment."""
+    """Enforce sets the segment whenever Twitch has other content. IfAbsent sets it only if Twitch
+    has none. The default is IfAbsent for a broadcaster segment, to keep the broadcaster's own
+    choice, and Enforce for a developer segment."""
 
     @property
     def enforced(self) -> bool:
@@ -164,7 +162,7 @@ _POLICIES = {"developer": "Enforce", "broadcaster": "IfAbsent"}
 
 
 class Configuration(SpecModel):
-    """Twitch's configuration service, as declared here. All of it is public."""
+    """Content of Twitch's configuration service. All of it is public."""
 
     rules: ClassVar = (
         Rule(
@@ -176,7 +174,7 @@ class Configuration(SpecModel):
     )
 
     global_: Segment | None = None
-    """The segment that is the same for all channels."""
+    """The segment for all channels."""
 
     channels: Annotated[
         tuple[ChannelSegment, ...],
@@ -200,7 +198,7 @@ class Configuration(SpecModel):
 
 
 class OAuth(SpecModel):
-    """Who vouches for the bearer tokens of /send/."""
+    """Provider that validates the bearer tokens of /send/."""
 
     exactly_one_of: ClassVar = ("introspection_url", "issuer")
     rules: ClassVar = (
@@ -228,13 +226,13 @@ class OAuth(SpecModel):
         ]
         | None
     ) = None
-    """Where a token is asked about (RFC 7662); https, and a public address or a host of the
+    """Introspection endpoint (RFC 7662). It must be https at a public address, or at a host of the
     operator's setting ALLOWED_FETCH_HOSTS."""
 
     secret_ref: SecretReference | None = None
-    """Secret with the keys client-id and client-secret, with which the gateway logs in there. It
-    is sent to that host alone if the Secret says so, by the annotation
-    twitch-operator.dev/allowed-host: <host>."""
+    """Secret with the keys client-id and client-secret for the introspection endpoint. The gateway
+    sends it only to the host in the Secret's annotation twitch-operator.dev/allowed-host:
+    <host>."""
 
     issuer: (
         Annotated[
@@ -248,14 +246,15 @@ class OAuth(SpecModel):
         ]
         | None
     ) = None
-    """Who issues the tokens, which are JWTs; its keys are found by OpenID Connect discovery."""
+    """Issuer of the tokens, which are JWTs. The gateway finds its keys by OpenID Connect
+    discovery."""
 
     audience: Annotated[str, Field(min_length=1, max_length=256)] | None = None
-    """Whom the issuer's tokens must be for (their claim aud). Without it, any token of the issuer
-    will do, also one that was issued for another service."""
+    """Required value of the tokens' claim aud. Without it, the gateway accepts any token of the
+    issuer, including those for other services."""
 
     channels_claim: Annotated[str, Field(min_length=1, max_length=128)] = "twitch_channels"
-    """Claim of the token with the list of the channel ids that its account is linked to."""
+    """Claim of the token that lists the ids of the channels that its account is linked to."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -281,17 +280,18 @@ class Gateway(SpecModel):
     """The extension's backend service: `twitch-operator gateway` serves /send/ and /setup/."""
 
     enabled: Flag = True
-    """Whether it is served."""
+    """Whether the gateway serves this extension."""
 
     oauth: OAuth | None = None
-    """Who vouches for the bearer tokens of /send/. Without it, /send/ lets nobody in."""
+    """Provider that validates the bearer tokens of /send/. Without it, /send/ rejects all
+    requests."""
 
     allowed_origins: Annotated[
         tuple[Origin, ...],
         Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "set"}),
     ] = ()
-    """Origins of web pages whose scripts may call (CORS), such as
-    https://<client id>.ext-twitch.tv; at most 16. Others are left to their browsers to refuse."""
+    """Origins of web pages whose scripts may read the answers (CORS), such as https://<client
+    id>.ext-twitch.tv; at most 16."""
 
 
 class ExtensionAppSpec(SpecModel):
@@ -338,16 +338,16 @@ class ExtensionAppSpec(SpecModel):
             "must be a version of the extension as its console has it, such as 1.3.0",
         ),
     ]
-    """Version of the extension that is configured."""
+    """Version of the extension to configure."""
 
     secret: Secrets
-    """The extension's shared secret, with which its JWTs are signed."""
+    """The extension's shared secret, which signs its JWTs."""
 
     required_configuration: RequiredConfiguration | None = None
-    """The mark that Twitch requires of a configured channel, where the console asks for one."""
+    """String that Twitch requires of a configured channel, if the console asks for one."""
 
     configuration: Configuration | None = None
-    """Twitch's configuration service, as declared here. All of it is public."""
+    """Content of Twitch's configuration service. All of it is public."""
 
     gateway: Gateway | None = None
     """The extension's backend service."""
@@ -366,17 +366,17 @@ class ExtensionSecret(StatusModel):
     """One shared secret that Twitch knows."""
 
     fingerprint: Annotated[str, Clip(64)]
-    """The first twelve hexadecimal digits of the SHA-256 of its base64 text."""
+    """The first twelve hexadecimal digits of the SHA-256 of its base64 string."""
 
     active_time: WholeInstant | None = None
-    """From when on it counts."""
+    """Start of its validity."""
 
     expiration_time: WholeInstant | None = None
-    """Until when it counts."""
+    """End of its validity."""
 
     state: SecretState
-    """Active: calls are signed with it. Pending: it is not active yet. Retiring: a newer one is
-    active, and it is still good for verifying. Revoked: it verifies nothing any more."""
+    """Active: it signs calls. Pending: it is not active yet. Retiring: a newer one is active, and
+    this one still verifies. Revoked: it no longer verifies."""
 
 
 class SegmentStatus(StatusModel):
@@ -386,44 +386,45 @@ class SegmentStatus(StatusModel):
     """global, developer or broadcaster; required for the required configuration."""
 
     channel: Annotated[str, Clip(253)] | None = None
-    """Name of the TwitchChannel; none for the global segment."""
+    """Name of the TwitchChannel; absent for the global segment."""
 
     state: Annotated[str, Clip(32)]
-    """Synced: Twitch has what is declared. Kept: the broadcaster's own content is left alone.
-    Pending: not looked at yet. Failed: see the message."""
+    """Synced: Twitch has the declared content. Kept: the operator keeps the broadcaster's own
+    content. Pending: not checked yet. Failed: see the message."""
 
     version: Annotated[str, Clip(64)] | None = None
     """Version that Twitch has."""
 
     message: Annotated[str, Clip(512)] | None = None
-    """Why it is not synced."""
+    """Why it is not Synced."""
 
     last_set_time: WholeInstant | None = None
     """When the operator last set it."""
 
     sha256: Annotated[str, Clip(64)] | None = None
-    """Of what is declared, when it was last found or set; of the required configuration, when it
-    was set."""
+    """Hash of the declared content when it was last found or set; for the required configuration,
+    when it was set."""
 
 
 class ExtensionAppStatus(ObjectStatus):
-    """What the operator found and did; written by the operator alone."""
+    """Observed state. Only the operator writes it."""
 
     secrets: Annotated[tuple[ExtensionSecret, ...], Clip(20)] = ()
-    """The shared secrets that Twitch knows, newest first, without the secrets themselves."""
+    """The shared secrets that Twitch knows, newest first, by fingerprint."""
 
     last_rotation_time: WholeInstant | None = None
-    """When the newest secret was made."""
+    """When the newest secret was created."""
 
     next_rotation_time: WholeInstant | None = None
-    """When the next will be made."""
+    """When the operator creates the next secret."""
 
     last_handled_revoke_at: Annotated[str, Clip(1024)] | None = None
-    """Last value of the annotation twitch-operator.dev/revokeRequestedAt that was acted on."""
+    """Last value of the annotation twitch-operator.dev/revokeRequestedAt that the operator
+    handled."""
 
     helper_tokens_refused_until: WholeInstant | None = None
-    """After a revocation: when the new secret becomes active. Until then the gateway refuses the
-    JWTs of Twitch's extension helper, which Twitch still signs with a revoked secret."""
+    """After a revocation: when the new secret becomes active. Until then the gateway rejects the
+    JWTs of Twitch's extension helper, because Twitch signs them with a revoked secret."""
 
     configuration: Annotated[tuple[SegmentStatus, ...], Clip(2 * MAX_CHANNEL_SEGMENTS + 1)] = ()
     """The configuration segments."""

@@ -35,54 +35,55 @@ Number = Annotated[float, PlainValidator(_number), WithJsonSchema({"type": "numb
 
 
 class Matcher(SpecModel):
-    """A test of one field of the event: field, and exactly one of the others but not."""
+    """A test of one field of the event: field, exactly one operator, and optionally not."""
 
     exactly_one_of: ClassVar = _OPERATORS
 
     field: FieldPath
-    """Path of the field, such as action or data.asset_id. A path may go on into JSON that is kept
-    as text, such as common.meta.kind. An absent field passes no test but exists: false, and any
-    test with not: true."""
+    """Path of the field, such as action or data.asset_id. A path may continue inside a string that
+    holds JSON, such as common.meta.kind. If the field is absent, only exists: false and tests with
+    not: true pass."""
 
     equals: ScalarNotList | None = None
-    """The field is this text, number or boolean, of the same type: 1 is not "1". For a list of
-    them use in."""
+    """The field equals this string, number or boolean, of the same type: 1 is not "1". Use in for a
+    list."""
 
     in_: Annotated[tuple[Scalar, ...], Field(min_length=1, max_length=64)] | None = None
-    """The field equals one of these texts, numbers or booleans; 1 to 64 of them."""
+    """The field equals one of these strings, numbers or booleans; 1 to 64 values."""
 
     glob: Annotated[str, Field(max_length=256)] | None = None
-    """The field is a text of this form: * stands for any characters, ? for one, and all else for
-    itself, [ and ] too. Capitals count. Classes of characters, and a literal * or ?, need a
-    regex."""
+    """The field is a string that matches this pattern, case-sensitively: * is any number of
+    characters, ? is one, and all others, including [ and ], are literal. Use regex for character
+    classes and a literal * or ?."""
 
     regex: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
-    """The field is a text in which this regular expression (RE2) finds something; ^ and $ tie it
-    to the beginning and the end."""
+    """The field is a string in which this regular expression (RE2) finds a match. Anchor it with ^
+    and $."""
 
     prefix: Annotated[str, Field(min_length=1, max_length=256)] | None = None
-    """The field is a text that begins with this."""
+    """The field is a string that starts with this value."""
 
     suffix: Annotated[str, Field(min_length=1, max_length=256)] | None = None
-    """The field is a text that ends with this."""
+    """The field is a string that ends with this value."""
 
     exists: Flag | None = None
-    """true: the event has the field. false: it has not."""
+    """true: the event has the field. false: it does not."""
 
     gt: Number | None = None
-    """The field, a number or the text of one, is greater than this."""
+    """The field is a number, or a string that holds a number, greater than this value."""
 
     gte: Number | None = None
-    """The field, a number or the text of one, is greater than this or equal."""
+    """The field is a number, or a string that holds a number, greater than or equal to this
+    value."""
 
     lt: Number | None = None
-    """The field, a number or the text of one, is less than this."""
+    """The field is a number, or a string that holds a number, less than this value."""
 
     lte: Number | None = None
-    """The field, a number or the text of one, is less than this or equal."""
+    """The field is a number, or a string that holds a number, less than or equal to this value."""
 
     not_: Flag = False
-    """Turns the test around: it holds where it would not."""
+    """Inverts the test."""
 
     @property
     def operator(self) -> str:

@@ -30,18 +30,18 @@ class ChannelReference(SpecModel):
     """A TwitchChannel in the same namespace."""
 
     name: Annotated[ObjectName, Field(max_length=63)]
-    """Name of the TwitchChannel, in the namespace of this object. It may come later."""
+    """Name of the TwitchChannel, in the namespace of this object. You may create it later."""
 
 
 class EventLabel(SpecModel):
-    """A label of the channels whose value stands in the event."""
+    """A label of the channels whose value comes from the event."""
 
     label: LabelName
     """Name of the label, such as feed-code."""
 
     field: FieldPath
     """Path of the event's field that holds the label's value, such as feed_code. An event without
-    it is for no channel."""
+    the field selects no channel."""
 
 
 class ChannelSelector(SpecModel):
@@ -61,14 +61,14 @@ class ChannelSelector(SpecModel):
         Field(max_length=16),
         KeysMatching(_NAME, f"each key {_NO_NAME}"),
     ] = Field(default_factory=dict)
-    """Labels that a channel has with these values; at most 16."""
+    """Labels and values that a channel must have; at most 16."""
 
     match_event: Annotated[
         tuple[EventLabel, ...],
         Field(max_length=4, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
     ] = ()
-    """Labels whose value the event tells; at most 4. One rule then serves the channels of all
-    headends: each event is for those whose label is what the event's field says."""
+    """Labels whose value comes from the event; at most 4. One rule can then serve many channels:
+    each event selects the channels whose label equals the event's field."""
 
     def __str__(self) -> str:
         """As kubectl writes it; a label that the event tells has the event's field in braces."""

@@ -62,11 +62,11 @@ class Dedupe(SpecModel):
         tuple[FieldPath, ...],
         Field(min_length=1, max_length=8, json_schema_extra={"x-kubernetes-list-type": "set"}),
     ]
-    """Paths of 1 to 8 fields of the event, such as feed_code and data.event_id. Cues in which all
-    of them are the same announce the same break; where one is absent, only idField counts."""
+    """Paths of 1 to 8 fields of the event, such as feed_code and data.event_id. Cues with equal
+    values in all of them announce the same break. If a field is absent, only idField applies."""
 
     window: Annotated[float, Duration("1s", "10m")] = 60.0
-    """How far apart they may be: a duration from 1s to 10m."""
+    """Maximum time between such cues: a duration from 1s to 10m."""
 
 
 FEED: Final = OneOf("Feed")
@@ -87,16 +87,15 @@ class CommercialAction(SpecModel):
     )
 
     length_field: FieldPath | None = None
-    """Path of the event's field with the length of the break in seconds, such as
-    data.duration_sec. What is asked for is at most 180 s, and as spec.commercials of the channel
-    says."""
+    """Path of the event's field with the length of the break in seconds, such as data.duration_sec.
+    The operator requests at most 180 s, according to spec.commercials of the channel."""
 
     length: CommercialLength | None = None
     """Length of each commercial, in whole seconds from 1s to 180s, such as 120s."""
 
     default_length: CommercialLength | None = None
-    """Length where the event lacks the field of lengthField, in whole seconds from 1s to 180s.
-    Without it, such an event starts nothing."""
+    """Length if the event lacks the field of lengthField, in whole seconds from 1s to 180s. Without
+    it, such an event is Failed."""
 
     @model_validator(mode="after")
     def _default_has_a_field(self) -> Self:
@@ -109,11 +108,11 @@ class ExtensionReference(SpecModel):
     """An ExtensionApp in the same namespace."""
 
     name: ObjectName
-    """Name of the ExtensionApp, in the namespace of this object. It may come later."""
+    """Name of the ExtensionApp, in the namespace of this object. You may create it later."""
 
 
 class ExtensionMessageAction(SpecModel):
-    """Send a message to the front ends of an extension, by extension PubSub."""
+    """Send a message to the front ends of an extension through extension PubSub."""
 
     rules: ClassVar = (
         Rule(
@@ -124,25 +123,26 @@ class ExtensionMessageAction(SpecModel):
     )
 
     extension_ref: ExtensionReference
-    """The ExtensionApp whose front ends get the message."""
+    """The ExtensionApp whose front ends receive the message."""
 
     type: Annotated[
         str,
         Field(min_length=1, max_length=64),
         Matching(r"^[^\s]([^\x00-\x1f\x7f]*[^\s])?$", "must not be blank, nor begin or end so"),
     ]
-    """Tells the front end what the message is, such as ad-break."""
+    """Kind of the message, for the front end, such as ad-break."""
 
     data: Annotated[str, Field(min_length=1, max_length=1024)] = "{}"
-    """What it carries: an expression in CEL over the variable event that gives an object, such as
-    {"seconds": event.data.duration_sec}. At most 1024 characters."""
+    """Content of the message: a CEL expression over the variable event that returns an object, such
+    as {"seconds": event.data.duration_sec}. At most 1024 characters."""
 
     version: Annotated[int, Field(ge=0, le=2147483647), WHOLE] = 0
-    """Version of the message's form, for the front end."""
+    """Version of the message format, for the front end."""
 
     target: Literal["broadcast", "global", "whisper"] = "broadcast"
-    """broadcast: to all who watch the channel. global: to all who watch any channel with the
-    extension; the rule names one channel by channelRef. whisper: to one viewer."""
+    """Recipients. broadcast: everyone who watches the channel. global: everyone who watches any
+    channel with the extension; the rule must name one channel with channelRef. whisper: one
+    viewer."""
 
     opaque_id_field: FieldPath | None = None
     """For whisper: path of the event's field with the viewer's opaque id, such as
@@ -178,7 +178,7 @@ _COLUMN = "each key must be the name of a column: lower-case letters, digits and
 
 
 class TriggerRuleSpec(SpecModel):
-    """Which events of which feed do what on which channel."""
+    """Which events of which feed trigger which action on which channels."""
 
     exactly_one_of: ClassVar = ("channel_ref", "channel_selector")
     rules: ClassVar = (
@@ -207,62 +207,62 @@ class TriggerRuleSpec(SpecModel):
     )
 
     channel_ref: ChannelReference | None = None
-    """The TwitchChannel on which the action is done."""
+    """The TwitchChannel of the action."""
 
     channel_selector: ChannelSelector | None = None
-    """The TwitchChannels on which the action is done, by their labels, in place of channelRef: each
-    decides for itself."""
+    """The TwitchChannels of the action, selected by labels, instead of channelRef. Each channel
+    decides separately."""
 
     feed: Annotated[Chosen, FEED]
-    """Where events come from; exactly one kind of feed."""
+    """Source of events; exactly one kind of feed."""
 
     match: Annotated[
         tuple[Matcher, ...],
         Field(max_length=32, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
     ] = ()
-    """Tests of fields, at most 32; an event matches if all of them hold, and when holds too. A rule
-    has match, or when, or both."""
+    """Tests of fields, at most 32. An event matches if all tests pass and when is true. A rule
+    needs match, when, or both."""
 
     when: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
-    """Expression in CEL over the variable event, such as event.data.duration_sec >= 10.0; an event
-    matches if it is true. All numbers of events are doubles: write 10.0, not 10. At most 1024
+    """CEL expression over the variable event, such as event.data.duration_sec >= 10.0. An event
+    matches if the result is true. Numbers of events are doubles: write 10.0, not 10. At most 1024
     characters."""
 
     cancel_on: Annotated[
         tuple[Matcher, ...],
         Field(max_length=32, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
     ] = ()
-    """Tests of fields, at most 32; an event for which all of them hold is an off cue: it ends the
-    break of its time, and a start that waits or is delayed is Cancelled. It is no start cue then,
-    even if match holds. A commercial that runs cannot be stopped."""
+    """Tests of fields, at most 32. An event that passes all of them is an off cue: it ends the
+    current break, and cancels a start that waits or is delayed. Such an event is never a start cue,
+    even if match passes. A commercial that runs cannot be stopped."""
 
     id_field: Annotated[str, Field(max_length=256)] = "common.unique_id"
-    """Path of the event's field that identifies the cue: a second event with the same value is a
-    Duplicate. Where it is empty, or the event lacks it, the feed's own id counts."""
+    """Path of the event's field that identifies the cue. A second event with the same value is a
+    Duplicate. If it is empty or absent from the event, the feed's own id applies."""
 
     dedupe: Dedupe | None = None
-    """A second identity: main and backup headends may announce the same break with different
-    ids."""
+    """A second identity of a cue, because main and backup headends may announce the same break with
+    different ids."""
 
     time_field: Annotated[str, Field(max_length=256)] = ""
     """Path of the event's field with the time of the cue: seconds or milliseconds since 1970, or
-    RFC 3339. Where it is empty, the time at which the feed took the event in counts. The condition
-    ClockSkew tells if the two are more than 5 s apart."""
+    RFC 3339. If empty, the publish time applies. The condition ClockSkew is True if the two differ
+    by more than 5 s."""
 
     max_age: Annotated[float, Duration("1s", "5m")] = 30.0
-    """How old a cue may be when it fires: a duration from 1s to 5m, such as 30s or 1m30s, counted
-    from when it is due. An older one is Expired."""
+    """Maximum age of a cue at its call: a duration from 1s to 5m, such as 30s or 1m30s, counted
+    from its due time. An older cue is Expired."""
 
     expect_every: Annotated[float, Duration("1m", "168h")] | None = None
-    """How often the topics bring anything at the least: a duration from 1m to 168h, such as 2h.
-    After a longer silence the rule is not Ready, with the reason FeedStale."""
+    """Longest expected silence of the topics: a duration from 1m to 168h, such as 2h. After a
+    longer silence the rule is not Ready, with the reason FeedStale."""
 
     action: Annotated[Chosen, ACTION]
-    """What is done about an event that matches; exactly one kind of action."""
+    """What to do about a matching event; exactly one kind of action."""
 
     priority: Annotated[int, Field(ge=-1000, le=1000), WHOLE] = 0
-    """Between rules that want the same channel at once: the highest counts, and the others are
-    Outranked. From -1000 to 1000."""
+    """If several rules want one channel at the same time, the highest priority wins, and the others
+    are Outranked. From -1000 to 1000."""
 
     as_run: (
         Annotated[
@@ -272,16 +272,16 @@ class TriggerRuleSpec(SpecModel):
         ]
         | None
     ) = None
-    """Columns of the as-run log that are taken from the event, verbatim: name of the column, such
-    as spot_id, and path of the event's field, such as data.spot.id; at most 16. Where it is absent:
-    customer, headend, feed_code, event_id, asset_id, cookie, reconcile_id and user_data."""
+    """Columns of the as-run log that are copied from the event: name of the column, such as
+    spot_id, and path of the event's field, such as data.spot.id; at most 16. If absent: customer,
+    headend, feed_code, event_id, asset_id, cookie, reconcile_id and user_data."""
 
     mode: Literal["Enforce", "DryRun"] = "Enforce"
-    """Enforce does the action. DryRun decides with all that is known, cooldown and budgets too,
+    """Enforce performs the action. DryRun decides in the same way, including cooldown and budgets,
     reports what it would have done, and calls nothing."""
 
     suspend: Flag = False
-    """Pause this rule: events that match are Suspended, and start nothing."""
+    """Suspend this rule: matching events are Suspended and trigger nothing."""
 
     @model_validator(mode="after")
     def _has_a_test(self) -> Self:
@@ -299,120 +299,122 @@ class TriggerRuleSpec(SpecModel):
 
 
 class Counts(StatusModel):
-    """Events since the rule was made; best effort, the metrics are exact."""
+    """Events since the rule was created. Best effort; the metrics are exact."""
 
     matched: Annotated[int, Field(ge=0)] = 0
     """Events that matched."""
 
     fired: Annotated[int, Field(ge=0)] = 0
-    """Events whose action was done."""
+    """Events whose action succeeded."""
 
     skipped: Annotated[int, Field(ge=0)] = 0
-    """Events that matched, and whose action was not to be done, such as duplicates."""
+    """Events that matched, but whose action was not due, such as duplicates."""
 
     failed: Annotated[int, Field(ge=0)] = 0
-    """Events whose action was tried and failed, or may have."""
+    """Events whose action failed, or may have failed."""
 
     expression_errors: Annotated[int, Field(ge=0)] | None = None
-    """Events that passed match, and for which when could not be evaluated, such as those that lack
-    a field of it; absent: none."""
+    """Events that passed match, but for which when failed, for example because a field is absent.
+    Absent means none."""
 
 
 class RecentDecision(StatusModel):
-    """What was decided about one event."""
+    """The decision about one event."""
 
     event_id: Annotated[str, Clip(256)]
-    """Identity of the cue: what idField held, else the feed's own id."""
+    """Identity of the cue: the value of idField, else the feed's own id."""
 
     time: Instant
-    """When it was decided."""
+    """Time of the decision."""
 
     verdict: Annotated[str, Clip(64)]
-    """What became of it, in one word, such as Fired, DryRun, Duplicate, Expired or CoolingDown."""
+    """Outcome in one word, such as Fired, DryRun, Duplicate, Expired or CoolingDown."""
 
     detail: Annotated[str, Clip(1024)] | None = None
-    """Sentence that explains the verdict."""
+    """Explanation of the verdict."""
 
     latency_milliseconds: Annotated[float, Field(ge=0)] | None = None
-    """Milliseconds to the call, or to the verdict without one: from the receipt of the event or,
-    where spec.commercials.delay or the event lets it wait, from when the break was due."""
+    """Milliseconds to the call, or to the verdict if there was no call. It counts from the receipt
+    of the event or, if spec.commercials.delay or the event postpones the break, from its due
+    time."""
 
     channel: Annotated[str, Clip(253)] | None = None
-    """Name of the TwitchChannel, where channelSelector picked it."""
+    """Name of the TwitchChannel, if channelSelector selected it."""
 
 
 class RecentMessage(StatusModel):
-    """An event whose message was sent, or may have been."""
+    """An event whose message was sent, or may have been sent."""
 
     event_id: Annotated[str, Clip(256)]
-    """Identity of the event: what idField held, else the feed's own id."""
+    """Identity of the event: the value of idField, else the feed's own id."""
 
     time: Instant
-    """When it happened, by its own clock (timeField), else when the feed took it in."""
+    """Time of the event: the value of timeField, else the publish time."""
 
     same_as: Annotated[str, Clip(256)] | None = None
-    """Its second identity, by dedupe."""
+    """Its second identity, from dedupe."""
 
     channels: Annotated[tuple[Annotated[str, Clip(253)], ...], Clip(10)] | None = None
-    """Names of the TwitchChannels to which it went; absent where there are more than ten."""
+    """Names of the TwitchChannels that received it; absent if there are more than ten."""
 
 
 class NearestMiss(StatusModel):
-    """The event that came nearest to matching."""
+    """The event that passed the most tests without matching."""
 
     event_id: Annotated[str, Clip(256)]
-    """Identity of the event: what idField held, else the feed's own id."""
+    """Identity of the event: the value of idField, else the feed's own id."""
 
     time: Instant
-    """When the feed took it in."""
+    """Publish time."""
 
     topic: Annotated[str, Clip(256)]
-    """Where it came from."""
+    """Topic of the event."""
 
     passed: Annotated[int, Field(ge=0)]
-    """How many tests held."""
+    """Number of tests that passed."""
 
     tests: Annotated[int, Field(ge=0)]
-    """How many tests the rule has, when included."""
+    """Number of tests of the rule, including when."""
 
     detail: Annotated[str, Clip(1024)]
-    """The first test that did not hold, and the value it met."""
+    """The first test that failed, and the value of the field."""
 
 
 class TriggerRuleStatus(ObjectStatus):
-    """What the operator found and did; written by the operator alone."""
+    """Observed state. Only the operator writes it."""
 
     quiet: ClassVar = ("nearestMiss",)
 
     channels: Annotated[str, Clip(256)] | None = None
-    """The TwitchChannel that the rule is for; of a selector what it asks for, and in parentheses
-    how many channels it picks."""
+    """The TwitchChannel of the rule; for a selector, its labels, and in parentheses the number of
+    selected channels."""
 
     last_event_time: WholeInstant | None = None
-    """When the last event came that matched."""
+    """Time of the last matching event."""
 
     last_fired_time: WholeInstant | None = None
-    """When the action was last done."""
+    """Time of the last successful action."""
 
     retry_after_seconds: Annotated[int, Field(ge=0)] | None = None
-    """Cooldown that Twitch's last answer imposed; it is not counted down."""
+    """Cooldown that Twitch's last answer imposed. It does not count down."""
 
     next_eligible_time: WholeInstant | None = None
-    """When the channel's cooldown ends: before, cues are CoolingDown."""
+    """End of the channel's cooldown. Cues before it are CoolingDown."""
 
     counts: Counts | None = None
-    """Events since the rule was made; best effort, the metrics are exact."""
+    """Events since the rule was created. Best effort; the metrics are exact."""
 
     recent_decisions: Annotated[tuple[RecentDecision, ...], Clip(RECENT_DECISIONS)] = ()
     """The last decisions, newest first."""
 
     recent_messages: Annotated[tuple[RecentMessage, ...], Clip(RECENT_MESSAGES)] | None = None
-    """The last events whose messages were sent, newest first: after a restart, none of them is sent
-    again. Absent where the action is another."""
+    """The last events whose messages were sent, newest first. After a restart, none of them is sent
+    again. Absent for other actions."""
 
     nearest_miss: NearestMiss | None = None
-    """Of the last events that did not match, the one that came nearest; looked for when the
-    annotation twitch-operator.dev/requestedAt asks, as `kubectl twitch explain` does."""
+    """Of the last events that did not match, the one that passed the most tests. The operator
+    computes it when the annotation twitch-operator.dev/requestedAt changes; `kubectl twitch
+    explain` sets it."""
 
 
 TRIGGER_RULE = Kind(

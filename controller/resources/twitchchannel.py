@@ -44,17 +44,16 @@ class Token(SpecModel):
     """The Secret in which the operator keeps the tokens."""
 
     secret_name: ObjectName | None = None
-    """Name of the Secret that the operator makes and writes; by default the name of this object
-    with -twitch-token behind it. It cannot change once the object exists, and names none of the
-    Secrets that you provide."""
+    """Name of the Secret, which the operator creates; default: the name of this object followed by
+    -twitch-token. It cannot change after creation, and must not name a Secret of yours."""
 
     deletion_policy: Literal["Retain", "Delete"] = "Retain"
-    """What becomes of that Secret when this object is deleted. Retain keeps it, so that the same
-    object, applied again, goes on without a new consent. Delete removes it."""
+    """What happens to the Secret when this object is deleted. Retain keeps it, so that the same
+    object, applied again, continues without a new consent. Delete removes it."""
 
 
 class TwitchChannelSpec(SpecModel):
-    """The broadcaster, and the grant to run its commercials."""
+    """The broadcaster, its grant, and how to run commercials."""
 
     rules: ClassVar = (
         Rule(
@@ -89,14 +88,14 @@ class TwitchChannelSpec(SpecModel):
         ]
         | None
     ) = None
-    """Login of the broadcaster. Optional: the grant says whose channel it is, and this is compared
-    with it, so that a grant of somebody else is found out before a commercial runs."""
+    """Login of the broadcaster. Optional. If set, the operator rejects a grant of another account
+    before a commercial runs."""
 
     app: App
-    """The application on whose behalf the operator calls Twitch."""
+    """The registered Twitch application with which the operator calls Twitch."""
 
     authorization: Authorization
-    """How the operator comes by the broadcaster's grant; exactly one way."""
+    """How the operator obtains the broadcaster's grant; exactly one way."""
 
     scopes: (
         Annotated[
@@ -105,24 +104,25 @@ class TwitchChannelSpec(SpecModel):
         ]
         | None
     ) = None
-    """What a new consent is asked for: by default channel:edit:commercial and channel:read:ads, and
-    channel:read:stream_key where streamKeySecretName is set. A grant without
-    channel:edit:commercial is of no use; what others it lacks, the condition Authorized tells."""
+    """Scopes that a new consent requests. Default: channel:edit:commercial and channel:read:ads,
+    and channel:read:stream_key if streamKeySecretName is set. A grant without
+    channel:edit:commercial is useless; the condition Authorized lists other missing scopes."""
 
     token: Token = Token()
     """The Secret in which the operator keeps the tokens."""
 
     stream_key_secret_name: ObjectName | None = None
-    """Name of a Secret that the operator makes, with the channel's stream key under stream-key, for
-    an encoder to mount. Optional; it needs the scope channel:read:stream_key. The key is read anew
-    every hour. The Secret goes with this object; so does a former one, if this is changed."""
+    """Name of a Secret that the operator creates, with the channel's stream key under stream-key,
+    for an encoder to mount. Optional. It needs the scope channel:read:stream_key. The operator
+    reads the stream key every hour. The Secret is deleted with this object, or when this field
+    changes."""
 
     commercials: SharedPolicy = DEFAULT_POLICY
-    """How commercials are run on the channel."""
+    """How the operator runs commercials on the channel."""
 
     suspend: Flag = False
-    """Pause this channel: cues of its rules are Suspended, and start nothing. The grant is kept
-    alive."""
+    """Suspend this channel: cues of its rules are Suspended and trigger nothing. The operator keeps
+    the grant alive."""
 
     @property
     def wanted_scopes(self) -> tuple[str, ...]:
@@ -141,33 +141,33 @@ class TwitchChannelSpec(SpecModel):
 
 
 class Broadcaster(StatusModel):
-    """The user who gave the grant, as Twitch tells it."""
+    """The user who gave the grant, as Twitch reports it."""
 
     id: Annotated[str, Clip(64)]
     """Twitch's id of the user; it never changes."""
 
     login: Annotated[str, Clip(64)]
-    """Name in the address of the channel; users can change it."""
+    """Name in the address of the channel. Users can change it."""
 
     display_name: Annotated[str, Clip(256)] | None = None
     """Name as viewers see it."""
 
     type: Annotated[str, Clip(64)] | None = None
-    """partner or affiliate; absent for others, for whom Twitch runs no commercials."""
+    """partner or affiliate. Absent for others; Twitch runs no commercials for them."""
 
     matched_login: Annotated[str, Clip(64)] | None = None
-    """The spec.login under which this user was found: while that stands in the spec, the id says
-    who it is, whatever the login is changed to. Absent: it was not found under it."""
+    """Value of spec.login that this user had when it was checked. While the spec has that value,
+    the id identifies the user, even if the login changes."""
 
 
 class AuthorizationStatus(StatusModel):
     """The grant and the access token."""
 
     scopes: Annotated[tuple[Annotated[str, Clip(128)], ...], Clip(100)] = ()
-    """What the broadcaster granted."""
+    """Scopes that the broadcaster granted."""
 
     expiration_time: WholeInstant | None = None
-    """When the access token expires; it is refreshed before."""
+    """When the access token expires. The operator refreshes it earlier."""
 
     last_refresh_time: WholeInstant | None = None
     """When the access token was last refreshed."""
@@ -176,104 +176,104 @@ class AuthorizationStatus(StatusModel):
     """When Twitch last confirmed the access token."""
 
     verification_uri: Annotated[str, Clip(1024)] | None = None
-    """Where the broadcaster goes, in any browser, to consent."""
+    """Address that the broadcaster opens to consent."""
 
     user_code: Annotated[str, Clip(64)] | None = None
-    """What the broadcaster types there."""
+    """Code that the broadcaster types there."""
 
     user_code_expiration_time: WholeInstant | None = None
-    """When that code runs out; a new one is shown then."""
+    """When that code expires. The operator then shows a new one."""
 
 
 class RecentCue(StatusModel):
-    """A cue for which Twitch was asked to run a commercial."""
+    """A cue for which the operator requested a commercial."""
 
     cue_id: Annotated[str, Clip(256)]
-    """Identity of the cue: what the rule's idField held, else the feed's own id."""
+    """Identity of the cue: the value of the rule's idField, else the feed's own id."""
 
     publish_time: Instant
-    """When the feed took the cue in."""
+    """When the cue was published."""
 
     start_time: Instant | None = None
-    """When Twitch was asked to start the commercial."""
+    """When the operator requested the commercial."""
 
     length_seconds: Annotated[int, Field(ge=0)] | None = None
-    """Length that Twitch was asked for."""
+    """Requested length."""
 
     result: Annotated[str, Clip(64)]
-    """What came of it, in one word: Fired (Twitch accepted it), then Confirmed (it ran) or
-    Unconfirmed; Unknown or Failed."""
+    """Outcome in one word: Fired (Twitch accepted it), then Confirmed (it ran) or Unconfirmed;
+    Unknown or Failed."""
 
     due_time: Instant | None = None
-    """When the break began, the channel's delay included."""
+    """Start of the break, including the channel's delay."""
 
     break_seconds: Annotated[float, Field(ge=0)] | None = None
-    """Seconds of the break on air, as far as it was announced."""
+    """Announced length of the break on air, in seconds."""
 
     accepted_seconds: Annotated[int, Field(ge=0)] | None = None
-    """Length that Twitch's answer told."""
+    """Length in Twitch's answer."""
 
     rule: Annotated[str, Clip(253)] | None = None
-    """Name of the TriggerRule; absent for a commercial that was asked for by hand."""
+    """Name of the TriggerRule; absent for a commercial by hand."""
 
 
 class Commercials(StatusModel):
-    """What ran, and when the next may."""
+    """What ran, and when the next commercial is possible."""
 
     last_start_time: WholeInstant | None = None
     """When the last commercial started."""
 
     last_length_seconds: Annotated[int, Field(ge=0)] | None = None
-    """Its length, as Twitch answered it."""
+    """Its length, according to Twitch."""
 
     last_message: Annotated[str, Clip(1024)] | None = None
-    """What Twitch said about it."""
+    """Twitch's message about it."""
 
     retry_after_seconds: Annotated[int, Field(ge=0)] | None = None
-    """Cooldown that Twitch's last answer imposed; it is not counted down."""
+    """Cooldown that Twitch's last answer imposed. It does not count down."""
 
     next_eligible_time: WholeInstant | None = None
-    """When the cooldown ends: before, cues are CoolingDown."""
+    """End of the cooldown. Cues before it are CoolingDown."""
 
     last_confirmed_time: WholeInstant | None = None
-    """When the last commercial began that Twitch's ad schedule confirmed."""
+    """Start of the last commercial that Twitch's ad schedule confirmed."""
 
     recent_cues: Annotated[tuple[RecentCue, ...], Clip(RECENT_CUES)] = ()
-    """The last cues that Twitch was asked to run a commercial for, newest first: after a restart,
-    none of them is fired again."""
+    """The last cues for which the operator requested a commercial, newest first. After a restart,
+    none of them fires again."""
 
 
 class AdScheduleStatus(StatusModel):
-    """What Twitch tells of the channel's ads; it needs the scope channel:read:ads."""
+    """Twitch's ad schedule of the channel. It needs the scope channel:read:ads."""
 
     last_ad_time: WholeInstant | None = None
-    """When the last ad began, whoever started it."""
+    """Start of the last ad of any origin."""
 
     next_ad_time: WholeInstant | None = None
-    """When Twitch's Ads Manager means to run the next ad; a forecast, minutes off."""
+    """When Twitch's Ads Manager plans the next ad. A forecast, off by minutes."""
 
     snooze_count: Annotated[int, Field(ge=0)] | None = None
-    """How often that ad may still be put off."""
+    """How often that ad can still be snoozed."""
 
     preroll_free_seconds: Annotated[int, Field(ge=0)] | None = None
-    """Seconds for which new viewers see no ad at their start; not counted down."""
+    """Seconds without pre-roll ads for new viewers. It does not count down."""
 
 
 class LastFire(StatusModel):
-    """What became of the last commercial that was asked for by hand."""
+    """Outcome of the last commercial by hand."""
 
     requested_at: Annotated[str, Clip(1024)]
-    """Value of the annotation twitch-operator.dev/fireRequested that was answered."""
+    """Value of the annotation twitch-operator.dev/fireRequested that the operator handled."""
 
     verdict: Annotated[str, Clip(64)]
-    """What became of it, in one word, such as Fired or CoolingDown."""
+    """Outcome in one word, such as Fired or CoolingDown."""
 
     detail: Annotated[str, Clip(1024)] | None = None
-    """Sentence that explains the verdict."""
+    """Explanation of the verdict."""
 
 
 class TwitchChannelStatus(ObjectStatus):
-    """What the operator found and did; written by the operator alone."""
+    """Observed state. Only the operator writes it."""
 
     # The ad schedule is a forecast, and counts down.
     quiet: ClassVar = (
@@ -284,25 +284,26 @@ class TwitchChannelStatus(ObjectStatus):
     )
 
     last_handled_revoke_at: Annotated[str, Clip(1024)] | None = None
-    """Last value of the annotation twitch-operator.dev/revokeRequestedAt that was acted on."""
+    """Last value of the annotation twitch-operator.dev/revokeRequestedAt that the operator
+    handled."""
 
     last_handled_fire_at: Annotated[str, Clip(1024)] | None = None
-    """Last value of the annotation twitch-operator.dev/fireRequested that was acted on."""
+    """Last value of the annotation twitch-operator.dev/fireRequested that the operator handled."""
 
     last_fire: LastFire | None = None
-    """What became of the last commercial that was asked for by hand."""
+    """Outcome of the last commercial by hand."""
 
     broadcaster: Broadcaster | None = None
-    """The user who gave the grant, as Twitch tells it."""
+    """The user who gave the grant, as Twitch reports it."""
 
     authorization: AuthorizationStatus | None = None
     """The grant and the access token."""
 
     commercials: Commercials | None = None
-    """What ran, and when the next may."""
+    """What ran, and when the next commercial is possible."""
 
     ad_schedule: AdScheduleStatus | None = None
-    """What Twitch tells of the channel's ads."""
+    """Twitch's ad schedule of the channel."""
 
 
 _TOKENS = f"self.spec.?token.?secretName.orValue(self.metadata.name + '{_TOKEN_SUFFIX}')"

@@ -1,4 +1,4 @@
-"""What Prometheus is told of the kernel; each kind adds what is its own."""
+"""Metrics of the kernel; each kind adds its own."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.status_writes = self.counter(
-            "status_writes", "Writes of a status by result.", ["kind", "result"]
+            "status_writes", "Status writes by result.", ["kind", "result"]
         )
         self.kubernetes_events = self.counter(
             "kubernetes_events",
-            f"Kubernetes Events by what became of them: {' or '.join(_TOLD)}, else dropped.",
+            f"Kubernetes Events by result: {' or '.join(_TOLD)}, else dropped.",
             ["result"],
             values=(*_TOLD, *_UNTOLD),
         )
-        self.loop_lag = self.gauge("loop_lag_seconds", "How late the event loop ran what was due.")
+        self.loop_lag = self.gauge("loop_lag_seconds", "Delay of the event loop.")
         build = self.gauge(
-            "build_info", "Always 1; the labels tell the build.", ["version", "python"]
+            "build_info", "Always 1; the labels name the build.", ["version", "python"]
         )
         version = importlib.metadata.version("twitch-operator")
         build.labels(version, platform.python_version()).set(1)

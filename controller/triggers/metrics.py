@@ -1,4 +1,4 @@
-"""What Prometheus is told of rules, their feeds and their decisions."""
+"""Metrics of rules, their feeds and their decisions."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class RuleEvents(Collector):
         """Tell Prometheus."""
         family = CounterMetricFamily(
             "twitch_operator_rule_events",
-            "Events of a rule by what became of them.",
+            "Events of a rule by result; error: `when` failed.",
             labels=["namespace", "rule", "result"],
         )
         for key, counts in list(self._counts.items()):
@@ -86,12 +86,12 @@ class RuleFeeds(Collector):
         """Tell Prometheus."""
         polls = GaugeMetricFamily(
             "twitch_operator_feed_last_poll_timestamp_seconds",
-            "When the feed of a rule last completed a poll; 0: never.",
+            "Time of the last completed poll of a rule's feed; 0: never.",
             labels=["namespace", "rule"],
         )
         connected = GaugeMetricFamily(
             "twitch_operator_feed_connected",
-            "Whether FeedConnected of a rule is True: 1 or 0, with the condition's reason.",
+            "1 if the condition FeedConnected of a rule is True, else 0; with its reason.",
             labels=["namespace", "rule", "reason"],
         )
         for state in self.states():
@@ -112,10 +112,10 @@ class RuleMetrics:
     def __init__(self, metrics: Metrics | None = None) -> None:
         metrics = metrics or Metrics()
         self.registry = metrics.registry
-        self.events = metrics.counter("feed_events", "Messages of the feeds that are events.")
+        self.events = metrics.counter("feed_events", "Messages that are events.")
         self.malformed = metrics.counter(
             "feed_malformed_messages",
-            "Messages of the feeds that are not events, and were dropped.",
+            "Messages that are not events, and were dropped.",
         )
         self.rule_events = RuleEvents()
         self.registry.register(self.rule_events)
@@ -127,7 +127,7 @@ class RuleMetrics:
         )
         self.cue_to_call = Histogram(
             "twitch_operator_cue_to_call_seconds",
-            "From the receipt of an event to the call to Twitch.",
+            "Time from a cue to the call to Twitch, without delay and waiting.",
             buckets=_BUCKETS,
             registry=self.registry,
         )
@@ -135,8 +135,7 @@ class RuleMetrics:
         self.registry.register(self.rule_feeds)
         self.feed_gaps = metrics.counter(
             "feed_gaps",
-            "Times that messages of a topic were dropped before they were heard: Recovered from"
-            " the history, or Lost.",
+            "Gaps in which the feed dropped messages: Recovered from the history, or Lost.",
             ["result"],
             values=("Recovered", "Lost"),
         )

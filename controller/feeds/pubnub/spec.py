@@ -14,15 +14,15 @@ __all__ = ["PubNubSettings", "PubNubSpec"]
 class PubNubSettings(Part):
     """Where PubNub is."""
 
-    origin: str = Field("ps.pndsn.com", description="Host (and port) of PubNub.")
-    tls: bool = Field(True, description="Speak TLS to PubNub.")
+    origin: str = Field("ps.pndsn.com", description="Host, or host:port, of PubNub.")
+    tls: bool = Field(True, description="Use TLS for PubNub.")
 
 
 class PubNubSpec(SpecModel):
     """Channels of PubNub."""
 
     secret_ref: SecretReference
-    """Secret with the key subscribe-key and, where the PubNub key set asks for them, auth-key and
+    """Secret with the key subscribe-key and, if the PubNub key set requires them, auth-key and
     cipher-key."""
 
     topics: Annotated[
@@ -44,5 +44,5 @@ class PubNubSpec(SpecModel):
             json_schema_extra={"x-kubernetes-list-type": "set"},
         ),
     ]
-    """Names of the PubNub channels that are listened to: 1 to 100, each of at most 92 characters;
-    no wildcards."""
+    """Names of the PubNub channels to subscribe to: 1 to 100, each of at most 92 characters,
+    without wildcards."""
