@@ -33,7 +33,7 @@ from controller.runtime.resource import Key, Resource
 from controller.runtime.signals import Signals
 from controller.settings import Settings
 from controller.term import Term
-from controller.triggers.dispatcher import Dispatcher
+from controller.triggers.dispatcher import Dispatcher, Followers
 from controller.triggers.metrics import RuleMetrics
 from controller.triggers.reporter import Surroundings
 from controller.triggers.rule import Rule
@@ -113,7 +113,11 @@ class _Table:
         )
         performer = CommercialPerformer(services)
         self._dispatcher = Dispatcher(
-            self._rules.get, self._targets, self._note, RuleMetrics(), {"commercial": performer}
+            self._rules.get,
+            self._targets,
+            Followers(self._note),
+            RuleMetrics(),
+            {"commercial": performer},
         )
 
     async def take(self, event: Event) -> None:

@@ -47,7 +47,7 @@ class Arbiter:
         ads: What Twitch tells of the ads that ran.
     """
 
-    def __init__(  # noqa: PLR0913 - what it knows
+    def __init__(
         self,
         policy: CommercialPolicy,
         term: Term,

@@ -62,7 +62,7 @@ class Channel:
         pause: What the annotation says that holds its calls; None: there is none.
     """
 
-    def __init__(  # noqa: PLR0913 - what it works with
+    def __init__(
         self,
         resource: Resource,
         *,

@@ -56,7 +56,7 @@ class StreamKeyManager:
         synced: The Secret holds the key that Twitch told last, to this process.
     """
 
-    def __init__(  # noqa: PLR0913 - what it works with
+    def __init__(
         self,
         key: Key,
         uid: str,

@@ -259,7 +259,7 @@ class Extensions:
             [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
         )
 
-    async def _call(  # noqa: PLR0913, PLR0917 - what a call consists of
+    async def _call(
         self,
         method: str,
         path: str,

@@ -184,7 +184,7 @@ class Identity:
                 raise TransientError(msg) from None
 
 
-def authorize_url(  # noqa: PLR0913 - what the consent page is told
+def authorize_url(
     identity_url: str,
     client_id: str,
     redirect_uri: str,

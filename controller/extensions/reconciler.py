@@ -42,7 +42,7 @@ class ExtensionReconciler:
         reconcile: Asks for a round.
     """
 
-    def __init__(  # noqa: PLR0913 - what it works with
+    def __init__(
         self,
         settings: Settings,
         apps: Mapping[Key, ExtensionApp],

@@ -83,7 +83,7 @@ class Watch:
         problem: Why it ended for good; None: it did not.
     """
 
-    def __init__(  # noqa: PLR0913 - what it works with, and what it watches
+    def __init__(
         self,
         notify: Callable[[str, str | None, Mapping[str, Any]], None],
         configuration: Callable[[], Configuration],

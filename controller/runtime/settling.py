@@ -22,7 +22,7 @@ class Unsettled(TransientError):
     """There was always one step more."""
 
 
-async def settle(  # noqa: PLR0913 - what it goes through, and how far
+async def settle(
     look: Callable[[], Awaitable[F]],
     plan: Callable[[F, float], S | Rest],
     do: Callable[[S, F], Awaitable[None]],

@@ -47,7 +47,7 @@ class StatusWriter:
             the API server says that the resource is not what it was.
     """
 
-    def __init__(  # noqa: PLR0913 - what it works with
+    def __init__(
         self,
         kube: Kube,
         metrics: Metrics,

@@ -22,7 +22,7 @@ from controller.policies.announcements import announce_ready, transitions
 from controller.resources.triggerrule import RULE, TRIGGER_RULE
 from controller.runtime.objects import ObjectController
 from controller.runtime.resource import Key
-from controller.triggers.dispatcher import Dispatcher
+from controller.triggers.dispatcher import Dispatcher, Followers
 from controller.triggers.feed_pool import FeedPool
 from controller.triggers.metrics import RuleMetrics
 from controller.triggers.reconciler import RuleReconciler
@@ -86,11 +86,9 @@ class RuleController(ObjectController[Rule]):
         self._dispatcher = Dispatcher(
             self.objects.get,
             self._targets.for_event,
-            self._decided,
+            Followers(self._decided, parked=kernel.reconcile, changed=kernel.mark),
             self._metrics,
             self._performers,
-            parked=kernel.reconcile,
-            changed=kernel.mark,
         )
         self._feeds = FeedPool(
             kernel.settings,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from controller.triggers.policies.deciding import Matched
     from controller.triggers.rule import Rule
 
-__all__ = ["Dispatcher"]
+__all__ = ["Dispatcher", "Followers"]
 
 # Seconds of CPU that a namespace, and a rule, may take each second, and at once beyond that, before
 # its events wait behind those of others.
@@ -47,40 +48,49 @@ _LITTLE = 20e-6  # seconds that are not worth to be noted for a rule
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Followers:
+    """Who is told what comes of events.
+
+    Attributes:
+        decided: Called with what was decided, and what there is to tell before.
+        parked: Called with a rule that took too long for an event and is parked.
+        changed: Called with a rule whose conditions change by an event that it did not match.
+    """
+
+    decided: Callable[[Decided], None]
+    parked: Callable[[Key], None] = lambda _: None
+    changed: Callable[[Key], None] = lambda _: None
+
+
 class Dispatcher:
     """Brings events to rules, and cues to channels.
 
     Args:
         rule: Finds a rule.
         targets: Finds the channels that a rule and an event are for.
-        decided: Called with what was decided, and what there is to tell before.
+        followers: Are called with what comes of an event.
         metrics: Counts.
         performers: Do what the rules ask for, by kind of action.
-        parked: Called with a rule that took too long for an event and is parked.
         meter: Measures what rules take.
-        changed: Called with a rule whose conditions change by an event that it did not match.
     """
 
-    def __init__(  # noqa: PLR0913 - what it works with
+    def __init__(
         self,
         rule: Callable[[Key], Rule | None],
         targets: Callable[[Rule, Event], Sequence[Channel]],
-        decided: Callable[[Decided], None],
+        followers: Followers,
         metrics: RuleMetrics,
         performers: Mapping[str, Performer[Any]],
         *,
-        parked: Callable[[Key], None] = lambda _: None,
         meter: Meter | None = None,
-        changed: Callable[[Key], None] = lambda _: None,
     ) -> None:
         self._rule = rule
         self._targets = targets
-        self._on_decided = decided
+        self._followers = followers
         self._metrics = metrics
         self._performers = performers
-        self._parked = parked
         self._meter = meter or Meter()
-        self._changed = changed
         self._spent: dict[str, float] = {}
         self._by_namespace: Shares[str] = Shares(_SHARE, _BURST)
         self._by_rule: Shares[Key] = Shares(_SHARE, _BURST)
@@ -213,7 +223,7 @@ class Dispatcher:
             "%s: event %s: parked: %s", key, event.id, rule.problem and rule.problem.message
         )
         if self._rule(key) is rule:
-            self._parked(key)
+            self._followers.parked(key)
 
     def _note_match(self, rule: Rule, result: MatchResult) -> None:
         key = rule.resource.key
@@ -221,7 +231,7 @@ class Dispatcher:
         if rule.history.note(result, has_when=has_when) and self._rule(key) is rule:
             if result.error is not None:
                 logger.warning("%s: %s", key, result.error)
-            self._changed(key)
+            self._followers.changed(key)
         if result.error is not None:
             self._metrics.rule_events.inc(key.namespace, key.name, "error")
 
@@ -306,7 +316,7 @@ class Dispatcher:
                 verdict=verdict.value,
             ),
         )  # fmt: skip
-        self._on_decided(decided)
+        self._followers.decided(decided)
         if not progress.final:
             return
         self._metrics.decisions.labels(verdict.value).inc()

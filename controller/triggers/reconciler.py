@@ -41,7 +41,7 @@ class RuleReconciler:
         ready: Whether a resource is ready that an action needs; None: it does not exist.
     """
 
-    def __init__(  # noqa: PLR0913 - what it works with
+    def __init__(
         self,
         rule: Callable[[Key], Rule | None],
         *,

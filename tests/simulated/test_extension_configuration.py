@@ -380,7 +380,7 @@ async def test_a_failure_of_required_configuration_is_raised_and_tried_again(des
         ("PUT", "required 11", ["Synced", "Failed"], "PUT /extensions/required_configuration"),
     ],
 )
-async def test_a_call_that_is_not_allowed_is_tried_again_after_the_interval(  # noqa: PLR0917 - a table
+async def test_a_call_that_is_not_allowed_is_tried_again_after_the_interval(
     desk: Desk, status: int, method: str, place: str, states: list[str], told: str
 ) -> None:
     desk.twitch.trouble += [Trouble(method, status, place=place) for _ in range(2)]

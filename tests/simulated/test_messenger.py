@@ -30,7 +30,7 @@ from controller.runtime.signals import Signals
 from controller.sensitive import Sensitive
 from controller.settings import Settings
 from controller.term import Term
-from controller.triggers.dispatcher import Dispatcher
+from controller.triggers.dispatcher import Dispatcher, Followers
 from controller.triggers.metrics import RuleMetrics
 from controller.triggers.reporter import Surroundings
 from controller.triggers.rule import Rule
@@ -177,7 +177,7 @@ async def on_stage(
         dispatcher = Dispatcher(
             rules.get,
             lambda _rule, _event: cast("list[Channel]", channels),
-            lambda decided: decisions.append(decided.progress.ruling),
+            Followers(lambda decided: decisions.append(decided.progress.ruling)),
             RuleMetrics(),
             {"extensionMessage": messenger},
         )

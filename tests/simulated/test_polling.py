@@ -13,7 +13,7 @@ from controller.errors import TransientError
 from controller.feeds.pace import Pace
 from controller.feeds.pubnub import polling
 from controller.feeds.pubnub.exchange import AccessDenied, Batch, Delivery
-from controller.feeds.pubnub.polling import Poller
+from controller.feeds.pubnub.polling import NetworkTraits, Poller
 from tests.simulated.harness import eventually
 
 if TYPE_CHECKING:
@@ -78,9 +78,8 @@ async def _poller(network: Network) -> AsyncIterator[Poller]:
         network.subscribe,
         network.hand_on,
         lambda: network.health.append(poller.health),
-        ticks=TICKS,
+        network=NetworkTraits(TICKS, 1200),
         cut_after=60,
-        kept_for=1200,
         pace=Pace(),
     )
     yield poller
@@ -237,9 +236,8 @@ async def test_a_silent_poll_is_cut_and_the_connection_proven(network: Network) 
         network.subscribe,
         network.hand_on,
         lambda: None,
-        ticks=TICKS,
+        network=NetworkTraits(TICKS, 1200),
         cut_after=0.03,
-        kept_for=1200,
         pace=Pace(),
     )
     poller.set_topics({"a": 0})
@@ -258,9 +256,8 @@ async def test_a_silent_proof_is_cut_too(network: Network) -> None:
         silent,
         network.hand_on,
         lambda: None,
-        ticks=TICKS,
+        network=NetworkTraits(TICKS, 1200),
         cut_after=0.03,
-        kept_for=1200,
         pace=Pace(),
     )
     poller.set_topics({"a": 0})
@@ -344,7 +341,7 @@ async def test_a_poll_that_stays_silent_proves_that_there_was_nothing(network: N
     network.now = int(time.time() * TICKS) - 3_600_000
     poller = Poller(
         network.subscribe, network.hand_on, lambda: None,
-        ticks=TICKS, cut_after=0.03, kept_for=1200, pace=Pace(),
+        network=NetworkTraits(TICKS, 1200), cut_after=0.03, pace=Pace(),
     )  # fmt: skip
     poller.set_topics({"a": 0})
     for _ in range(8):

@@ -206,7 +206,7 @@ DIALECTS = st.sampled_from(["plain", "mock", "strange"])
     readable=st.booleans(),
     dialect=DIALECTS,
 )
-def test_whatever_happens_no_commercial_is_late_and_each_cue_has_one_end(  # noqa: PLR0917
+def test_whatever_happens_no_commercial_is_late_and_each_cue_has_one_end(
     policy: CommercialPolicy,
     acts: list[Act],
     script: list[Answer | Fate],
@@ -364,7 +364,7 @@ def test_a_rehearsal_calls_nothing_whatever_happens(
     lag=LAGS,
     readable=st.booleans(),
 )
-def test_a_crash_at_any_moment_neither_loses_a_break_nor_starts_it_twice(  # noqa: PLR0917
+def test_a_crash_at_any_moment_neither_loses_a_break_nor_starts_it_twice(
     policy: CommercialPolicy,
     lengths: list[float],
     crash_after: float,

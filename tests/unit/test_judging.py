@@ -23,7 +23,7 @@ NOT_READY = Readiness(Verdict.CHANNEL_NOT_READY, "no grant")
 QUIET = QuietHours(from_="22:00", to="23:00", time_zone="UTC")
 
 
-def a_case(  # noqa: PLR0917 - what a case consists of
+def a_case(
     length: float = 125.0,
     max_age: float = 30.0,
     readiness: Readiness | None = None,
@@ -298,7 +298,7 @@ def test_who_waited_for_the_cooldown_does_not_wait_again(eligible: float, length
     least=st.floats(0, 180),
     most=st.none() | st.sampled_from([30, 60, 150]),
 )
-def test_whatever_is_asked_for_fits(  # noqa: PLR0917 - what hypothesis chooses
+def test_whatever_is_asked_for_fits(
     length: float,
     late: float,
     lateness: Any,  # noqa: ANN401 - a literal

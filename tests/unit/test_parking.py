@@ -17,7 +17,7 @@ from controller.resources.triggerrule import RULE
 from controller.rules.payloads import Refusal
 from controller.runtime.resource import Key, Resource
 from controller.term import Term
-from controller.triggers.dispatcher import Dispatcher
+from controller.triggers.dispatcher import Dispatcher, Followers
 from controller.triggers.meter import Lap, Meter
 from controller.triggers.metrics import RuleMetrics
 from controller.triggers.reporter import Surroundings
@@ -83,10 +83,12 @@ async def _meet(clock: Clock, rules: list[Rule], event: SlowEvent, *, off: bool 
     dispatcher = Dispatcher(
         table.get,
         lambda _rule, _event: (),
-        lambda told: decided.append(told.rule.resource.key.name),
+        Followers(
+            lambda told: decided.append(told.rule.resource.key.name),
+            parked=lambda key: parked.append(key.name),
+        ),
         RuleMetrics(),
         {},
-        parked=lambda key: parked.append(key.name),
         meter=clock.meter(),
     )
     now = time.time()
@@ -185,7 +187,7 @@ async def test_a_namespace_that_is_over_its_share_waits_behind_the_others() -> N
     dispatcher = Dispatcher(
         table.get,
         lambda _rule, _event: (),
-        lambda told: decided.append((told.rule.resource.key.namespace, told.event.id)),
+        Followers(lambda told: decided.append((told.rule.resource.key.namespace, told.event.id))),
         RuleMetrics(),
         {},
         meter=clock.meter(),
@@ -214,7 +216,7 @@ async def test_the_highest_priority_decides_first_also_among_those_that_wait() -
         decided.setdefault(told.event.id, []).append(told.rule.resource.key.name)
 
     dispatcher = Dispatcher(
-        table.get, lambda _rule, _event: (), note, RuleMetrics(), {}, meter=clock.meter()
+        table.get, lambda _rule, _event: (), Followers(note), RuleMetrics(), {}, meter=clock.meter()
     )
     for number in range(30):
         told = Event("mst3k", f"{number}", time.time(), time.monotonic(), SlowEvent(clock, 0.04))
@@ -258,7 +260,7 @@ async def test_an_off_cue_waits_with_the_cues_before_it() -> None:
     dispatcher = Dispatcher(
         {key: rule}.get,
         targets,
-        lambda _: None,
+        Followers(lambda _: None),
         RuleMetrics(),
         {"commercial": Performer()},
         meter=clock.meter(),
@@ -278,7 +280,12 @@ async def test_what_waits_is_dropped_when_the_process_ends() -> None:
     clock, rule = Clock(), _rule("slow")
     key = rule.resource.key
     dispatcher = Dispatcher(
-        {key: rule}.get, lambda *_: (), lambda _: None, RuleMetrics(), {}, meter=clock.meter()
+        {key: rule}.get,
+        lambda *_: (),
+        Followers(lambda _: None),
+        RuleMetrics(),
+        {},
+        meter=clock.meter(),
     )
     for number in range(30):
         told = Event("mst3k", f"{number}", time.time(), 0.0, SlowEvent(clock, 0.04))

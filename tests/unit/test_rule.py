@@ -17,7 +17,7 @@ from controller.rules.expressions import lazy_cel_view
 from controller.runtime.resource import Key, Resource
 from controller.sensitive import Sensitive
 from controller.term import Term
-from controller.triggers.dispatcher import Dispatcher
+from controller.triggers.dispatcher import Dispatcher, Followers
 from controller.triggers.metrics import RuleMetrics
 from controller.triggers.reporter import Surroundings
 from controller.triggers.rule import Rule
@@ -329,7 +329,7 @@ async def test_an_event_for_which_when_fails_is_counted_and_the_status_written()
         raise AssertionError
 
     dispatcher = Dispatcher(
-        {key: rule}.get, lambda *_: (), decided, metrics, {}, changed=changed.append
+        {key: rule}.get, lambda *_: (), Followers(decided, changed=changed.append), metrics, {}
     )
     for _ in range(2):
         await dispatcher.event([key], [], _event("t", time.time()))

@@ -74,7 +74,7 @@ class GrantManager:
             token Secret, which tells it too, may have been lost or restored since.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what it works with
+    def __init__(
         self,
         key: Key,
         uid: str,

@@ -68,7 +68,7 @@ class GrantSteps:
         metrics: Counts.
     """
 
-    def __init__(  # noqa: PLR0913 - what it works with
+    def __init__(
         self,
         key: Key,
         state: GrantState,

@@ -65,7 +65,7 @@ class KubeExpired(KubeUnavailable):
     """410: what a list goes on from is not kept any more; a new list is answered."""
 
 
-def read_answer(  # noqa: PLR0913, PLR0917 - what an answer is judged by
+def read_answer(
     method: str, path: str, status: int, content: bytes, kind: str, hidden: Iterable[str] = ()
 ) -> dict[str, Any]:
     """The object that was asked for.

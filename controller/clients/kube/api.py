@@ -358,7 +358,7 @@ class Kube:
             "PATCH", path, kind, query=query, body=dict(changes), content_type=content_type
         )
 
-    async def _call(  # noqa: PLR0913 - what a request is made of
+    async def _call(
         self,
         method: str,
         path: str,

@@ -21,7 +21,7 @@ from controller.feeds.pace import Pace
 from controller.feeds.pubnub.client import PubNubConnection
 from controller.feeds.pubnub.history import KEPT_FOR, find_gaps, read_gaps, ticks_of
 from controller.feeds.pubnub.messages import TICKS, Decoder
-from controller.feeds.pubnub.polling import Poller
+from controller.feeds.pubnub.polling import NetworkTraits, Poller
 from controller.feeds.pubnub.recall import Recall
 from controller.feeds.turns import in_turns
 from controller.resources.fields import rfc3339
@@ -170,9 +170,8 @@ class PubNubFeed:
                 share.connection.subscribe,
                 partial(self._take, share),
                 lambda: self._changed(share.windows.keys()),
-                ticks=TICKS,
+                network=NetworkTraits(TICKS, KEPT_FOR),
                 cut_after=self._settings.subscribe_timeout,
-                kept_for=KEPT_FOR,
                 pace=self._pace,
             )
             self._shares.append(share)

@@ -19,6 +19,7 @@ import asyncio
 import logging
 import random
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from controller.backoff import backoff
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from controller.feeds.pace import Pace
     from controller.feeds.pubnub.exchange import Subscribe
 
-__all__ = ["Poller"]
+__all__ = ["NetworkTraits", "Poller"]
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,19 @@ _YOUNG = 60.0  # seconds for which a message matters most: cues start nothing af
 _CLOCKS = 30.0  # seconds that the network's clock may be off without being noticed
 
 
+@dataclass(frozen=True, slots=True)
+class NetworkTraits:
+    """What a network counts and keeps.
+
+    Attributes:
+        ticks: Units of a position in a second.
+        kept_for: Seconds for which it keeps a message.
+    """
+
+    ticks: int
+    kept_for: float
+
+
 class Poller:
     """Listens to a changing set of topics.
 
@@ -52,29 +66,27 @@ class Poller:
         subscribe: Makes one request.
         hand_on: Takes what came; the position waits for it.
         on_health: Called when the health changes.
-        ticks: Units of a position in a second.
+        network: What the network counts and keeps.
         cut_after: Seconds after which a poll without an answer is asked anew.
-        kept_for: Seconds for which the network keeps a message.
         pace: How much is taken in a second.
     """
 
-    def __init__(  # noqa: PLR0913 - all but the first three by name
+    def __init__(
         self,
         subscribe: Subscribe,
         hand_on: Callable[[Delivery], Awaitable[None]],
         on_health: Callable[[], None],
         *,
-        ticks: int,
+        network: NetworkTraits,
         cut_after: float,
-        kept_for: float,
         pace: Pace,
     ) -> None:
         self._subscribe = subscribe
         self._hand_on = hand_on
         self._on_health = on_health
-        self._ticks = ticks
+        self._ticks = network.ticks
         self._cut_after = cut_after
-        self._kept_for = kept_for
+        self._kept_for = network.kept_for
         self._pace = pace
         self._windows: dict[str, float] = {}
         self._joined: frozenset[str] = frozenset()

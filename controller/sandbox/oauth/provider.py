@@ -85,7 +85,7 @@ class Provider:
         """Whether these are a client's id and secret."""
         return bool(client_id) and self._secrets.get(client_id) == client_secret
 
-    def token(  # noqa: PLR0913 - all but the first by name
+    def token(
         self,
         account: str = "account",
         *,

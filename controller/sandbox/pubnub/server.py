@@ -64,7 +64,7 @@ class PubNubServer:
         remember: How many requests `requests` holds, the newest ones.
     """
 
-    def __init__(  # noqa: PLR0913 - all by name
+    def __init__(
         self,
         *,
         keys: Iterable[KeySet] = (),

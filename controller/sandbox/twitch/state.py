@@ -108,7 +108,7 @@ class Channels:
             raise Refusal(404, msg)
         return broadcaster
 
-    def add(  # noqa: PLR0913 - what a user of Twitch has
+    def add(
         self,
         login: str,
         broadcaster_id: str | None,

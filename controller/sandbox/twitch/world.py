@@ -229,7 +229,7 @@ class Twitch:
         """Run an ad by hand, as the broadcaster can: it moves the cooldown and `last_ad_at`."""
         return self.ads.run_by_hand(self.channels.named(login), length, self.clock())
 
-    def schedule_ad(  # noqa: PLR0913 - what the ads manager tells
+    def schedule_ad(
         self,
         login: str,
         next_ad_at: float | None,

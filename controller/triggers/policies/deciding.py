@@ -74,7 +74,7 @@ class Matched:
     action: Action[Any] | None = None
 
 
-def decide(  # noqa: PLR0913, PLR0917 - what it depends on
+def decide(
     rule: CompiledRule,
     action: Action[Any],
     policy: RulePolicy,
