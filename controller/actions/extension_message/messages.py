@@ -14,7 +14,6 @@ from controller.errors import InvalidExpression
 from controller.events import Ruling, Verdict
 from controller.policies.findings import Finding
 from controller.resources.common import find_condition
-from controller.resources.extensionapp import EXTENSION
 from controller.resources.triggerrule import ExtensionMessageAction
 from controller.rules.fieldpath import MISSING, compile_path
 from controller.rules.identity import field_text
@@ -133,6 +132,9 @@ class Messages(Action[Message]):
 
     def needs(self, namespace: str) -> Key:
         """The ExtensionApp, whose secrets sign."""
+        # The commands do without its models, which take a while to load.
+        from controller.resources.extensionapp import EXTENSION  # noqa: PLC0415
+
         return Key(EXTENSION, namespace, self.extension)
 
     def lacks(self, namespace: str, found: Finding | None) -> Finding | None:
