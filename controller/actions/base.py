@@ -10,17 +10,15 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
-from controller.events import Verdict
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from controller.actions.simulation import SimulatedChannel, Simulator
     from controller.channels.channel import Channel
     from controller.clients.extension_jwt import Extension
     from controller.clients.extensions import Extensions
     from controller.events import Event, Progress, Ruling
     from controller.policies.findings import Finding
-    from controller.resources.commercials import CommercialPolicy
     from controller.resources.common import SpecModel
     from controller.resources.triggerrule import TriggerRuleSpec
     from controller.resources.twitchchannel import TwitchChannelSpec, TwitchChannelStatus
@@ -39,9 +37,6 @@ __all__ = [
     "KnownChannel",
     "Performer",
     "Services",
-    "SimulatedChannel",
-    "SimulatedOutcome",
-    "Simulator",
     "Trigger",
 ]
 
@@ -162,48 +157,6 @@ class KnownChannel:
     status: TwitchChannelStatus
 
 
-@dataclass(frozen=True, slots=True)
-class SimulatedChannel:
-    """A channel of a backtest: its name, its labels, and how its commercials are run."""
-
-    name: str
-    labels: Mapping[str, str]
-    policy: CommercialPolicy
-
-
-@dataclass(slots=True)
-class SimulatedOutcome:
-    """What one event led to in a backtest, for one rule on one channel.
-
-    Attributes:
-        time: When the feed took the event in.
-        event_id: Identity of the cue.
-        topic: Where it came from.
-        rule: Name of the rule.
-        action: Name of its kind of action.
-        channel: Name of the channel; None: there is none for it.
-        verdict: What became of it; Waiting until that is known.
-        detail: For the user.
-        called: When Twitch was asked.
-        asked: Seconds of commercial that it was asked for; None: none.
-    """
-
-    time: float
-    event_id: str
-    topic: str
-    rule: str
-    action: str
-    channel: str | None
-    verdict: Verdict = Verdict.WAITING
-    detail: str = ""
-    called: float | None = None
-    asked: int | None = None
-
-    def settle(self, ruling: Ruling) -> None:
-        """Take what became of it."""
-        self.verdict, self.detail = ruling.verdict, ruling.detail
-
-
 class Action(ABC, Generic[R]):
     """The action of one rule, compiled; without I/O, like all that it answers.
 
@@ -298,24 +251,6 @@ class Performer(Generic[R]):
 
     async def drain(self, within: float) -> None:
         """Wait, for at most so many seconds, for the answers to what is under way."""
-
-
-class Simulator(ABC, Generic[R]):
-    """Does what rules ask for in a backtest, on a clock of recorded events."""
-
-    @abstractmethod
-    def submit(self, request: R, channel: str, outcome: SimulatedOutcome, now: float) -> None:
-        """Decide about a request, and settle its outcome, at once or later."""
-
-    def cancel(self, channel: str, begins: float, now: float) -> None:
-        """An off cue came into effect on a channel."""
-
-    def advance(self, until: float) -> None:
-        """Let all happen that is due until an instant."""
-
-    @abstractmethod
-    def totals(self, outcomes: Sequence[SimulatedOutcome]) -> tuple[str | None, Mapping[str, Any]]:
-        """Sum up the outcomes of this kind: a line for people, and fields for programs."""
 
 
 class ActionKind(Protocol):

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from controller.actions.base import SimulatedChannel
+from controller.actions.simulation import SimulatedChannel
 from controller.commands.consent.terminal import say
 from controller.commands.files import read_text
 from controller.commands.manifests import choose, read_manifests
@@ -27,7 +27,7 @@ from controller.triggers.policies.simulation import SimulatedRule, Simulation
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from controller.actions.base import SimulatedOutcome
+    from controller.actions.simulation import SimulatedOutcome
     from controller.commands.recorded import Recording
 
 __all__ = ["Options", "backtest"]

@@ -8,23 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from controller.actions.base import Action, ActionKind, Performer, Simulator
+from controller.actions.base import Action, ActionKind, Performer
 from controller.actions.registry import ACTIONS
+from controller.actions.simulation import Simulator
 from controller.events import Progress, Ruling, Verdict
 from controller.resources.common import SpecModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from controller.actions.base import (
-        Asker,
-        Fact,
-        KnownChannel,
-        Services,
-        SimulatedChannel,
-        SimulatedOutcome,
-        Trigger,
-    )
+    from controller.actions.base import Asker, Fact, KnownChannel, Services, Trigger
+    from controller.actions.simulation import SimulatedChannel, SimulatedOutcome
     from controller.channels.channel import Channel
     from controller.resources.triggerrule import TriggerRuleSpec
 

@@ -13,7 +13,8 @@ from controller.resources.triggerrule import CommercialAction
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from controller.actions.base import Services, SimulatedChannel
+    from controller.actions.base import Services
+    from controller.actions.simulation import SimulatedChannel
     from controller.resources.triggerrule import TriggerRuleSpec
 
 __all__ = ["COMMERCIAL"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from controller.actions.base import Simulator
+from controller.actions.simulation import Simulator
 from controller.arbiter.arbiter import Arbiter
 from controller.arbiter.memory import COOLDOWN
 from controller.arbiter.steps import Call, Cue, ReadLastAd, Reply, Wait
@@ -21,7 +21,7 @@ from controller.term import Term
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
 
-    from controller.actions.base import SimulatedChannel, SimulatedOutcome
+    from controller.actions.simulation import SimulatedChannel, SimulatedOutcome
     from controller.arbiter.steps import Step
 
 __all__ = ["CommercialSimulator"]

@@ -12,8 +12,9 @@ from controller.resources.triggerrule import ExtensionMessageAction
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from controller.actions.base import Services, SimulatedChannel
+    from controller.actions.base import Services
     from controller.actions.extension_message.messenger import Messenger
+    from controller.actions.simulation import SimulatedChannel
     from controller.resources.triggerrule import TriggerRuleSpec
 
 __all__ = ["EXTENSION_MESSAGE"]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from controller.actions.base import Simulator
 from controller.actions.extension_message.desk import Line, MessageDesk
 from controller.actions.extension_message.message import EVERYWHERE, Message
+from controller.actions.simulation import Simulator
 from controller.events import Ruling, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from controller.actions.base import SimulatedOutcome
+    from controller.actions.simulation import SimulatedOutcome
 
 __all__ = ["MessageSimulator"]
 

@@ -10,8 +10,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from controller.actions.base import SimulatedOutcome
 from controller.actions.registry import ACTIONS, compile_action
+from controller.actions.simulation import SimulatedOutcome
 from controller.events import Ruling, Verdict
 from controller.feeds.registry import topics_of
 from controller.rules.compiled import compile_rule
@@ -23,7 +23,8 @@ from controller.triggers.policies.deciding import RulePolicy, decide, off_cue_ti
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from controller.actions.base import Action, SimulatedChannel
+    from controller.actions.base import Action
+    from controller.actions.simulation import SimulatedChannel
     from controller.events import Event
     from controller.resources.triggerrule import TriggerRuleSpec
     from controller.rules.compiled import CompiledRule
