@@ -18,12 +18,12 @@ from controller.feeds.turns import TURN
 from controller.logs import fields
 from controller.rules.expressions import lazy_cel_view
 from controller.rules.payloads import Refusal
+from controller.triggers.accounts import Accounts
 from controller.triggers.backlog import Backlog, Late
 from controller.triggers.decided import Decided
 from controller.triggers.history import result_of
 from controller.triggers.meter import MOST, Lap, Meter
 from controller.triggers.policies.deciding import off_cue_time
-from controller.triggers.policies.shares import Shares
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -39,11 +39,6 @@ if TYPE_CHECKING:
     from controller.triggers.rule import Rule
 
 __all__ = ["Dispatcher", "Followers"]
-
-# Seconds of CPU that a namespace, and a rule, may take each second, and at once beyond that, before
-# its events wait behind those of others.
-_SHARE, _BURST = 0.1, 0.5
-_LITTLE = 20e-6  # seconds that are not worth to be noted for a rule
 
 logger = logging.getLogger(__name__)
 
@@ -91,14 +86,8 @@ class Dispatcher:
         self._metrics = metrics
         self._performers = performers
         self._meter = meter or Meter()
-        self._spent: dict[str, float] = {}
-        self._by_namespace: Shares[str] = Shares(_SHARE, _BURST)
-        self._by_rule: Shares[Key] = Shares(_SHARE, _BURST)
-        self._backlog = Backlog(
-            self._meet,
-            lambda name: self._by_namespace.debt(name, self._meter.wall()),
-            self._meter,
-        )
+        self._accounts = Accounts(self._meter)
+        self._backlog = Backlog(self._meet, self._accounts.debt, self._meter)
 
     async def event(self, keys: Iterable[Key], cancels: Iterable[Key], event: Event) -> None:
         """Meet an event with the rules that it may match.
@@ -130,7 +119,7 @@ class Dispatcher:
         for rule in sorted(matching, key=lambda rule: -rule.priority):
             await self._take_turns()
             self._decide(rule, event, now, view)
-        self._charge()
+        self._accounts.charge()
         for key in sorted(late, key=self._rank):
             await self._backlog.add(Late(key, event, key in off, key in on, view))
 
@@ -142,17 +131,12 @@ class Dispatcher:
         """End: what waits is dropped."""
         await self._backlog.close()
 
-    def _late(self, keys: Iterable[Key]) -> dict[Key, None]:
+    def _late(self, keys: Sequence[Key]) -> dict[Key, None]:
         """Return the rules that have to wait, because they are over their share of CPU."""
-        now = self._meter.wall()
-        namespaces, rules = self._by_namespace.over(now), self._by_rule.over(now)
-        if not namespaces and not rules and not self._backlog:
+        over = self._accounts.over(keys)
+        if not over and not self._backlog:
             return {}
-        return {
-            key: None
-            for key in keys
-            if key in self._backlog or key.namespace in namespaces or key in rules
-        }
+        return {key: None for key in keys if key in over or key in self._backlog}
 
     def _rank(self, key: Key) -> int:
         """The highest priority comes first, also among those that wait."""
@@ -166,7 +150,7 @@ class Dispatcher:
         rule = self._rule(key)
         if rule is not None and late.on and not cancelled and self._matches(rule, event, view):
             self._decide(rule, event, time.time(), view)
-        self._charge()
+        self._accounts.charge()
 
     def _decide(
         self, rule: Rule, event: Event, now: float, view: Callable[[], CelView | Refusal]
@@ -176,17 +160,6 @@ class Dispatcher:
         except Exception:
             logger.exception("%s: event %s was not handled", rule.resource.key, event.id)
 
-    def _took(self, key: Key, seconds: float) -> None:
-        self._spent[key.namespace] = self._spent.get(key.namespace, 0.0) + seconds
-        if seconds > _LITTLE:
-            self._by_rule.charge(key, seconds, self._meter.wall())
-
-    def _charge(self) -> None:
-        now = self._meter.wall()
-        for namespace, seconds in self._spent.items():
-            self._by_namespace.charge(namespace, seconds, now)
-        self._spent.clear()
-
     def _matches(self, rule: Rule, event: Event, view: Callable[[], CelView | Refusal]) -> bool:
         if rule.compiled is None:
             return False
@@ -195,7 +168,7 @@ class Dispatcher:
             lap = Lap(self._meter, view)
             result = rule.compiled.match(event.payload, lap.view)
             took, by_when = lap.end()
-            self._took(key, took)
+            self._accounts.took(key, took)
             if took > MOST:
                 self._park(rule, event, "spec.when" if by_when else "spec.match", took)
                 return False
@@ -244,7 +217,7 @@ class Dispatcher:
             lap = Lap(self._meter, lazy_cel_view(event.payload))
             at = off_cue_time(rule.compiled, event, time.time())
             took, _ = lap.end()
-            self._took(key, took)
+            self._accounts.took(key, took)
             if took > MOST:
                 self._park(rule, event, "spec.cancelOn", took)
             if at is None:
@@ -274,7 +247,7 @@ class Dispatcher:
         lap = Lap(self._meter, view)
         matched = rule.decide(event, now, lap.view)
         took, _ = lap.end()
-        self._took(rule.resource.key, took)
+        self._accounts.took(rule.resource.key, took)
         if took > MOST:
             self._park(rule, event, "spec.action", took)
         if matched is None:
