@@ -36,6 +36,7 @@ async def test_a_broken_kubeconfig_is_one_line(
     with pytest.raises(OperatorError, match="config") as refusal:
         await load_configuration()
     assert "\n" not in str(refusal.value)
+    assert " is no " not in str(refusal.value)
     with pytest.raises(OperatorError, match="config"):
         find_namespace()
 

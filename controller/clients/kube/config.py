@@ -112,7 +112,7 @@ def _no_cluster(error: Exception, context: str | None) -> OperatorError:
     if file is not None and isinstance(error, _BROKEN):
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
-        return OperatorError(f"{given} cannot be read as a kubeconfig: it is no valid YAML{where}")
+        return OperatorError(f"{given} cannot be read as a kubeconfig: it is not valid YAML{where}")
     known = _contexts(file) if file is not None and context is not None else None
     if known is not None and context not in known:
         names = ", ".join(sorted(known)) or "(none)"
