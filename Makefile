@@ -6,7 +6,7 @@ SHELL := /bin/bash
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := controller tests bench reference
+SOURCES := controller tests bench reference charts
 # Tests mostly wait, for processes and for pauses: three workers fit on two cores.
 WORKERS ?= 3
 # The interpreter must be this machine's: none is downloaded.
@@ -74,6 +74,7 @@ lint: .venv/.installed ## check format, lint, types and the direction of imports
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m reference.chart --check
 
 .PHONY: format
 format: .venv/.installed ## format, and mend what ruff can
@@ -83,6 +84,10 @@ format: .venv/.installed ## format, and mend what ruff can
 .PHONY: crds
 crds: .venv/.installed ## write crds/ from the models
 	@$(BIN)/twitch-operator crds --output-dir crds
+
+.PHONY: chart
+chart: .venv/.installed ## write what the Helm chart has from crds/, docs/, the settings and its values
+	@$(BIN)/python -m reference.chart
 
 .PHONY: docs
 docs: .venv/.installed ## build the documentation site in build/site; broken links and pages without a place are errors

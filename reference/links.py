@@ -17,6 +17,7 @@ PAGES = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
+    "charts/twitch-operator/README.md": "reference/chart.md",
 }
 """The pages that are not in docs/, and their names in the site."""
 

@@ -10,7 +10,7 @@ from reference.tables import code, table
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-__all__ = ["settings_page"]
+__all__ = ["default_text", "settings_page"]
 
 _INTRODUCTION = f"""# Settings
 
@@ -28,7 +28,7 @@ operator writes, says which URLs the gateway will not call.
 def settings_page() -> str:
     """Return the page."""
     rows = [
-        [code(name), _type(field), code(_default(field)), field.description or ""]
+        [code(name), _type(field), code(default_text(field)), field.description or ""]
         for name, field in Settings.variables().items()
     ]
     return _INTRODUCTION + "\n" + table(["variable", "type", "default", "description"], rows) + "\n"
@@ -43,7 +43,8 @@ def _type(field: FieldInfo) -> str:
     return names[field.annotation] if field.annotation in names else str(field.annotation)
 
 
-def _default(field: FieldInfo) -> object:
+def default_text(field: FieldInfo) -> object:
+    """Return the default as a user writes it."""
     value = field.default
     if isinstance(value, bool):
         return str(value).lower()

@@ -40,7 +40,7 @@ _LONGEST = (
     "test_extension_rotation",
     "test_gateway_fuzz",
 )
-_FOLDERS = ("cluster", "sandbox", "simulated", "unit")
+_FOLDERS = ("cluster", "chart", "sandbox", "simulated", "unit")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

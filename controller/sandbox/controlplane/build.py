@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from controller.sandbox.controlplane.cache import Cache
     from controller.sandbox.controlplane.progress import Progress, Step
 
-__all__ = ["build"]
+__all__ = ["build", "build_tool"]
 
 
 def build(
@@ -50,12 +50,23 @@ def build(
         version = etcd_version() if name == "etcd" else kubernetes_version()
         title = f"building {name} {version}"
         with progress.step(title, number, len(names)) as step, cache.temporary() as temporary:
-            _build(go, tool, temporary, step)
+            build_tool(go, tool, temporary, step)
             cache.put(temporary / name, folder)
     go.forget_work()
 
 
-def _build(go: Go, tool: Tool, folder: Path, step: Step) -> None:
+def build_tool(go: Go, tool: Tool, folder: Path, step: Step) -> None:
+    """Build one program into a folder.
+
+    Args:
+        go: What builds it.
+        tool: Which program.
+        folder: Gets the program, under its name.
+        step: Told how far it is.
+
+    Raises:
+        ControlPlaneError: The build failed; the message has its last lines.
+    """
     program = folder / tool.name
     env = {**go.env, "GOTMPDIR": str(folder)}  # or a killed build would leave its files in /tmp
     with Processes() as processes:  # a build does not go on when this process is killed

@@ -1,0 +1,138 @@
+"""helm and other projects' CRDs, from pinned Go modules, kept where the control plane is."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from controller.sandbox.controlplane import Progress
+from controller.sandbox.controlplane.build import build_tool
+from controller.sandbox.controlplane.cache import Cache
+from controller.sandbox.controlplane.pins import Tool, machine
+from controller.sandbox.controlplane.toolchain import Go, obtain_go
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["CHART", "Manifest", "helm", "obtain_crds", "obtain_helm", "refusal", "render"]
+
+Manifest = dict[str, Any]
+
+CHART = Path(__file__).parents[2] / "charts" / "twitch-operator"
+_HERE = Path(__file__).parent
+_TOOL = Tool("helm", _HERE / "gomodule", "helm.sh/helm/v4/cmd/helm")
+_CRD_MODULES = _HERE / "gomodule-crds"
+_CRDS = {
+    "sigs.k8s.io/gateway-api": [
+        "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml",
+    ],
+    "github.com/prometheus-operator/prometheus-operator": [
+        "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml",
+        "example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml",
+    ],
+}
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_IMAGE = {"image": {"registry": "registry.example.com", "repository": "tv/twitch-operator"}}
+
+
+@cache
+def obtain_helm() -> Path:
+    """The program; the first call on a machine takes minutes.
+
+    Raises:
+        ControlPlaneError: There is no Go to build it with, or the build failed.
+    """
+    name = f"helm-{_pinned(_TOOL.module, 'helm.sh/helm/v4')}"
+
+    def build(go: Go, folder: Path) -> None:
+        with Progress().step(f"building {name}") as step:
+            build_tool(go, _TOOL, folder, step)
+
+    return _obtain(f"{name}-{machine()}", [_TOOL.name], build)[0]
+
+
+def obtain_crds() -> list[Path]:
+    """CRDs of the Prometheus operator and of the Gateway API.
+
+    Raises:
+        ControlPlaneError: There is no Go to fetch them with.
+    """
+
+    def fetch(go: Go, folder: Path) -> None:
+        for module, files in _CRDS.items():
+            argv = [str(go.command), "mod", "download", "-json", module]
+            told = subprocess.check_output(argv, cwd=_CRD_MODULES, env=go.env)
+            for file in files:
+                shutil.copyfile(Path(json.loads(told)["Dir"]) / file, folder / Path(file).name)
+
+    name = "-".join(_pinned(_CRD_MODULES, module) for module in _CRDS)
+    files = [Path(file).name for each in _CRDS.values() for file in each]
+    return _obtain(f"crds-{name}", files, fetch)
+
+
+def _obtain(folder: str, names: list[str], make: Callable[[Go, Path], None]) -> list[Path]:
+    """Files of the cache, made where they are missing."""
+    kept, progress = Cache.of_user(os.environ), Progress()
+    files = [kept.root / folder / name for name in names]
+    if not all(file.is_file() for file in files):
+        with kept.locked(progress), kept.temporary() as temporary:
+            if not all(file.is_file() for file in files):  # else another run made them meanwhile
+                go = obtain_go(os.environ, kept, progress)
+                make(go, temporary)
+                for name in names:
+                    kept.put(temporary / name, folder)
+                go.forget_work()
+    return files
+
+
+def _pinned(module: Path, name: str) -> str:
+    found = re.search(rf"{re.escape(name)} (v\S+)", (module / "go.mod").read_text("utf-8"))
+    assert found
+    return found[1]
+
+
+@cache
+def _environment() -> dict[str, str]:
+    """Nothing of the user's helm, and nothing kept about servers: their ports come again."""
+    folder = Path(tempfile.mkdtemp(prefix="twitch-operator-helm-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    names = ("HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME", "KUBECACHEDIR")
+    return {**os.environ, **{name: str(folder / name) for name in names}}
+
+
+def helm(*arguments: str, values: Manifest | None = None) -> subprocess.CompletedProcess[str]:
+    """Run helm; `values` are given as with `-f`."""
+    given = [] if values is None else ["--values", "-"]
+    return subprocess.run(
+        [obtain_helm(), *arguments, *given],
+        input=None if values is None else json.dumps(values),
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def render(values: Manifest, *options: str, namespace: str = "twitch") -> list[Manifest]:
+    """Return what the chart makes of these values, with an image."""
+    done = helm("template", "tw", str(CHART), "-n", namespace, *options, values=_IMAGE | values)
+    assert done.returncode == 0, done.stderr
+    return [each for each in yaml.load_all(done.stdout, _Loader) if each]
+
+
+def refusal(values: Manifest, *options: str) -> str:
+    """Return what helm says of values that it must refuse."""
+    done = helm("template", "tw", str(CHART), *options, values=_IMAGE | values)
+    assert done.returncode != 0, done.stdout
+    return done.stderr

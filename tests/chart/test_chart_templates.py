@@ -1,0 +1,206 @@
+"""The chart as helm renders and refuses it, without a cluster."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+
+from controller.settings import PREFIX, Settings
+from reference.chart.__main__ import main
+from reference.chart.settings import setting_schemas
+from tests.chart.helm import CHART, Manifest, helm, refusal, render
+
+SMALL: Manifest = {"crds": {"enabled": False}}
+EVERYTHING: Manifest = {
+    "commonLabels": {"team": "playout"},
+    "imagePullSecrets": [{"name": "registry"}],
+    "priorityClassName": "system-cluster-critical",
+    "nodeSelector": {"kubernetes.io/os": "linux"},
+    "podDisruptionBudget": {"enabled": True},
+    "networkPolicy": {"enabled": True},
+    "metrics": {"serviceMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}},
+    "gateway": {
+        "enabled": True,
+        "autoscaling": {"enabled": True},
+        "ingress": {"enabled": True, "hosts": ["ebs.example.com"]},
+        "httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]},
+    },
+}
+
+
+def of_kind(manifests: list[Manifest], kind: str) -> list[Manifest]:
+    return [each for each in manifests if each["kind"] == kind]
+
+
+def only(manifests: list[Manifest], kind: str, name: str = "tw-twitch-operator") -> Manifest:
+    [found] = [each for each in of_kind(manifests, kind) if each["metadata"]["name"] == name]
+    return found
+
+
+def container(manifests: list[Manifest], name: str = "tw-twitch-operator") -> Manifest:
+    [found] = only(manifests, "Deployment", name)["spec"]["template"]["spec"]["containers"]
+    return dict(found)
+
+
+@pytest.mark.parametrize("values", [{}, EVERYTHING, {"watchNamespaces": ["a", "b"]}])
+def test_helm_finds_nothing_wrong(values: Manifest) -> None:
+    done = helm("lint", "--strict", str(CHART), values={"image": {"repository": "x"}} | values)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_files_that_are_made_are_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--check"]) == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"replicaCout": 1}, "additional properties 'replicaCout' not allowed"),
+        ({"gateway": {"enable": True}}, "additional properties 'enable' not allowed"),
+        ({"settings": {"helixURL": "x"}}, "additional properties 'helixURL' not allowed"),
+        ({"settings": {"statusInterval": 10}}, "/settings/statusInterval"),
+        ({"settings": {"statusInterval": "10"}}, "/settings/statusInterval"),
+        ({"settings": {"logLevel": "TRACE"}}, "/settings/logLevel"),
+        ({"image": {"pullPolicy": "Sometimes", "repository": "x"}}, "/image/pullPolicy"),
+        ({"watchNamespaces": ["team-*"]}, "/watchNamespaces/0"),
+        ({"watchNamespaces": "a,b"}, "/watchNamespaces"),
+        ({"replicaCount": 2}, "replicaCount: 2: the operator has no leader election yet"),
+        ({"image": {"repository": ""}}, "image.repository: no image of the operator is published"),
+        ({"settings": {"asRunDir": "/as-run"}}, "settings.asRunDir: /as-run: the root file system"),
+        ({"gateway": {"enabled": True, "ingress": {"enabled": True}}}, "gateway.ingress.hosts: is"),
+        (
+            {"gateway": {"enabled": True, "httpRoute": {"enabled": True}}},
+            "gateway.httpRoute.parentRefs: is empty",
+        ),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(values: Manifest, told: str) -> None:
+    assert told in refusal(values)
+
+
+def test_an_old_cluster_is_refused() -> None:
+    assert ">=1.29.0-0" in refusal({}, "--kube-version", "1.28.9")
+
+
+def test_every_setting_reaches_both_programs() -> None:
+    changed: dict[str, Any] = {
+        "boolean": False, "integer": 7, "array": ["a.example.com", "b.example.com:8443"],
+    }  # fmt: skip
+    settings = {
+        name: changed.get(
+            schema.get("type", ""),
+            schema["enum"][-1]
+            if "enum" in schema
+            else "77s"
+            if "pattern" in schema
+            else "https://x",
+        )
+        for name, schema in setting_schemas().items()
+    }
+    values: Manifest = {
+        "settings": settings,
+        "watchNamespaces": ["a", "b"],
+        "healthPort": 1001,
+        "extraVolumeMounts": [{"name": "as-run", "mountPath": "/as-run"}],
+        "metrics": {"port": 1002},
+        "gateway": {"enabled": True, "port": 1003},
+    }
+    manifests = render(SMALL | values)
+    gateway = container(manifests, "tw-twitch-operator-gateway")
+    for program in (container(manifests), gateway):
+        environment = {each["name"]: each["value"] for each in program["env"]}
+        if program is not gateway:
+            environment[PREFIX + "GATEWAY_ADDRESS"] = ":1003"
+        assert environment.keys() == Settings.variables().keys()
+        read = Settings.from_environment(environment)
+        same = [n for n, f in Settings.model_fields.items() if getattr(read, n) == f.default]
+        assert same == []
+        assert (read.health_address, read.metrics_address) == (":1001", ":1002")
+        assert read.allowed_fetch_hosts == ("a.example.com", "b.example.com:8443")
+        assert read.watch_namespaces == ("a", "b")
+
+
+def test_what_is_left_out_is_not_set() -> None:
+    program = container(render(SMALL))
+    assert [each["name"].removeprefix(PREFIX) for each in program["env"]] == [
+        "HEALTH_ADDRESS",
+        "METRICS_ADDRESS",
+        "LOG_FORMAT",
+    ]
+    assert program["command"] == ["twitch-operator", "run"]
+    assert program["image"] == "registry.example.com/tv/twitch-operator:0.1.0"
+
+
+def test_a_digest_wins_over_the_tag() -> None:
+    digest = "sha256:" + "0" * 64
+    image = {"repository": "r/x", "tag": "v1", "digest": digest}
+    assert container(render(SMALL | {"image": image}))["image"] == f"r/x@{digest}"
+
+
+def test_the_operator_never_runs_twice() -> None:
+    spec = only(render(SMALL), "Deployment")["spec"]
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+
+
+def rights(role: Manifest) -> dict[str, set[str]]:
+    return {
+        resource: set(rule["verbs"]) for rule in role["rules"] for resource in rule["resources"]
+    }
+
+
+def test_watched_namespaces_get_a_role_each_and_the_cluster_none() -> None:
+    everywhere = render(SMALL | {"gateway": {"enabled": True}})
+    named = render(SMALL | {"gateway": {"enabled": True}, "watchNamespaces": ["a", "b"]})
+    assert [each for each in named if each["kind"].startswith("Cluster")] == []
+    assert [each for each in everywhere if each["kind"] in ("Role", "RoleBinding")] == []
+    for name in ("twitch:tw-twitch-operator", "twitch:tw-twitch-operator-gateway"):
+        roles = [each for each in of_kind(named, "Role") if each["metadata"]["name"] == name]
+        assert [each["metadata"]["namespace"] for each in roles] == ["a", "b"]
+        whole = only(everywhere, "ClusterRole", name)
+        assert all(role["rules"] == whole["rules"] for role in roles)
+    operator = rights(only(everywhere, "ClusterRole", "twitch:tw-twitch-operator"))
+    assert operator["secrets"] == {"get", "create", "update"}
+
+
+def test_the_gateway_only_reads_and_only_the_secrets_that_are_named() -> None:
+    values = {"gateway": {"enabled": True, "secretNames": ["deck-secrets", "deck-login"]}}
+    name = "twitch:tw-twitch-operator-gateway"
+    role = only(render(SMALL | values), "ClusterRole", name)
+    assert rights(role) == {"extensionapps": {"get", "list", "watch"}, "secrets": {"get"}}
+    assert role["rules"][-1]["resourceNames"] == ["deck-secrets", "deck-login"]
+
+
+def test_the_crds_are_kept_if_not_said_otherwise() -> None:
+    kept = of_kind(render({}), "CustomResourceDefinition")
+    assert len(kept) == 3
+    policy = "helm.sh/resource-policy"
+    assert {each["metadata"]["annotations"][policy] for each in kept} == {"keep"}
+    gone = of_kind(render({"crds": {"keep": False}}), "CustomResourceDefinition")
+    assert [each["metadata"].get("annotations") for each in gone] == [None] * 3
+    assert of_kind(render(SMALL), "CustomResourceDefinition") == []
+    for crd in kept:
+        file = CHART.parents[1] / "crds" / f"{crd['spec']['names']['plural']}.yaml"
+        assert crd["spec"] == yaml.safe_load(file.read_text("utf-8"))["spec"]
+
+
+def test_the_chart_has_the_version_of_the_program() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text("utf-8"))
+    project = (CHART.parents[1] / "pyproject.toml").read_text("utf-8")
+    assert f'version = "{chart["appVersion"]}"' in project
+
+
+def test_objects_of_the_user_may_be_templates() -> None:
+    mine = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "{{ .Release.Name }}-mine"},
+    }
+    assert only(render(SMALL | {"extraObjects": [mine]}), "ConfigMap", "tw-mine")
+
+
+def test_every_object_has_the_labels_of_the_user() -> None:
+    for each in render(SMALL | EVERYTHING):
+        assert each["metadata"]["labels"]["team"] == "playout", json.dumps(each)
