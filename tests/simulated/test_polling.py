@@ -11,9 +11,9 @@ import pytest
 
 from controller.errors import TransientError
 from controller.feeds.pace import Pace
-from controller.feeds.pubnub import polling
 from controller.feeds.pubnub.exchange import AccessDenied, Batch, Delivery
 from controller.feeds.pubnub.polling import NetworkTraits, Poller
+from controller.feeds.pubnub.positions import seconds_ahead
 from tests.simulated.harness import eventually
 
 if TYPE_CHECKING:
@@ -285,7 +285,7 @@ async def test_after_closing_nothing_runs(network: Network, poller: Poller) -> N
     ],
 )
 def test_a_slow_answer_is_no_clock_that_is_off(told: float, ahead: float) -> None:
-    assert polling._ahead(told, asked=100.0, answered=108.0) == ahead
+    assert seconds_ahead(told, asked=100.0, answered=108.0) == ahead
 
 
 async def test_the_clock_of_the_network_is_told_with_the_messages(

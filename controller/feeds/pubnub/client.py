@@ -1,9 +1,8 @@
 """One connection to PubNub: single requests of the SDK's, and what their failures mean.
 
-What the SDK was seen to do, and is met here: its own subscribe loop needs a stand-in to stay away;
-keys go into the query as they are; cancelling a request in the instant of its answer loses a
-connection of its pool for good; building its TLS context blocks for a tenth of a second; it reads
-an answer of any size; one message that Python's parser does not take spoils the whole answer.
+What the SDK does wrong, and is met here: cancelling a request in the instant of its answer loses a
+connection of its pool for good, and one message that Python's parser does not take spoils the whole
+answer. See `sdk` for the rest.
 """
 
 from __future__ import annotations
@@ -11,42 +10,34 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote
 
-import httpx
-from pubnub.endpoints.endpoint import Endpoint
-from pubnub.endpoints.fetch_messages import FetchMessages
-from pubnub.endpoints.pubsub.subscribe import Subscribe
 from pubnub.exceptions import PubNubException
-from pubnub.pnconfiguration import PNConfiguration
-from pubnub.pubnub_asyncio import PubNubAsyncio
-from pubnub.request_handlers.async_httpx import (
-    AsyncHttpxRequestHandler,
-    PubNubAsyncHTTPTransport,
-)
 
 from controller.clients.faults import in_words
 from controller.errors import TransientError
 from controller.feeds.pubnub.answers import ITEM, MAX_ANSWER, split
 from controller.feeds.pubnub.exchange import AccessDenied, AnswerTooLarge, Batch
 from controller.feeds.pubnub.history import Page
-from controller.feeds.pubnub.spec import PubNubSettings
+from controller.feeds.pubnub.sdk import (
+    HistoryRequest,
+    SubscribeRequest,
+    new_client,
+    new_configuration,
+)
 from controller.feeds.turns import in_turns
 from controller.rules.payloads import Refusal
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
 
     from controller.feeds.pace import Pace
     from controller.feeds.pubnub.keys import PubNubKeys
+    from controller.feeds.pubnub.sdk import Unparsed
     from controller.settings import Settings
 
 __all__ = ["PubNubConnection"]
 
-_CONNECT_TIMEOUT = 10
 _MOST_CANCELLED = 20
 _PAGE = 100  # messages; PubNub gives no more at once
 
@@ -64,8 +55,8 @@ class PubNubConnection:
 
     def __init__(self, keys: PubNubKeys, settings: Settings, pace: Pace | None = None) -> None:
         self._pace = pace
-        self._configuration = _configuration(keys, settings)
-        self._client = _client(self._configuration)
+        self._configuration = new_configuration(keys, settings)
+        self._client = new_client(self._configuration)
         self._cancelled = 0
 
     async def subscribe(self, topics: frozenset[str], position: int, region: str | None) -> Batch:
@@ -78,7 +69,7 @@ class PubNubConnection:
         """
         if self._cancelled >= _MOST_CANCELLED:
             await self._replace()
-        request = _Subscribe(self._client, channels=sorted(topics), timetoken=str(position))
+        request = SubscribeRequest(self._client, channels=sorted(topics), timetoken=str(position))
         if region is not None:
             request.region(region)
         return await self._ask(request, self._batch)
@@ -93,7 +84,7 @@ class PubNubConnection:
         if self._pace is not None and self._pace.wait(time.monotonic()):
             msg = "the key set brings too much at once for that"
             raise TransientError(msg)
-        request = _FetchMessages(
+        request = HistoryRequest(
             self._client,
             channels=[topic],
             start=before,
@@ -104,7 +95,7 @@ class PubNubConnection:
         return await self._ask(request, self._page, topic)
 
     async def _ask(
-        self, request: _Unparsed, read: Callable[[bytes, str], Awaitable[T]], topic: str = ""
+        self, request: Unparsed, read: Callable[[bytes, str], Awaitable[T]], topic: str = ""
     ) -> T:
         try:
             return await read(await request.result(), topic)
@@ -170,111 +161,9 @@ class PubNubConnection:
         await self._client.stop()
 
     async def _replace(self) -> None:
-        old, self._client = self._client, _client(self._configuration)
+        old, self._client = self._client, new_client(self._configuration)
         self._cancelled = 0
         await old.stop()
-
-
-class _Unparsed(Endpoint):  # type: ignore[misc]
-    """A request of the SDK's, with an answer that is not parsed."""
-
-    def non_json_response(self) -> bool:
-        return True
-
-    def create_response(self, _response: httpx.Response, body: bytes) -> bytes:
-        return body
-
-
-class _Subscribe(_Unparsed, Subscribe):  # type: ignore[misc]
-    """Long poll."""
-
-
-class _FetchMessages(_Unparsed, FetchMessages):  # type: ignore[misc]
-    """History."""
-
-
-class _NoSubscriptions:
-    """Stands where the SDK keeps its own subscribe loop."""
-
-    def __init__(self, _pubnub: object) -> None:
-        pass
-
-    def get_custom_params(self) -> dict[str, str]:
-        return {}
-
-    def stop(self) -> None:
-        pass
-
-
-class _Transport(PubNubAsyncHTTPTransport):  # type: ignore[misc]
-    """Reads no more of an answer than `MAX_ANSWER`; none is compressed, so that this is all."""
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        request.headers["Accept-Encoding"] = "identity"
-        response: httpx.Response = await super().handle_async_request(request)
-        if response.headers.get("Content-Encoding", "identity") != "identity":
-            await response.aclose()
-            msg = "PubNub answered compressed, though that was not asked for"
-            raise TransientError(msg)
-        response.stream = _Bounded(response.stream)
-        return response
-
-
-class _Bounded(httpx.AsyncByteStream):
-    def __init__(self, stream: Any) -> None:  # noqa: ANN401 - httpx types it as either kind
-        self._stream = stream
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        left = MAX_ANSWER
-        async for part in self._stream:
-            left -= len(part)
-            if left < 0:
-                msg = f"an answer of PubNub is larger than {MAX_ANSWER // 1024} KiB"
-                raise AnswerTooLarge(msg)
-            yield part
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
-class _SharedContext(AsyncHttpxRequestHandler):  # type: ignore[misc]
-    """The SDK's request handler, with one TLS context for all clients."""
-
-    def __init__(self, pubnub: PubNubAsyncio) -> None:
-        self.pubnub = pubnub
-        secure = pubnub.config.ssl
-        self._connector = _Transport(
-            verify=_tls_context() if secure else False,
-            http2=secure,
-            limits=httpx.Limits(max_connections=10, keepalive_expiry=30),
-        )
-
-
-@cache
-def _tls_context() -> ssl.SSLContext:
-    return httpx.create_ssl_context()
-
-
-def _client(configuration: PNConfiguration) -> PubNubAsyncio:
-    return PubNubAsyncio(
-        configuration,
-        subscription_manager=_NoSubscriptions,
-        custom_request_handler=_SharedContext,
-    )
-
-
-def _configuration(keys: PubNubKeys, settings: Settings) -> PNConfiguration:
-    configuration = PNConfiguration()
-    configuration.disable_config_locking = False
-    configuration.subscribe_key = keys.subscribe_key.reveal()
-    configuration.uuid = "twitch-operator"
-    own = settings.part(PubNubSettings)
-    configuration.origin, configuration.ssl = own.origin, own.tls
-    configuration.connect_timeout = _CONNECT_TIMEOUT
-    configuration.subscribe_request_timeout = int(settings.subscribe_timeout) + _CONNECT_TIMEOUT
-    if keys.auth_key is not None:
-        configuration.auth_key = quote(keys.auth_key.reveal(), safe="")
-    return configuration
 
 
 def _text(body: bytes) -> str:

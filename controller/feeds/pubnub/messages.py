@@ -1,4 +1,4 @@
-"""Messages of PubNub's wire → events; with `pubnub_client` one of the files that know the SDK.
+"""Messages of PubNub's wire → events; with `client` and `sdk` what knows the SDK.
 
 Publishers encrypt in three ways: with a header that names the way (the SDKs since 2023), and before
 that without one, with an initialization vector (IV) that is random and stands in front, or with one

@@ -29,6 +29,7 @@ from controller.feeds.pace import MESSAGES, SIZE
 from controller.feeds.pubnub.denials import MOST_PAUSE as MOST_PAUSE_DENIED
 from controller.feeds.pubnub.denials import Denials
 from controller.feeds.pubnub.exchange import AccessDenied, AnswerTooLarge, Delivery
+from controller.feeds.pubnub.positions import Heard, NetworkClock
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -84,7 +85,7 @@ class Poller:
         self._subscribe = subscribe
         self._hand_on = hand_on
         self._on_health = on_health
-        self._ticks = network.ticks
+        self._clock = NetworkClock(network.ticks)
         self._cut_after = cut_after
         self._kept_for = network.kept_for
         self._pace = pace
@@ -93,9 +94,7 @@ class Poller:
         self._proven = False
         self._position = 0
         self._region: str | None = None
-        self._heard = 0
-        self._heard_of_new: dict[str, int] = {}
-        self._network = time.time() - time.monotonic()  # the network's time by the monotonic clock
+        self._heard = Heard()
         self._denials = Denials()
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -186,8 +185,7 @@ class Poller:
         self._changed.clear()
         topics = self._denials.admitted(self._windows, time.monotonic())
         if not self._windows:
-            self._joined, self._position, self._heard = topics, 0, 0
-            self._heard_of_new.clear()
+            self._joined, self._position, self._heard = topics, 0, Heard()
             await self._changed.wait()
         elif not topics:
             await self._pause(self._denials.wait(time.monotonic()) or 0.0)
@@ -209,18 +207,16 @@ class Poller:
         except TimeoutError:
             msg = "the network does not answer"
             raise TransientError(msg) from None
-        answered = time.time()
-        ahead = _ahead(batch.position / self._ticks, asked, answered)
-        self._network = answered + ahead - time.monotonic()
+        self._clock.set(batch.position, asked, time.time())
         new = topics - self._joined
         if new:
             starts = {
-                topic: batch.position - int(self._windows.get(topic, 0.0) * self._ticks)
+                topic: batch.position - self._clock.in_ticks(self._windows.get(topic, 0.0))
                 for topic in new
             }
             start = min(starts.values())
             self._position = min(self._position, start) if self._position else start
-            self._heard_of_new |= starts
+            self._heard.begin(starts)
         self._joined = topics
         self._proven = True
         if self._denials.clear(topics):
@@ -230,7 +226,7 @@ class Poller:
     async def _poll(self, topics: frozenset[str]) -> None:
         """One long poll; cut short when the topics change or it takes long."""
         loop = asyncio.get_running_loop()
-        asked = self._network_time()
+        asked = self._clock.position
         await self._tell_of_dropped(topics, asked)
         request = self._subscribe(topics, self._position, self._region)
         poll = asyncio.ensure_future(request)
@@ -245,11 +241,11 @@ class Poller:
                 batch = poll.result()
                 await self._hand_on(self._delivery(topics, batch.messages, asked))
                 self._position, self._region = batch.position, batch.region
-                self._all_heard(max(batch.position, asked - self._in_ticks(_CLOCKS)))
+                self._heard.up_to(max(batch.position, asked - self._clock.in_ticks(_CLOCKS)))
                 self._answered()
             elif not changed.done():
                 # What there was when it was asked for would have been answered at once.
-                self._all_heard(asked - self._in_ticks(_CLOCKS))
+                self._heard.up_to(asked - self._clock.in_ticks(_CLOCKS))
                 self._proven = False
         except AnswerTooLarge as error:
             await self._skip(topics, asked, str(error))
@@ -261,41 +257,25 @@ class Poller:
 
     async def _skip(self, topics: frozenset[str], asked: int, cause: str) -> None:
         """Go on with what is young, or, where that is too much as well, with what is to come."""
-        young = asked - self._in_ticks(_YOUNG)
+        young = asked - self._clock.in_ticks(_YOUNG)
         position = young if self._position < young else asked
-        await self._hand_on(Delivery(topics, (), self._heard_of, position, cause, self._ahead()))
+        await self._hand_on(
+            Delivery(topics, (), self._heard.of, position, cause, self._clock.ahead)
+        )
         self._position, self._region = position, None
-        self._all_heard(position)
+        self._heard.up_to(position)
 
     async def _tell_of_dropped(self, topics: frozenset[str], now: int) -> None:
         """Hand on that there is what the network cannot give any more, once for each outage."""
-        kept = now - self._in_ticks(self._kept_for)
-        if min((self._heard_of(topic) for topic in topics), default=kept) < kept:
+        kept = now - self._clock.in_ticks(self._kept_for)
+        if min((self._heard.of(topic) for topic in topics), default=kept) < kept:
             await self._hand_on(self._delivery(topics, (), now))
-            self._all_heard(kept)
+            self._heard.up_to(kept)
 
     def _delivery(self, topics: frozenset[str], messages: Sequence[Any], asked: int) -> Delivery:
-        kept = asked - self._in_ticks(self._kept_for)
+        kept = asked - self._clock.in_ticks(self._kept_for)
         cause = f"nothing was heard for more than {self._kept_for / 60:.0f} minutes"
-        return Delivery(topics, messages, self._heard_of, kept, cause, self._ahead())
-
-    def _heard_of(self, topic: str) -> int:
-        return self._heard_of_new.get(topic, self._heard)
-
-    def _all_heard(self, position: int) -> None:
-        """Take note that everything up to a position was heard, on whatever is listened to."""
-        self._heard = max(self._heard, position)
-        self._heard_of_new = {t: at for t, at in self._heard_of_new.items() if at > self._heard}
-
-    def _network_time(self) -> int:
-        return self._in_ticks(time.monotonic() + self._network)
-
-    def _ahead(self) -> float:
-        """By how many seconds the network's clock is ahead, wherever this machine's was set to."""
-        return time.monotonic() + self._network - time.time()
-
-    def _in_ticks(self, seconds: float) -> int:
-        return int(seconds * self._ticks)
+        return Delivery(topics, messages, self._heard.of, kept, cause, self._clock.ahead)
 
     def _answered(self) -> None:
         self.last_poll, self.polled_at = time.time(), time.monotonic()
@@ -314,10 +294,3 @@ class Poller:
         if health != self.health:
             self.health = health
             self._on_health()
-
-
-def _ahead(told: float, asked: float, answered: float) -> float:
-    """By how many seconds the network's clock is ahead, at least: it spoke somewhere in between."""
-    if told < asked:
-        return told - asked
-    return max(0.0, told - answered)
