@@ -23,11 +23,11 @@ _TYPES = {
     "list_type": "must be a list",
     "missing": "is required",
     "model_type": "must be an object",
-    "string_type": "must be a text",
+    "string_type": "must be a string",
     "tuple_type": "must be a list",
 }
 # Of Python, with which a message on a length begins.
-_KINDS = {"Dictionary": "object", "String": "text", "Tuple": "list"}
+_KINDS = {"Dictionary": "object", "String": "string", "Tuple": "list"}
 _KIND = re.compile(rf"(?:{'|'.join(_KINDS)})(?= should have )")
 
 

@@ -185,7 +185,7 @@ class AsRunLog:
         self._drop_surplus()
         self._count("failed")
         if why != self._told:
-            told = "the as-run log cannot be written to %s: %s; it is tried again"
+            told = "the as-run log cannot be written to %s: %s; retrying"
             logger.error(told, self._folder, why)
             self._told = why
 

@@ -71,7 +71,7 @@ def sign(extension: Extension, now: float, perms: Perms | None = None) -> str:
     """
     key = key_of(extension.secret)
     if key is None:
-        msg = "the shared secret is not base64 text: copy it anew from the extension's console"
+        msg = "the shared secret is not a base64 string: copy it again from the extension's console"
         raise InvalidExtensionSecret(msg)
     claims: dict[str, object] = {
         "exp": int(now) + LIFETIME,

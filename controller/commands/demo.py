@@ -229,7 +229,7 @@ class _Demo:
         self._hands.kubectl("apply", "-f", str(self._plane.folder / "extension.yaml"))
         if not self._hands.wait("condition=Ready", _ALL, "--all", timeout=_READY_TIMEOUT):
             told = self._plane.run_kubectl("get", _ALL, "-o", "wide").stdout
-            msg = f"not all became Ready within {_READY_TIMEOUT} s; kubectl get tells:\n{told}"
+            msg = f"not all became Ready within {_READY_TIMEOUT} s; kubectl get shows:\n{told}"
             raise DemoError(msg)
         self._extension.note_keys()
 
@@ -269,7 +269,7 @@ class _Demo:
         self._hands.kubectl("get", channel, "-o", message)
 
     def _consent_anew(self) -> None:
-        self._script.step("The broadcaster consents anew, and the channel is Ready again")
+        self._script.step("The broadcaster consents again, and the channel is Ready again")
         self._order(f"broadcasters/{_BROKEN}/sign-in")
         command = ["authorize", _BROKEN, "--no-browser"]
         redirect = ["--redirect-uri", self._redirect_uri]

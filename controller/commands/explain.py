@@ -185,14 +185,14 @@ async def _asked(
     try:
         await cluster.annotate(TRIGGER_RULE, namespace, name, {REQUESTED_AT: value})
     except Forbidden as error:
-        return await read(), [f"The nearest miss is as it was last told: {error}."]
+        return await read(), [f"This is the last known nearest miss: {error}."]
     status, answered = await cluster.until(
         read, lambda found: found.last_handled_reconcile_at == value, _PATIENCE
     )
     if answered:
         return status, []
     silent = (
-        f"The operator did not answer within {_PATIENCE:.0f} s: this is what it told before. See"
+        f"The operator did not answer within {_PATIENCE:.0f} s: this is the last known state. See"
         f" that twitch-operator runs, and watches namespace {namespace}."
     )
     return status, [silent]

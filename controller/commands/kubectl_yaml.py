@@ -251,7 +251,7 @@ def _key(node: yaml.Node) -> str:
             return str(value)
         case float():
             return _words_of(value)
-    raise _fault(node, "a key is a text, a number, true or false")
+    raise _fault(node, "a key must be a string, a number, true or false")
 
 
 def _words_of(number: float) -> str:
@@ -305,7 +305,7 @@ def _typed(node: yaml.Node) -> Any:  # noqa: ANN401 - JSON
         "null": value is None,
     }
     if not fits.get(kind, True):
-        raise _fault(node, f"{node.value!r} is no !!{kind}")
+        raise _fault(node, f"{node.value!r} is not a valid !!{kind}")
     return value
 
 

@@ -49,7 +49,7 @@ async def _revoke(name: str, namespace: str | None, context: str | None, patienc
 def _what_now(channel: Channel) -> str:
     place = f"-n {channel.namespace} {channel.name}"
     told = (
-        "No commercial runs on the channel until its broadcaster consents anew:"
+        "No commercial runs on the channel until its broadcaster consents again:"
         f"\n  kubectl twitch authorize {place}"
     )
     given = channel.spec.authorization.refresh_token

@@ -181,7 +181,7 @@ class ConfigurationManager:
             await self._do(step, extension)
         except RateLimited as error:
             now = time.time()
-            logger.info("%s: %s; it is waited", self._key, error)
+            logger.info("%s: %s; waiting", self._key, error)
             if isinstance(step, policy.Look):
                 self._gets = self._gets.refused(now, error.retry_after)
             else:

@@ -140,7 +140,7 @@ class ExtensionReconciler:
             return None
         oauth = gateway.oauth
         if oauth is None:
-            message = "/setup/ is served; /send/ lets nobody in without spec.gateway.oauth"
+            message = "/setup/ is served; /send/ rejects all requests without spec.gateway.oauth"
             app.gateway = Finding(kind, "True", "Succeeded", message)
             return None
         secret = None

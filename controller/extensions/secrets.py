@@ -202,7 +202,7 @@ class SecretManager:
         name = spec.secret.target_secret_name
         secret = await self._target.read(spec)
         if secret is None and self._seen_version:
-            logger.warning("%s: Secret %s was deleted; it is made anew", self._key, name)
+            logger.warning("%s: Secret %s was deleted; writing it again", self._key, name)
             self._seen_version = ""
         if secret is None or self._target.foreign(spec, secret) is not None:
             self._adopted = self._adopted or secret is None
@@ -233,8 +233,8 @@ class SecretManager:
             return Blocked("InvalidSecret", f"{field}: {error}", human=True)
         if key_of(content) is None:
             message = (
-                f"{field}: the key {reference.key} of Secret {reference.name} is not base64 text:"
-                " copy a shared secret from the extension's console, letter by letter"
+                f"{field}: the key {reference.key} of Secret {reference.name} is not a base64"
+                " string: copy a shared secret from the extension's console, letter by letter"
             )
             return Blocked("InvalidSecret", message, human=True)
         return content

@@ -169,7 +169,7 @@ SEND: dict[str, Any] = {
     "responses": _SEND_ANSWERS,
     "openapi_extra": {
         "security": [{"oauth2Token": []}],
-        "parameters": [_CLIENT_ID, _CHANNEL, _header(VERSION, "Told to nobody.", None)],
+        "parameters": [_CLIENT_ID, _CHANNEL, _header(VERSION, "Ignored.", None)],
         "requestBody": {"required": True, "content": {"application/json": {"schema": _BODY}}},
     },
 }

@@ -137,7 +137,7 @@ class Watch:
             if self._whole:
                 failures = starts = 0
             failures += 1
-            logger.warning("%s; watching anew", problem)
+            logger.warning("%s; restarting the watch", problem)
             most = self._patience.most_pause
             pause = backoff(failures, random.random(), first=min(2.0, most), most=most)  # noqa: S311
             if self._ending.wait(pause):

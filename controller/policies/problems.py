@@ -61,7 +61,7 @@ def secret_refused(told: object) -> Blocked:
     """The API server refuses to read or to write a Secret, for a reason that does not pass."""
     message = (
         f"{told}. Change what refuses it: the operator's rights, an admission policy, a quota, or"
-        " immutable: true on the Secret. It is tried again every minute"
+        " immutable: true on the Secret. The operator retries every minute"
     )
     return Blocked("SecretRefused", message, human=True)
 
@@ -110,11 +110,11 @@ def token_refused(told: str, remedy: str) -> Blocked:
 
 def strangers(login: str, wanted: str) -> Blocked:
     """The new consent is of another broadcaster than the one who is wanted, and was."""
-    message = f"it is of {login}, and spec.login is {wanted}: sign in as {wanted} and consent anew"
+    message = f"it is of {login}, and spec.login is {wanted}: sign in as {wanted} and consent again"
     if login == wanted:
         message = (
             f"it is of another user, who has the login {login} by now: correct spec.login to the"
-            " broadcaster's new login, sign in as that one and consent anew"
+            " broadcaster's new login, sign in as that one and consent again"
         )
     return Blocked("LoginMismatch", message, human=True)
 
@@ -137,7 +137,7 @@ def pending(remedy: str) -> Blocked:
 
 def consent_anew(command: str) -> str:
     """What to do where the broadcaster's consent is missing."""
-    return f"let the broadcaster consent anew: {command}"
+    return f"let the broadcaster consent again: {command}"
 
 
 def type_code(verification_uri: str, user_code: str, expires_at: float) -> str:

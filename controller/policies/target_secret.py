@@ -63,7 +63,7 @@ def foreign_target(  # noqa: PLR0913 - what it depends on
     """
     if is_target(labels, annotations, extension, client_id):
         return None
-    elsewhere = "make the ExtensionApp anew with another targetSecretName"
+    elsewhere = "recreate the ExtensionApp with another targetSecretName"
     other_id, other = annotations.get(CLIENT_ID_OF, client_id), labels.get(EXTENSION)
     if other_id != client_id:
         message = (
@@ -83,7 +83,7 @@ def foreign_target(  # noqa: PLR0913 - what it depends on
     else:
         message = (
             f"{_FIELD}: Secret {secret} exists, was not made by the operator and holds no extension"
-            f" secrets; it is not touched: {elsewhere}, or delete the Secret if nobody needs it"
+            f" secrets; it is not touched: {elsewhere}, or delete the Secret if it is not needed"
         )
     return Blocked("Conflict", message, human=True)
 

@@ -302,7 +302,7 @@ class ExtensionAppSpec(SpecModel):
         Rule(
             "self.secret.targetSecretName == oldSelf.secret.targetSecretName",
             "secret.targetSecretName is immutable: others mount it; delete this ExtensionApp and"
-            " make it anew with the other name",
+            " recreate it with the other name",
             ".secret.targetSecretName",
         ),
         Rule(

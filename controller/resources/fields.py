@@ -295,7 +295,7 @@ def _whole(seconds: float) -> str:
 def _scalar(value: object) -> bool | float | str:
     if isinstance(value, bool | int | float | str):
         return value
-    msg = "must be a text, a number, true or false"
+    msg = "must be a string, a number, true or false"
     raise ValueError(msg)
 
 
@@ -357,7 +357,7 @@ Scalar = Annotated[
 """A text, a number or a boolean, of the type in which it was written."""
 
 
-_USE_IN = "must be one text, number, true or false: use in for a list of them"
+_USE_IN = "must be one string, number, true or false: use in for a list of them"
 
 
 def _no_list(value: object) -> bool | float | str:

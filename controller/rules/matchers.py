@@ -236,7 +236,7 @@ def _explain(error: Exception, pattern: str) -> str:
     _, _, part = text.rpartition(": ")
     place = f" at column {pattern.index(part) + 1}" if pattern.count(part) == 1 else ""
     hint = "; RE2 has no look-around and no back-references" if "(?" in part or "\\" in part else ""
-    return f"no regular expression of RE2: {text}{place}{hint}"
+    return f"not a valid RE2 expression: {text}{place}{hint}"
 
 
 def _keys(operand: Operand, where: str) -> frozenset[Hashable]:
@@ -256,7 +256,7 @@ def _require_exact(number: float, where: str) -> None:
         raise InvalidExpression(
             where,
             f"{shown(number)} is beyond the whole numbers of 64 bits, and Kubernetes rounds it:"
-            " have the event carry it as a text, and compare texts",
+            " publish it as a string, and compare strings",
         )
 
 

@@ -178,7 +178,7 @@ class Scene:
         await eventually(lambda: not self.gate.busy)
 
     async def consent(self, names: Iterable[str]) -> None:
-        """The broadcasters consent anew."""
+        """The broadcasters consent again."""
         given = {}
         for name in names:
             tokens = self.site.twitch.consent(self.stations[name].login, APP)

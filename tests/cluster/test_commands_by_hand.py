@@ -172,7 +172,7 @@ async def test_who_may_only_read_is_shown_what_is_there(site: Site, tmp_path: Pa
     await station.decisions()
     reader = await account(site, "only-reads", [KINDS | {"verbs": ["get"]}], tmp_path)
     told = await run(site, "explain", "readable", kubeconfig=reader)
-    assert "The nearest miss is as it was last told: you may not patch triggerrules" in told
+    assert "This is the last known nearest miss: you may not patch triggerrules" in told
     assert "a-splice" in told
     assert "Fired" in told or "Confirmed" in told
 

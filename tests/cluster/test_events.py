@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.cluster
 
 GRANTED = Finding("Authorized", "True", "Succeeded", "authorized by mst3k")
-REVOKED = Finding("Authorized", "False", "AuthorizationRevoked", "consent anew", human=True)
+REVOKED = Finding("Authorized", "False", "AuthorizationRevoked", "consent again", human=True)
 
 
 @pytest.fixture
@@ -145,11 +145,11 @@ async def test_an_event_is_shown_by_kubectl_get_and_describe(
     }
     shown = (await kubectl("get", "events", "--no-headers")).split(maxsplit=4)
     assert shown[1:] == [
-        "Warning", "AuthorizationRevoked", "twitchchannel/mst3k", "consent anew\n",
+        "Warning", "AuthorizationRevoked", "twitchchannel/mst3k", "consent again\n",
     ]  # fmt: skip
     described = (await kubectl("describe", "tch", "mst3k")).splitlines()[-1].split(maxsplit=4)
     assert [*described[:2], *described[3:]] == [
-        "Warning", "AuthorizationRevoked", "twitch-operator.dev/operator", "consent anew",
+        "Warning", "AuthorizationRevoked", "twitch-operator.dev/operator", "consent again",
     ]  # fmt: skip
 
 
@@ -202,7 +202,7 @@ async def test_what_waited_too_long_is_dropped(
 async def test_other_news_and_another_object_of_the_name_make_events_of_their_own(
     kubectl: Kubectl, resource: Resource, desk: NewDesk
 ) -> None:
-    other_words = replace(REVOKED, message="the application was disconnected: consent anew")
+    other_words = replace(REVOKED, message="the application was disconnected: consent again")
     async with desk() as ours:
         ours.recorder.announce(resource, status(REVOKED))
         ours.recorder.announce(resource, status(other_words))

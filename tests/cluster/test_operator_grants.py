@@ -90,7 +90,7 @@ async def test_a_dead_refresh_token_is_told_and_a_new_consent_heals(site: Site) 
     await site.kubectl.apply(station.channel())
     found = await station.until_reason("AuthorizationRevoked")
     assert summary(found) == A_HUMAN
-    assert "consent anew: kubectl twitch authorize" in found["Ready"]["message"]
+    assert "consent again: kubectl twitch authorize" in found["Ready"]["message"]
     assert station.refreshes == 1
     await station.consent()
     await site.kubectl.ready("tch/dead")

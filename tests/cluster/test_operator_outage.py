@@ -177,7 +177,9 @@ async def test_no_watcher_is_missed_while_the_api_server_does_not_answer(
         await api.cut()
         away = KubeUnavailable("away")
         async with watching(site, api, monkeypatch, away) as (watch, names):
-            await eventually(lambda: caplog.text.count("0 of 3 watchers run; watching anew") > 3)
+            await eventually(
+                lambda: caplog.text.count("0 of 3 watchers run; restarting the watch") > 3
+            )
             assert watch.alive
             await api.mend()
             await site.kubectl.apply(site.new_station("noticed").channel())

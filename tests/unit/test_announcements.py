@@ -17,7 +17,7 @@ from controller.runtime.conditions import to_conditions
 Status = Literal["True", "False", "Unknown"]
 Conditions = tuple[Condition, ...]
 
-PENDING = "not authorized yet: the condition Authorized in the status tells what is waited for"
+PENDING = "not authorized yet: see the condition Authorized in the status"
 
 
 def conditions(*findings: Finding) -> Conditions:
@@ -54,15 +54,15 @@ def ready(status: Status, reason: str, message: str = "told", *, human: bool = F
 
 
 GRANTED = authorized("True", "Succeeded", "authorized by mst3k")
-REVOKED = authorized("False", "AuthorizationRevoked", "consent anew", human=True)
+REVOKED = authorized("False", "AuthorizationRevoked", "consent again", human=True)
 FETCHED = authorized("Unknown", "AuthorizationPending", "the grant is being fetched")
 CODE = authorized("False", "AuthorizationPending", "type ABCD-EFGH")
 MISSING = authorized("False", "SecretNotFound", "spec.app.secretRef: create it")
-TROUBLE = authorized("False", "TransientError", "Twitch is away; it is tried again")
+TROUBLE = authorized("False", "TransientError", "Twitch is away; retrying")
 REFUSED = authorized("True", "InputRefused", "by the former grant; correct the new one")
 
 AUTHORIZED = Announcement("Normal", "Authorized", "authorized by mst3k", "Authorize")
-TOLD_REVOKED = Announcement("Warning", "AuthorizationRevoked", "consent anew", "Authorize")
+TOLD_REVOKED = Announcement("Warning", "AuthorizationRevoked", "consent again", "Authorize")
 TOLD_PENDING = Announcement("Normal", "AuthorizationPending", PENDING, "Authorize")
 TOLD_MISSING = Announcement("Warning", "SecretNotFound", MISSING.message, "Authorize")
 TOLD_TROUBLE = Announcement("Warning", "TransientError", TROUBLE.message, "Authorize")

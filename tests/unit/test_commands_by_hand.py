@@ -224,8 +224,8 @@ def test_names_and_all_of_them_exclude_each_other(capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize("verdict", [Verdict.PAUSED, Verdict.SUSPENDED, Verdict.NOT_ELIGIBLE])
 def test_a_reason_that_is_the_verdict_is_told_once(verdict: Verdict) -> None:
     assert Readiness.of(verdict.value, "held back") == Readiness(verdict, "held back")
-    other = Readiness.of("ScopeMissing", "consent anew")
-    assert other == Readiness(Verdict.CHANNEL_NOT_READY, "ScopeMissing: consent anew")
+    other = Readiness.of("ScopeMissing", "consent again")
+    assert other == Readiness(Verdict.CHANNEL_NOT_READY, "ScopeMissing: consent again")
 
 
 def test_many_channels_are_counted_and_not_listed() -> None:

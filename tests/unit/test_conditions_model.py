@@ -29,7 +29,7 @@ HUMAN = problems.client_rejected("Twitch answered 403: invalid client secret", "
 PENDING = problems.pending(problems.type_code("https://www.twitch.tv/activate", "ABCD", NOW))
 ENDING = problems.revoked("Twitch answered 401", REMEDY)
 USED = problems.code_refused("Twitch answered 400: Invalid authorization code", REMEDY)
-KEY_WAITS = Blocked("TransientError", "spec.streamKeySecretName: it is tried again", human=False)
+KEY_WAITS = Blocked("TransientError", "spec.streamKeySecretName: retrying", human=False)
 KEY_SCOPE = Blocked("ScopeMissing", f"spec.streamKeySecretName: {REMEDY}", human=True)
 
 BLOCKED = st.none() | st.sampled_from([WAITS, HUMAN, PENDING])
@@ -79,7 +79,7 @@ REMEDIES = (
     "spec.suspend is true",
     "to end that: kubectl twitch resume",
     # What comes by itself has no other remedy than to wait.
-    "it is tried again",
+    "retrying",
     "is being fetched",
     "Twitch answered 503",
 )

@@ -20,7 +20,7 @@ from controller.triggers.policies.conditions import RuleFacts, rule_findings
 
 NOW = 1_700_000_000.0
 SCOPES = (COMMERCIAL_SCOPE, READ_ADS_SCOPE)
-REMEDY = "let the broadcaster consent anew: kubectl twitch authorize -n tv mst3k"
+REMEDY = "let the broadcaster consent again: kubectl twitch authorize -n tv mst3k"
 CHANNEL = ChannelFacts(
     spec_problem=None,
     suspended=False,
@@ -57,7 +57,7 @@ ENDING = Blocked("AuthorizationRevoked", f"Twitch answered 401: {REMEDY}", human
 USED = Blocked("AuthorizationRevoked", f"the code was used before: {REMEDY}", human=True)
 PENDING = Blocked("AuthorizationPending", "let the broadcaster type ABCD-EFGH", human=False)
 PAUSED = paused_message("2027-01-15T08:00:00Z by alice: wrong feed", "mst3k", "tv")
-KEY_WAITS = Blocked("TransientError", "spec.streamKeySecretName: it is tried again", human=False)
+KEY_WAITS = Blocked("TransientError", "spec.streamKeySecretName: retrying", human=False)
 KEY_SCOPE = Blocked("ScopeMissing", f"spec.streamKeySecretName: {REMEDY}", human=True)
 
 
@@ -105,7 +105,7 @@ WARNED = ("True", "False", "True")
         ({"blocked": PENDING}, "AuthorizationPending", WAITING, "type ABCD-EFGH"),
         ({"blocked": ENDING, "expires_at": None}, "AuthorizationRevoked", STALLED, REMEDY),
         ({"expires_at": None, "failure": "Twitch answered 503"}, "TransientError", WAITING,
-         "Twitch answered 503; it is tried again"),
+         "Twitch answered 503; retrying"),
         ({"expires_at": None}, "AuthorizationPending", WAITING, "is being fetched"),
         ({"login": None}, "AuthorizationPending", WAITING, "is being fetched"),
         ({"scopes": None}, "AuthorizationPending", WAITING, "is being fetched"),

@@ -303,7 +303,7 @@ def test_what_failed_last_comes_last() -> None:
     assert plan(after, NOW) == Look("11", ("developer",))
     found = condition(after)
     assert (found.status, found.reason, found.human) == ("False", "TransientError", False)
-    assert found.message.endswith("away; it is tried again (and 1 more: see status.configuration)")
+    assert found.message.endswith("away; retrying (and 1 more: see status.configuration)")
 
 
 def test_an_outage_is_no_drift() -> None:

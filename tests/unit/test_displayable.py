@@ -217,5 +217,5 @@ def test_no_refusal_of_a_command_prints_one(
     events.write_text("{}\n")
     assert main(["backtest", "-f", str(file), str(events)]) == 1
     told = capsys.readouterr().err
-    assert "spec.match[0].regex: no regular expression of RE2" in told
+    assert "spec.match[0].regex: not a valid RE2 expression" in told
     assert not hidden(told.replace("\n", ""))

@@ -278,7 +278,7 @@ def test_why_a_grant_ends_with_its_access_token_is_told_while_it_still_works() -
 
 def test_the_remedy_is_the_command_where_there_is_no_code_to_type() -> None:
     for facts in (AT_REST, LOGIN_AT_REST, EMPTY, holding(AT_REST, device=DEVICE)):
-        assert remedy(facts, NOW) == f"let the broadcaster consent anew: {COMMAND}"
+        assert remedy(facts, NOW) == f"let the broadcaster consent again: {COMMAND}"
 
 
 def test_channels_refresh_at_different_times_well_before_the_end() -> None:

@@ -107,7 +107,7 @@ def test_all_of_a_policy_is_read() -> None:
         (night(timeZone="America"), NO_ZONE + "America is not a time zone"),
         (night(timeZone="right/UTC"), NO_ZONE + "right/UTC is not a time zone"),
         (night(timeZone="localtime"), NO_ZONE + "localtime is not a time zone"),
-        (night(timeZone="A" * 65), NO_ZONE + "text should have at most 64 characters"),
+        (night(timeZone="A" * 65), NO_ZONE + "string should have at most 64 characters"),
         (night(timeZone=""), NO_ZONE + "must be a time zone of the IANA database"),
         ({"quietHours": [NIGHT] * 17}, "spec.commercials.quietHours: list should have at most 16"),
     ],

@@ -128,7 +128,7 @@ def test_a_scalar_keeps_the_type_in_which_it_was_written(
 
 @pytest.mark.parametrize("value", [None, [], {}, ["a"]])
 def test_lists_and_objects_are_no_scalars(value: object) -> None:
-    with pytest.raises(ValidationError, match="must be a text, a number, true or false"):
+    with pytest.raises(ValidationError, match="must be a string, a number, true or false"):
         TypeAdapter(Scalar).validate_python(value)
 
 

@@ -74,7 +74,7 @@ def test_no_field_takes_a_value_of_another_type() -> None:
         (("suspend",), "true", "must be true or false, without quotes"),
         (("priority",), "5", "must be a whole number, without quotes"),
         (("match", 0, "in"), "video", "must be a list"),
-        (("match", 0, "glob"), ["a"], "must be a text"),
+        (("match", 0, "glob"), ["a"], "must be a string"),
         (("match", 0), "video", "must be an object"),
         (("asRun",), ["a"], "must be an object"),
         (("dedupe", "key"), [], "list should have at least 1 item after validation, not 0"),

@@ -141,7 +141,7 @@ def test_an_expression_that_fails_does_not_match_and_says_why(text: str, reason:
         ("(" * 500 + "true" + ")" * 500, "nested deeper than 32 levels"),
         ("event" + ".a" * 200, "nested deeper than 32 levels"),
         ("true ||" * 200 + "true", "longer than 1024 characters"),
-        ("event.s.matches('(')", "1:9: no regular expression of RE2: missing ): ("),
+        ("event.s.matches('(')", "1:9: not a valid RE2 expression: missing ): ("),
         ("event.s.matches(event.p)", "1:9: write matches as text.matches"),
         ("event.l.all(x, x.matches(x))", "1:18: write matches as text.matches"),
         ("event.s.matches('a' + 'b')", "1:9: write matches as text.matches"),

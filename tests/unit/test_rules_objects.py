@@ -84,7 +84,7 @@ def test_the_order_of_keys_is_always_the_same() -> None:
         ("event.whole", "gave a value of type DOUBLE, and must give an object"),
         ("event.list", "gave a value of type LIST<DYN>, and must give an object"),
         ('{"a": 1, "a": 2}', "data failed: duplicate key in map"),
-        ("{1: 2}", "data has the key 1, and keys of JSON are texts"),
+        ("{1: 2}", "data has the key 1, and keys of JSON are strings"),
         ('{"a": {true: 2}}', "data.a has the key true"),
         ('{"at": timestamp("2020-01-01T00:00:00Z")}', "data.at is a time, which JSON cannot carry"),
         ('{"a": [duration("1s")]}', "data.a is a value of type timedelta"),

@@ -72,7 +72,7 @@ def test_the_key_is_read_when_the_clock_was_set_back() -> None:
             "ScopeMissing", True,
             (
                 "spec.streamKeySecretName needs the scope channel:read:stream_key, which the grant"
-                " lacks: let the broadcaster consent anew: kubectl twitch authorize -n tv mst3k"
+                " lacks: let the broadcaster consent again: kubectl twitch authorize -n tv mst3k"
             ),
         ),
         (replace(AT_REST, allowed=False), "ScopeMissing", True, "channel:read:stream_key"),

@@ -143,7 +143,7 @@ class Messages(Action[Message]):
         if found is None:
             message = (
                 f"{_FIELD}.extensionRef: ExtensionApp {name} does not exist in namespace"
-                f" {namespace}; it is waited for"
+                f" {namespace}; retrying until it exists"
             )
             return Finding("Ready", "False", "ExtensionNotFound", message)
         if found.status == "True":

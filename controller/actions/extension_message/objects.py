@@ -91,7 +91,7 @@ class _Result:
         # In an order of its own, since CEL's changes from time to time.
         for key, child in sorted(value.items(), key=lambda item: str(item[0])):
             if not isinstance(key, str):
-                msg = f"{_place(path)} has the key {shown(key)}, and keys of JSON are texts"
+                msg = f"{_place(path)} has the key {shown(key)}, and keys of JSON are strings"
                 raise _NotJson(msg)
             self._count(len(key))
             found[key] = self._value(child.value(), f"{path}.{key}")
@@ -114,7 +114,7 @@ class _Result:
         kind = "a time" if hasattr(value, "year") else f"a value of type {type(value).__name__}"
         if isinstance(value, bytearray):
             kind = "bytes, or a whole number of more than 64 bits"
-        msg = f"{_place(path)} is {kind}, which JSON cannot carry: make it a text, by string(...)"
+        msg = f"{_place(path)} is {kind}, which JSON cannot carry: convert it with string(...)"
         raise _NotJson(msg)
 
     def _count(self, more: int) -> None:

@@ -17,7 +17,7 @@ __all__ = ["announce_channel", "announcements"]
 
 _AUTHORIZE = "Authorize"
 _PAUSED = "Paused"
-_PENDING = "not authorized yet: the condition Authorized in the status tells what is waited for"
+_PENDING = "not authorized yet: see the condition Authorized in the status"
 
 
 def announcements(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Announcement, ...]:

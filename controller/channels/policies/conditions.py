@@ -142,9 +142,9 @@ def _unusable(facts: ChannelFacts) -> Finding | None:
         reason, message = facts.blocked.reason, facts.blocked.message
         return _authorization("False", reason, message, human=facts.blocked.human)
     if facts.expires_at is None and facts.failure is not None:
-        return _authorization("False", "TransientError", f"{facts.failure}; it is tried again")
+        return _authorization("False", "TransientError", f"{facts.failure}; retrying")
     if None in (facts.expires_at, facts.login, facts.scopes):
-        told = f"{facts.failure}; it is tried again" if facts.failure else _FETCHED
+        told = f"{facts.failure}; retrying" if facts.failure else _FETCHED
         return _authorization("Unknown", "AuthorizationPending", told)
     return None
 

@@ -91,7 +91,7 @@ def plan(facts: StreamKeyFacts, now: float, interval: float) -> Plan:
 
 def failing(told: str) -> Blocked:
     """Something that may pass keeps the key from its Secret."""
-    return Blocked("TransientError", f"{_FIELD}: {told}; it is tried again", human=False)
+    return Blocked("TransientError", f"{_FIELD}: {told}; retrying", human=False)
 
 
 def refused(told: str) -> Blocked:
@@ -115,7 +115,7 @@ def _foreign(name: str) -> Blocked:
 def _scope_missing(command: str) -> Blocked:
     message = (
         f"{_FIELD} needs the scope {STREAM_KEY_SCOPE}, which the grant lacks: let the broadcaster"
-        f" consent anew: {command}"
+        f" consent again: {command}"
     )
     return Blocked("ScopeMissing", message, human=True)
 

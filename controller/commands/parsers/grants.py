@@ -51,7 +51,7 @@ def add_revoke(commands: Commands) -> None:
         "end the grant of a channel at Twitch",
         (
             "Asks the operator to revoke the channel's grant at Twitch, and waits until it has. No"
-            " commercial runs on the channel until its broadcaster consents anew. Exit code: 0"
+            " commercial runs on the channel until its broadcaster consents again. Exit code: 0"
             " revoked, 1 not, 130 interrupted."
         ),
         "mst3k -n playout",

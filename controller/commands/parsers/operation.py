@@ -125,7 +125,7 @@ def add_pause(commands: Commands) -> None:
             " to Twitch. Without names: at once on all of all namespaces, or of one (-n). A"
             " commercial that runs already runs on, and a channel that is made later is not paused."
             " Who paused a channel, when and why is in its condition Ready. Exit code: 0"
-            " all are paused, 1 not all, or not as far as the operator told."
+            " all are paused, 1 not all, or the operator did not confirm all."
         ),
         "",
         "mst3k mst3k-eu -n playout --reason 'wrong feed on air'",
@@ -148,7 +148,7 @@ def add_resume(commands: Commands) -> None:
             "Removes what `pause` has set. Without names: of the paused channels of all namespaces,"
             " or of one (-n); where more than one is paused, it names them and asks back, unless"
             " --all is given. Cues that came meanwhile are not made up for. Exit code: 0 all go on,"
-            " 1 not all, or not as far as the operator told."
+            " 1 not all, or the operator did not confirm all."
         ),
         "mst3k -n playout",
         "--all",

@@ -18,7 +18,7 @@ REVOKED = "SecretsRevoked"
 """Reason of SecretsCurrent and Ready while a revocation is under way."""
 
 _PRICE = (
-    "the gateway and whoever obeys secrets.json refuse the former secrets from now on, and with"
+    "the gateway and all who follow secrets.json refuse the former secrets from now on, and with"
     " them the JWTs of Twitch's extension helper, which get 403 until the new secret is active"
 )
 _STILL_GOOD = (
@@ -93,7 +93,7 @@ def _secrets(facts: ExtensionFacts) -> Finding:
         return Finding(kind, "False", blocked.reason, blocked.message, blocked.human)
     if not facts.signs or not facts.stored:
         if facts.failure is not None:
-            message = f"{facts.failure}; it is tried again"
+            message = f"{facts.failure}; retrying"
             return Finding(kind, "False", "TransientError", message)
         message = "Twitch is being asked for the extension's secrets"
         return Finding(kind, "Unknown", "Pending", message)
@@ -106,11 +106,11 @@ def _serving(facts: ExtensionFacts, kind: str) -> Finding:
         return Finding(kind, "True", REVOKED, _revoking(facts), human=facts.warning is not None)
     if facts.warning is not None:
         return Finding(kind, "True", facts.warning.reason, facts.warning.message, human=True)
-    told = f"Secret {facts.target} holds them"
+    told = f"Secret {facts.target} is up to date"
     if facts.next_rotation is not None:
-        told += f"; the next is made at {rfc3339(math.ceil(facts.next_rotation))}"
+        told += f"; next rotation at {rfc3339(math.ceil(facts.next_rotation))}"
     if facts.failure is not None:
-        told += f"; last tried and to be tried again: {facts.failure}"
+        told += f"; retrying after: {facts.failure}"
     if facts.owner_problem is not None:
         message = f"{told}; {facts.owner_problem.message}"
         return Finding(kind, "True", facts.owner_problem.reason, message, human=True)

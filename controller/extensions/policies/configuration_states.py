@@ -128,7 +128,7 @@ def _mark(facts: ConfigurationFacts, mark: Mark) -> Told:
 def _waiting(segment: str, channel: str) -> Told:
     message = (
         f"TwitchChannel {channel} does not exist, or its broadcaster is not known yet (see its"
-        " conditions); it is waited for"
+        " conditions); retrying until both are known"
     )
     return Told(segment, channel, "Pending", reason=_NO_CHANNEL, message=message)
 
@@ -141,7 +141,7 @@ def _unsettled(
         message = "it is looked at and set in turn: Twitch takes 20 such calls a minute"
         return Told(segment, channel, "Pending", version, _PENDING, message)
     if failure.passing:
-        message = f"{failure.message}; it is tried again"
+        message = f"{failure.message}; retrying"
         return Told(segment, channel, "Pending", version, _FAILING, message)
     return Told(segment, channel, "Failed", version, _REFUSED, failure.message)
 

@@ -214,7 +214,7 @@ def _declined(facts: RotationFacts, signer: Sensitive | None, now: float) -> Dec
 def _refused(declined: Declined) -> Blocked:
     message = (
         f"Twitch refuses to make a new shared secret ({declined.told}), and takes what the present"
-        " one signs: that one serves on, and it is tried again. If it stays so, make a secret in"
+        " one signs: that one stays in use; retrying. If it lasts, create a secret in"
         " the extension's console (dev.twitch.tv/console, Extensions, Settings, Secret Keys): it"
         " is taken up"
     )

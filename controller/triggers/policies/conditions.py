@@ -81,7 +81,7 @@ def _feed(facts: RuleFacts) -> Finding:
         blocked = facts.feed_blocked
         return Finding("FeedConnected", "False", blocked.reason, blocked.message, blocked.human)
     if facts.feed_connected is None and facts.problem is not None:
-        message = "nothing is listened to until the rule is corrected: see the condition Ready"
+        message = "not subscribed until the rule is corrected: see the condition Ready"
         return Finding("FeedConnected", "Unknown", "NotListening", message)
     if facts.feed_connected is None:
         return Finding("FeedConnected", "Unknown", facts.feed_reason, facts.feed_message)
@@ -117,10 +117,10 @@ def _target_ready(facts: RuleFacts) -> Finding:
     if channel is None:
         message = (
             f"spec.channelSelector picks no TwitchChannel of namespace {facts.namespace}: label"
-            " one, or correct the selector; it is waited for"
+            " one, or correct the selector; retrying until one matches"
             if name is None
             else f"spec.channelRef: TwitchChannel {name} does not exist in namespace"
-            f" {facts.namespace}; it is waited for"
+            f" {facts.namespace}; retrying until it exists"
         )
         return Finding("Ready", "False", "ChannelNotFound", message)
     told = f"TwitchChannel {name or facts.unready} is not ready ({channel.reason}): "
