@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from controller.actions import registry as _actions  # noqa: F401 - as for feeds
 from controller.feeds import registry as _feeds  # noqa: F401 - specs are read by what it registers
 from controller.sandbox import controlplane
 from tests.shared_plane import SharedPlane, join

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from controller.actions import registry as _actions  # noqa: F401 - kinds register their fields
 from controller.errors import OperatorError
 from controller.feeds import registry as _feeds  # noqa: F401 - the CRDs name the kinds
 from controller.resources.schema import crd_manifests

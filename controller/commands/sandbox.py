@@ -10,6 +10,7 @@ from pathlib import Path
 from subprocess import SubprocessError
 from typing import TYPE_CHECKING
 
+from controller.actions import registry as _actions  # noqa: F401 - kinds register their fields
 from controller.resources.kind import GROUP
 from controller.resources.schema import KINDS, crd_manifests
 from controller.sandbox import controlplane

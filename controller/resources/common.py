@@ -102,6 +102,11 @@ class SpecModel(_Lean):
             raise InvalidSpec(_explain(error, cls)) from None
 
     @classmethod
+    def checks(cls) -> tuple[Rule, ...]:
+        """Return all `rules`, also those that are known only once kinds have registered."""
+        return cls.rules
+
+    @classmethod
     def aliases(cls, *names: str) -> list[str]:
         """Return the names of fields as the resource writes them."""
         return [cls.model_fields[name].alias or name for name in names]
@@ -111,7 +116,7 @@ class SpecModel(_Lean):
         cls, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         json_schema = handler.resolve_ref_schema(handler(schema))
-        rules = list(cls.rules)
+        rules = list(cls.checks())
         if cls.exactly_one_of:
             names = cls.aliases(*cls.exactly_one_of)
             rules.insert(0, _exactly_one(names))

@@ -71,6 +71,11 @@ class OneOf:
         self._model = None
 
     @property
+    def models(self) -> list[type[SpecModel]]:
+        """The models of all keys."""
+        return [choice.model for choice in self._choices.values()]
+
+    @property
     def model(self) -> type[SpecModel]:
         """A model with a field for each key."""
         if self._model is None:

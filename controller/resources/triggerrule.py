@@ -6,7 +6,6 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 from pydantic import Field, model_validator
 
 from controller.resources.common import (
-    ObjectName,
     ObjectStatus,
     SpecModel,
     StatusModel,
@@ -18,7 +17,6 @@ from controller.resources.fields import (
     Flag,
     Instant,
     KeysMatching,
-    Matching,
     Rule,
     WholeInstant,
 )
@@ -34,14 +32,12 @@ __all__ = [
     "RECENT_MESSAGES",
     "RULE",
     "TRIGGER_RULE",
+    "ActionSpec",
     "ChannelReference",
     "ChannelSelector",
-    "CommercialAction",
     "Counts",
     "Dedupe",
     "EventLabel",
-    "ExtensionMessageAction",
-    "ExtensionReference",
     "NearestMiss",
     "RecentDecision",
     "RecentMessage",
@@ -51,8 +47,6 @@ __all__ = [
 
 RECENT_DECISIONS = 10
 RECENT_MESSAGES = 50
-
-CommercialLength = Annotated[float, Duration("1s", "180s", whole=True)]
 
 
 class Dedupe(SpecModel):
@@ -73,97 +67,22 @@ FEED: Final = OneOf("Feed")
 """Kinds of feeds register here."""
 
 
-class CommercialAction(SpecModel):
-    """Run a commercial on the channel."""
-
-    exactly_one_of: ClassVar = ("length_field", "length")
-    rules: ClassVar = (
-        Rule(
-            "!has(self.defaultLength) || has(self.lengthField)",
-            "defaultLength is for events without the field of lengthField: remove it, or give"
-            " lengthField",
-            ".defaultLength",
-        ),
-    )
-
-    length_field: FieldPath | None = None
-    """Path of the event's field with the length of the break in seconds, such as data.duration_sec.
-    The operator requests at most 180 s, according to spec.commercials of the channel."""
-
-    length: CommercialLength | None = None
-    """Length of each commercial, in whole seconds from 1s to 180s, such as 120s."""
-
-    default_length: CommercialLength | None = None
-    """Length if the event lacks the field of lengthField, in whole seconds from 1s to 180s. Without
-    it, such an event is Failed."""
-
-    @model_validator(mode="after")
-    def _default_has_a_field(self) -> Self:
-        if self.default_length is not None and self.length_field is None:
-            raise ValueError(self.rules[0].message)
-        return self
-
-
-class ExtensionReference(SpecModel):
-    """An ExtensionApp in the same namespace."""
-
-    name: ObjectName
-    """Name of the ExtensionApp, in the namespace of this object. You may create it later."""
-
-
-class ExtensionMessageAction(SpecModel):
-    """Send a message to the front ends of an extension through extension PubSub."""
-
-    rules: ClassVar = (
-        Rule(
-            "(self.target == 'whisper') == has(self.opaqueIdField)",
-            "opaqueIdField goes with target: whisper: give both, or neither",
-            ".opaqueIdField",
-        ),
-    )
-
-    extension_ref: ExtensionReference
-    """The ExtensionApp whose front ends receive the message."""
-
-    type: Annotated[
-        str,
-        Field(min_length=1, max_length=64),
-        Matching(r"^[^\s]([^\x00-\x1f\x7f]*[^\s])?$", "must not be blank, nor begin or end so"),
-    ]
-    """Kind of the message, for the front end, such as ad-break."""
-
-    data: Annotated[str, Field(min_length=1, max_length=1024)] = "{}"
-    """Content of the message: a CEL expression over the variable event that returns an object, such
-    as {"seconds": event.data.duration_sec}. At most 1024 characters."""
-
-    version: Annotated[int, Field(ge=0, le=2147483647), WHOLE] = 0
-    """Version of the message format, for the front end."""
-
-    target: Literal["broadcast", "global", "whisper"] = "broadcast"
-    """Recipients. broadcast: everyone who watches the channel. global: everyone who watches any
-    channel with the extension; the rule must name one channel with channelRef. whisper: one
-    viewer."""
-
-    opaque_id_field: FieldPath | None = None
-    """For whisper: path of the event's field with the viewer's opaque id, such as
-    data.opaque_id."""
-
-    @model_validator(mode="after")
-    def _whispers_to_someone(self) -> Self:
-        if (self.target == "whisper") != (self.opaque_id_field is not None):
-            raise ValueError(self.rules[0].message)
-        return self
-
-
 ACTION: Final = OneOf("Action")
 """Kinds of actions register here."""
 
-ACTION.add("commercial", CommercialAction, "Run a commercial on the channel.")
-ACTION.add(
-    "extensionMessage",
-    ExtensionMessageAction,
-    "Send a message to an extension's front ends; at most once for an event.",
-)
+
+class ActionSpec(SpecModel):
+    """The spec of a kind of action that depends on the rest of its rule.
+
+    Attributes:
+        whole: Rules that the API server checks of the whole TriggerRule.
+    """
+
+    whole: ClassVar[tuple[Rule, ...]] = ()
+
+    def problem_in(self, rule: "TriggerRuleSpec") -> str | None:
+        """Return the message of the first of `whole` that a rule breaks; None: it is fine."""
+        raise NotImplementedError
 
 
 AS_RUN_FIELDS: Final = (
@@ -188,23 +107,18 @@ class TriggerRuleSpec(SpecModel):
             " commercial",
         ),
         Rule(
-            "!has(self.action.extensionMessage) || self.action.extensionMessage.target != 'global'"
-            " || has(self.channelRef)",
-            "a global message goes out once: name one channel by channelRef, not channelSelector",
-            ".channelRef",
-        ),
-        Rule(
-            "!has(self.action.extensionMessage) || !has(self.cancelOn) || size(self.cancelOn) == 0",
-            "cancelOn is for commercials: a message is sent at once, and cannot be called back;"
-            " remove it",
-            ".cancelOn",
-        ),
-        Rule(
             f"!has(self.asRun) || self.asRun.all(name, !(name in {list(AS_RUN_FIELDS)}))",
             "asRun names a field that each line has by itself: choose another name for the column",
             ".asRun",
         ),
     )
+
+    @classmethod
+    def checks(cls) -> tuple[Rule, ...]:
+        """Its own rules, and those that the kinds of actions add."""
+        first, *rest = cls.rules
+        models = (model for model in ACTION.models if issubclass(model, ActionSpec))
+        return (first, *(rule for model in models for rule in model.whole), *rest)
 
     channel_ref: ChannelReference | None = None
     """The TwitchChannel of the action."""
@@ -288,13 +202,11 @@ class TriggerRuleSpec(SpecModel):
         if not self.match and self.when is None:
             raise ValueError(self.rules[0].message)
         action = self.action.spec
-        message = action if isinstance(action, ExtensionMessageAction) else None
-        if message is not None and message.target == "global" and self.channel_ref is None:
-            raise ValueError(self.rules[1].message)
-        if message is not None and self.cancel_on:
-            raise ValueError(self.rules[2].message)
+        problem = action.problem_in(self) if isinstance(action, ActionSpec) else None
+        if problem is not None:
+            raise ValueError(problem)
         if any(name in AS_RUN_FIELDS for name in self.as_run or ()):
-            raise ValueError(self.rules[3].message)
+            raise ValueError(self.rules[-1].message)
         return self
 
 

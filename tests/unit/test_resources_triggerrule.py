@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.actions.commercial.spec import CommercialAction
 from controller.resources.common import InvalidSpec
 from controller.resources.matcher import Matcher
 from controller.resources.triggerrule import (
     RECENT_DECISIONS,
     ChannelSelector,
-    CommercialAction,
     Counts,
     Dedupe,
     EventLabel,

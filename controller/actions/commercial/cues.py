@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Self
 from controller.actions.base import Action
 from controller.actions.commercial.foresight import foresee
 from controller.actions.commercial.lengths import LengthPlan, break_length
+from controller.actions.commercial.spec import CommercialAction
 from controller.arbiter.steps import Cue
 from controller.events import Ruling, Verdict
-from controller.resources.triggerrule import CommercialAction
 from controller.rules.fieldpath import compile_path
 from controller.rules.payloads import Refusal
 

@@ -8,7 +8,7 @@ from controller.actions.base import ActionKind
 from controller.actions.commercial.cues import CommercialCues
 from controller.actions.commercial.performer import CommercialPerformer
 from controller.actions.commercial.simulator import CommercialSimulator
-from controller.resources.triggerrule import CommercialAction
+from controller.actions.commercial.spec import CommercialAction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

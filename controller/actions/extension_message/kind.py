@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from controller.actions.base import ActionKind
 from controller.actions.extension_message.messages import Messages
 from controller.actions.extension_message.simulator import MessageSimulator
-from controller.resources.triggerrule import ExtensionMessageAction
+from controller.actions.extension_message.spec import ExtensionMessageAction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

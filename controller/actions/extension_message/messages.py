@@ -9,12 +9,11 @@ from controller.actions.base import Action
 from controller.actions.extension_message.message import Message
 from controller.actions.extension_message.objects import compile_object
 from controller.actions.extension_message.reach import reachable
+from controller.actions.extension_message.spec import ExtensionMessageAction
 from controller.arbiter.steps import Readiness
-from controller.errors import InvalidExpression
 from controller.events import Ruling, Verdict
 from controller.policies.findings import Finding
 from controller.resources.common import find_condition
-from controller.resources.triggerrule import ExtensionMessageAction
 from controller.rules.fieldpath import MISSING, compile_path
 from controller.rules.identity import field_text
 from controller.rules.payloads import Refusal, shown
@@ -67,9 +66,6 @@ class Messages(Action[Message]):
         """
         action = spec.action.spec
         assert isinstance(action, ExtensionMessageAction)  # noqa: S101 - by the registry
-        if spec.cancel_on:
-            problem = "is for commercials: a message is sent at once, and cannot be called back"
-            raise InvalidExpression("spec.cancelOn", f"{problem}; remove it")
         path = action.opaque_id_field
         return cls(
             extension=action.extension_ref.name,
