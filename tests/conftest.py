@@ -29,17 +29,30 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # Whole files go to workers. Those that take minutes begin first: at the end nobody waits for one.
 _LONGEST = (
-    "test_breaks_kills",
-    "test_extension_kills",
-    "test_grant_kills",
-    "test_channels_many",
-    "test_demo",
-    "test_outages",
-    "test_no_leaks",
-    "test_grant_many",
     "test_operator_consents",
+    "test_operator_outage",
+    "test_demo",
+    "test_operator_restart",
+    "test_operator_grants",
+    "test_grant_kills",
+    "test_extension_kills",
+    "test_no_leaks",
+    "test_channels_many",
+    "test_operator_main_job",
+    "test_events",
     "test_extension_rotation",
+    "test_operator_crds",
+    "test_crds",
+    "test_authorize_command",
+    "test_gateway",
     "test_gateway_fuzz",
+    "test_grant_many",
+    "test_outages",
+    "test_outcomes",
+    "test_operator_healing",
+    "test_extension_messages",
+    "test_breaks_kills",
+    "test_controlplane_locate",
 )
 _FOLDERS = ("cluster", "chart", "sandbox", "simulated", "unit")
 
