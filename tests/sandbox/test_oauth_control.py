@@ -10,19 +10,14 @@ import jwt
 import pytest
 
 from controller.sandbox.faults import Fault
-from controller.sandbox.oauth import OAuthSimulator
+from tests.sandbox.plain import PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from controller.sandbox.oauth import OAuthSimulator
+
 PATH = "/oauth2/introspect"
-PLAIN: Any = {"trust_env": False, "verify": False}
-
-
-@pytest.fixture
-async def oauth() -> AsyncIterator[OAuthSimulator]:
-    async with OAuthSimulator() as simulator:
-        yield simulator
 
 
 @pytest.fixture

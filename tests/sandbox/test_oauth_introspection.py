@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from controller.sandbox.oauth import OAuthSimulator
+from tests.sandbox.plain import PLAIN, Clock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -15,20 +16,6 @@ if TYPE_CHECKING:
 PATH = "/oauth2/introspect"
 CLIENT = ("gateway", "hush")
 # No proxies and no CA store: loading that takes longer than a whole test.
-PLAIN: Any = {"trust_env": False, "verify": False}
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_790_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

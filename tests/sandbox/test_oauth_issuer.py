@@ -8,18 +8,12 @@ import httpx
 import jwt
 import pytest
 
-from controller.sandbox.oauth import OAuthSimulator
+from tests.sandbox.plain import PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-PLAIN: Any = {"trust_env": False, "verify": False}
-
-
-@pytest.fixture
-async def oauth() -> AsyncIterator[OAuthSimulator]:
-    async with OAuthSimulator() as simulator:
-        yield simulator
+    from controller.sandbox.oauth import OAuthSimulator
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -11,26 +10,11 @@ from pydantic import ValidationError
 
 from controller.sandbox.faults import Fault, FaultPlan
 from controller.sandbox.pubnub import SUBSCRIBE_KEY, PubNubSimulator
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+from tests.sandbox.plain import PLAIN
 
 SUBSCRIBE = f"/v2/subscribe/{SUBSCRIBE_KEY}/a/0"
 PUBLISH = f"/publish/pub-c-test/{SUBSCRIBE_KEY}/0/a/0/1"
 # No proxies and no CA store: loading that takes longer than a whole test.
-PLAIN: Any = {"trust_env": False, "verify": False}
-
-
-@pytest.fixture
-async def pubnub() -> AsyncIterator[PubNubSimulator]:
-    async with PubNubSimulator() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-async def http(pubnub: PubNubSimulator) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=pubnub.url, timeout=10, **PLAIN) as client:
-        yield client
 
 
 def test_faults_are_used_in_order_and_up() -> None:

@@ -56,12 +56,6 @@ async def sdk(pubnub: PubNubSimulator, **options: object) -> AsyncIterator[PubNu
         client._subscription_manager.loop.close()
 
 
-@pytest.fixture
-async def pubnub() -> AsyncIterator[PubNubSimulator]:
-    async with PubNubSimulator() as simulator:
-        yield simulator
-
-
 async def subscribed(client: PubNubAsyncio, pubnub: PubNubSimulator, *channels: str) -> Listener:
     listener = Listener()
     client.add_listener(listener)

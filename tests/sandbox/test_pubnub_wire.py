@@ -5,33 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 import httpx
 import pytest
 
 from controller.sandbox.pubnub import SUBSCRIBE_KEY, KeySet, PubNubSimulator
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+from tests.sandbox.plain import PLAIN
 
 PUBLISH = f"/publish/pub-c-test/{SUBSCRIBE_KEY}/0"
 
 # No proxies and no CA store: loading that takes longer than a whole test.
-PLAIN: Any = {"trust_env": False, "verify": False}
-
-
-@pytest.fixture
-async def pubnub() -> AsyncIterator[PubNubSimulator]:
-    async with PubNubSimulator() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-async def http(pubnub: PubNubSimulator) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=pubnub.url, timeout=10, **PLAIN) as client:
-        yield client
 
 
 async def subscribe(http: httpx.AsyncClient, channels: str, timetoken: int | str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from controller.sandbox.twitch import TwitchSimulator
+from tests.sandbox.plain import Clock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -17,16 +18,9 @@ COMMERCIAL = "/helix/channels/commercial"
 ONE = "/_sandbox/broadcasters/mst3k"
 
 
-class Clock:
-    now = START
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(START)
 
 
 @pytest.fixture

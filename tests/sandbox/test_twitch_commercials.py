@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from controller.sandbox.twitch import Refusal, TwitchSimulator
+from tests.sandbox.plain import Clock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,16 +23,9 @@ NO_LENGTH = (400, 'Missing required parameter "length"')
 RECENTLY = f'channel for id "{MST3K}" has recently ran a commercial'
 
 
-class Clock:
-    now = START
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(START)
 
 
 @pytest.fixture

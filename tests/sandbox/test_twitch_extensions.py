@@ -12,6 +12,7 @@ import jwt
 import pytest
 
 from controller.sandbox.twitch import Fault, Options, TwitchSimulator
+from tests.sandbox.plain import Clock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -20,17 +21,9 @@ CLIENT_ID, OWNER = "d72hk844mgvex3kbfhrgjtdoeqrh0t", "27419011"
 CHANNEL = "642998111"
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = time.time()
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(time.time())
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from controller.clients.http import new_http_client
 from controller.sandbox.twitch import Fault, Options, TwitchSimulator
 from controller.sensitive import Sensitive
 from controller.settings import Settings
+from tests.sandbox.plain import Clock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -28,17 +29,9 @@ SECRETS = "/jwt/secrets"
 OF_DECK = {"extension_id": ID}
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = time.time()
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(time.time())
 
 
 @pytest.fixture

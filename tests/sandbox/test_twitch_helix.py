@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from controller.sandbox.twitch import TwitchSimulator
+from tests.sandbox.plain import Clock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -15,16 +16,9 @@ if TYPE_CHECKING:
 START = 1_700_000_000.0
 
 
-class Clock:
-    now = START
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(START)
 
 
 @pytest.fixture
