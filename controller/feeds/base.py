@@ -239,7 +239,7 @@ class FeedKind(ABC, Generic[S, K]):
 
     @abstractmethod
     def open(self, key: K, settings: Settings, sink: Sink) -> Feed:
-        """Make a feed that listens to nothing yet."""
+        """Make a feed that listens to nothing yet, and tells nothing until this returns."""
 
     def remedy(self, spec: S, reason: str) -> str | None:
         """What a human must do about a reason of `FeedHealth`; None: it may pass by itself."""
