@@ -85,7 +85,7 @@ class Part(BaseModel):
 
 
 PARTS: Final[dict[str, type[Part]]] = {}
-"""Parts by their names, which follow the prefix of the variables: `TWITCH_OPERATOR_PUBNUB_TLS`."""
+"""Parts by their names, which follow the prefix in the names of their variables."""
 
 P = TypeVar("P", bound=Part)
 M = TypeVar("M", bound=BaseModel)

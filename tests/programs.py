@@ -32,6 +32,7 @@ _PRELOADED = [
     "controller.commands.gateway",
     "controller.commands.revoke",
     "controller.commands.run",
+    "controller.feeds.pubnub.feed",
 ]
 
 

@@ -15,6 +15,7 @@ from controller.clients.kube import Kube
 from controller.clients.kube.config import Configuration, load_configuration
 from controller.commands.beside import say_who_is_beside
 from controller.commands.start import say_start
+from controller.feeds.registry import FEEDS
 from controller.handlers.watch import Watch
 from controller.logs import set_up_logging
 from controller.operator import Operator
@@ -46,6 +47,7 @@ def run_operator(context: str | None) -> int:
     set_up_as_run_logging(settings.as_run_log)
     for name in Settings.unknown(os.environ):
         logger.warning("%s: no such setting; it has no effect", name)
+    FEEDS.load()
     # The watch's thread gives way to a cue within half a millisecond.
     sys.setswitchinterval(0.0005)
     return asyncio.run(_run(settings, context))

@@ -237,6 +237,9 @@ class FeedKind(ABC, Generic[S, K]):
             InvalidSecret: The Secret cannot be used.
         """
 
+    def load(self) -> None:
+        """Import what feeds need and commands do not; called before the operator runs."""
+
     @abstractmethod
     def open(self, key: K, settings: Settings, sink: Sink) -> Feed:
         """Make a feed that listens to nothing yet, and tells nothing until this returns."""

@@ -34,6 +34,11 @@ class _Feeds(Registry[AnyKind]):
         for logger, level in kind.loggers.items():
             quieten(logger, level)
 
+    def load(self) -> None:
+        """Import what feeds need, which takes longer than an event may wait."""
+        for kind in self:
+            kind.load()
+
     def open(self, source: Source, settings: Settings, sink: Sink) -> Feed:
         """Make a feed that listens to nothing yet."""
         return self._kinds[source.kind].open(source.key, settings, sink)

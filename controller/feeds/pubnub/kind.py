@@ -1,4 +1,4 @@
-"""PubNub as a kind of feeds. What speaks to PubNub is loaded when the first feed is opened."""
+"""PubNub as a kind of feeds. What speaks to PubNub is imported where it is needed."""
 
 from __future__ import annotations
 
@@ -46,9 +46,13 @@ class PubNub(FeedKind[PubNubSpec, PubNubKeys]):
         assert secret is not None  # noqa: S101 - one is needed
         return PubNubKeys.read(secret, spec.secret_ref.name)
 
+    def load(self) -> None:
+        """Import the SDK, which takes a second."""
+        import controller.feeds.pubnub.feed  # noqa: F401, PLC0415 - see above
+
     def open(self, key: PubNubKeys, settings: Settings, sink: Sink) -> Feed:
         """Make a feed for a key set."""
-        from controller.feeds.pubnub.feed import PubNubFeed  # noqa: PLC0415 - the SDK takes a second
+        from controller.feeds.pubnub.feed import PubNubFeed  # noqa: PLC0415 - as above
 
         return PubNubFeed(key, settings, sink)
 
