@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from controller.feeds.pubnub.client import PubNubConnection
 from controller.feeds.pubnub.keys import PubNubKeys
 from controller.sandbox.faults import Fault
 from controller.sandbox.pubnub.wire import MESSAGE_LIMIT, Raw
 from controller.sensitive import Sensitive
-from tests.simulated.harness import eventually, listening
+from tests.simulated.harness import KEYS, eventually, listening, settings_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -172,3 +174,21 @@ async def test_a_flooding_feed_is_read_at_its_pace_and_others_are_heard_at_once(
 async def _drain(events: asyncio.Queue[Event]) -> None:
     while True:
         await events.get()
+
+
+async def test_messages_that_are_too_deep_are_not_held_all_at_once(
+    pubnub: PubNubSimulator,
+) -> None:
+    deep = "[" * 31 + "]" * 31
+    message = f'{{"x":[{(deep + ",") * (LARGEST // (len(deep) + 1) - 1)}0]}}'
+    pubnub.faults.add(Fault(path="/v2/subscribe/*", status=200, body=wire_of(*[message] * 100)))
+    connection = PubNubConnection(KEYS, settings_for(pubnub))
+    try:
+        gc.collect()
+        before = len(gc.get_objects())
+        batch = await connection.subscribe(frozenset({"a"}), 1, None)
+        held = len(gc.get_objects()) - before
+    finally:
+        await connection.close()
+    assert len(batch.messages) == 100
+    assert held < 10_000, "objects that the garbage collector looks at"

@@ -26,7 +26,7 @@ from controller.feeds.pubnub.sdk import (
     new_configuration,
 )
 from controller.feeds.turns import in_turns
-from controller.rules.payloads import Refusal
+from controller.rules.payloads import Refusal, parse_payload
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -122,7 +122,7 @@ class PubNubConnection:
             if path == ("t",):
                 token = value
             elif path == ("m", ITEM):
-                messages.append(value)
+                messages.append(_without_refused(value))
             elif path == ("m",) and value is not None:
                 msg = "the messages are not a list"
                 raise TypeError(msg)
@@ -164,6 +164,13 @@ class PubNubConnection:
         old, self._client = self._client, new_client(self._configuration)
         self._cancelled = 0
         await old.stop()
+
+
+def _without_refused(message: Any) -> Any:  # noqa: ANN401 - JSON
+    """Drop a payload that is refused: a hundred hold a million lists for the garbage collector."""
+    payload = message.get("d") if isinstance(message, dict) else None
+    parsed = parse_payload(payload) if isinstance(payload, dict) else None
+    return message | {"d": parsed} if isinstance(parsed, Refusal) else message
 
 
 def _text(body: bytes) -> str:

@@ -112,7 +112,7 @@ class Decoder:
 
 
 def _plain(payload: Any) -> Mapping[str, Any] | Refusal:  # noqa: ANN401 - JSON
-    parsed = parse_payload(payload)
+    parsed = payload if isinstance(payload, Refusal) else parse_payload(payload)
     if isinstance(parsed, Refusal) and isinstance(payload, str):
         data = _bytes_of(payload)
         if data and (data.startswith(_HEADER) or not len(data) % _BLOCK):
