@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from controller.sandbox.controlplane import ControlPlane
 
-__all__ = ["get", "try_create"]
+__all__ = ["apply", "get", "knows", "try_create", "until"]
 
 _GROUP = "/apis/twitch-operator.dev/v1alpha1"
 _PLACES = {
@@ -29,6 +30,48 @@ _PLACES = {
     "extapp": (_GROUP, "extensionapps"),
     "extensionapp": (_GROUP, "extensionapps"),
 }
+
+
+def knows(kind: str) -> bool:
+    """Whether it is known here where objects of this kind are."""
+    return kind.lower() in _PLACES
+
+
+def apply(plane: ControlPlane, namespace: str, manifest: dict[str, Any]) -> None:
+    """Do what `kubectl apply --server-side --force-conflicts` does."""
+    metadata = {k: v for k, v in manifest["metadata"].items() if k != "managedFields"}
+    path = f"{_path(namespace, manifest['kind'].lower())}/{metadata['name']}"
+    response = _client(plane.kubeconfig).patch(
+        path,
+        params={"fieldManager": "kubectl", "force": "true", "fieldValidation": "Strict"},
+        headers={"Content-Type": "application/apply-patch+yaml"},
+        content=json.dumps(manifest | {"metadata": metadata}),
+    )
+    assert response.is_success, response.text
+
+
+def until(
+    plane: ControlPlane, namespace: str, place: tuple[str, str],
+    condition: Callable[[dict[str, Any]], object], within: float,
+) -> dict[str, Any] | None:  # fmt: skip
+    """Watch an object, by kind and name, as `kubectl wait` does: no state is missed.
+
+    Returns:
+        The object, once the condition on it holds; None: it does not in time.
+    """
+    kind, name = place
+    query = {
+        "watch": "true",
+        "fieldSelector": f"metadata.name={name}",
+        "timeoutSeconds": f"{within:.0f}",
+    }
+    client, path = _client(plane.kubeconfig), _path(namespace, kind)
+    with client.stream("GET", path, params=query, timeout=within + 30) as response:
+        for line in response.iter_lines():
+            found: dict[str, Any] = json.loads(line)["object"]
+            if condition(found):
+                return found
+    return None
 
 
 def get(plane: ControlPlane, namespace: str, kind: str, name: str) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ __all__ = ["PATIENCE", "Kubectl", "conditions", "eventually", "summary"]
 
 PATIENCE = 60.0  # seconds for anything to become true; most takes less than two
 _LOOK = 0.02  # between two looks at a simulator or a log
-_ASK = 0.15  # between two calls of kubectl
+_ASK = 0.15  # between two questions to the API server
 
 
 async def eventually(condition: Callable[[], object], within: float = PATIENCE) -> None:
@@ -44,8 +45,13 @@ class Kubectl:
         return done.stdout + done.stderr
 
     async def apply(self, *manifests: dict[str, Any]) -> None:
-        whole = {"apiVersion": "v1", "kind": "List", "items": list(manifests)}
-        await self("apply", "-f", "-", manifest=json.dumps(whole))
+        rest = [each for each in manifests if not api.knows(each["kind"])]
+        for each in manifests:
+            if api.knows(each["kind"]):
+                await asyncio.to_thread(api.apply, self._plane, self.namespace, each)
+        if rest:
+            whole = {"apiVersion": "v1", "kind": "List", "items": rest}
+            await self("apply", "-f", "-", manifest=json.dumps(whole))
 
     async def get(self, kind: str, name: str) -> dict[str, Any]:
         found = await asyncio.to_thread(api.get, self._plane, self.namespace, kind, name)
@@ -73,26 +79,55 @@ class Kubectl:
             await asyncio.sleep(_ASK)
 
     async def until_path(self, kind: str, name: str, path: str) -> dict[str, Any]:
-        """Wait until a JSON path leads to something, or (path=value) to this; returns the status.
+        """Wait until a path leads to something, or (path=value) to this; returns the status.
 
-        One watch of kubectl's own, where `until` asks again and again.
+        It watches, where `until` asks again and again: what is so for a moment is not missed.
         """
         path, _, value = path.partition("=")
-        wanted = f"--for=jsonpath={{.status.{path}}}" + (f"={value}" if value else "")
-        wait = ("wait", f"{kind}/{name}", wanted, f"--timeout={PATIENCE:.0f}s")
-        said = await self(*wait, check=False)
-        status = await self.status(kind, name)
-        assert "condition met" in said, f"{wanted}: {said}{json.dumps(status, indent=1)}"
-        return status
+
+        def holds(found: dict[str, Any]) -> bool:
+            at = _at(found.get("status", {}), path)
+            return at is not None and value in ("", at if isinstance(at, str) else json.dumps(at))
+
+        found = await self._watch(kind, name, holds)
+        assert found, f"{path}={value}: {json.dumps(await self.status(kind, name), indent=1)}"
+        return dict(found["status"])
 
     async def until_reason(self, kind: str, name: str, reason: str) -> dict[str, dict[str, Any]]:
         """Wait until Ready has this reason; returns the conditions by type."""
-        # Ready is the first condition: kubectl knows no comparison within the path.
+        # Ready is the first condition.
         return conditions(await self.until_path(kind, name, f"conditions[0].reason={reason}"))
 
     async def ready(self, *names: str) -> None:
-        """Wait as a user would, such as `ready("tch/mst3k", "trule/mst3k")`."""
-        await self("wait", "--for=condition=Ready", *names, f"--timeout={PATIENCE:.0f}s")
+        """Wait for condition Ready as kubectl does, such as `ready("tch/mst3k", "trule/mst3k")`."""
+        for kind, name in (each.split("/") for each in names):
+            if not await self._watch(kind, name, _is_ready):
+                raise AssertionError(json.dumps(await self.status(kind, name), indent=1))
+
+    async def _watch(
+        self, kind: str, name: str, condition: Callable[[dict[str, Any]], object]
+    ) -> dict[str, Any] | None:
+        place = (kind, name)
+        return await asyncio.to_thread(
+            api.until, self._plane, self.namespace, place, condition, PATIENCE
+        )
+
+
+def _at(status: Any, path: str) -> Any:  # noqa: ANN401 - JSON
+    """What a path such as `conditions[0].reason` leads to; None: nowhere."""
+    for key in re.findall(r"\w+", path):
+        if isinstance(status, list):
+            status = status[int(key)] if int(key) < len(status) else None
+        else:
+            status = (status or {}).get(key)
+    return status
+
+
+def _is_ready(found: dict[str, Any]) -> bool:
+    """Whether it is, for its present generation."""
+    ready = conditions(found.get("status", {})).get("Ready", {})
+    seen = ready.get("observedGeneration", found["metadata"]["generation"])
+    return ready.get("status") == "True" and bool(seen >= found["metadata"]["generation"])
 
 
 def conditions(status: dict[str, Any]) -> dict[str, dict[str, Any]]:
