@@ -54,7 +54,7 @@ _LONGEST = (
     "test_breaks_kills",
     "test_controlplane_locate",
 )
-_FOLDERS = ("chart", "cluster", "chart", "sandbox", "simulated", "unit")
+_FOLDERS = ("chart", "cluster", "sandbox", "simulated", "unit")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -110,7 +110,7 @@ async def test_a_watcher_that_dies_is_replaced_while_the_operator_goes_on(
         operator = await site.start_operator(kubeconfig=api.kubeconfig)
         await site.add_station("watched")
         await api.fail_watches()
-        await eventually(lambda: "watching anew" in operator.log)
+        await eventually(lambda: "restarting the watch" in operator.log)
         await site.add_station("watched_anew")
         assert not operator.ended
         await operator.kill()
@@ -126,7 +126,7 @@ async def test_an_api_server_that_leaves_before_the_first_watch_ends_nothing(
         operator = await site.start_operator(kubeconfig=api.kubeconfig)
         await site.kubectl.ready("tch/early", "trule/early")
         await api.cut()
-        await eventually(lambda: "watching anew" in operator.log)
+        await eventually(lambda: "restarting the watch" in operator.log)
         station.publish(message())
         await eventually(lambda: station.commercials)
         assert not operator.ended
