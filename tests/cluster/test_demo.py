@@ -121,7 +121,7 @@ def test_one_demo_fires_one_commercial_on_each_channel_and_proves_it() -> None:
     assert re.search(r"/mst3k-splices +True +True +mst3k +\d+s +Fired +1 +0 +0 +Succeeded\n", got)
     _, _, broken = got.partition("changes the password")
     assert re.search(r"^mst3k +False .* AuthorizationRevoked$", broken, re.MULTILINE)
-    assert "anew: kubectl twitch authorize -n default mst3k\n" in broken
+    assert "again: kubectl twitch authorize -n default mst3k\n" in broken
     _, _, healed = broken.partition("$ twitch-operator authorize mst3k --no-browser")
     assert "twitchchannel/mst3k is Ready: authorized by mst3k\n" in healed
     assert re.search(r"^mst3k +True .* Succeeded$", healed, re.MULTILINE)
