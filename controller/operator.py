@@ -14,7 +14,7 @@ from controller.channels.controller import ChannelController
 from controller.clients.twitch import Twitch
 from controller.extensions.controller import ExtensionController
 from controller.policies.clocks import WallClock
-from controller.runtime.garbage import Garbage
+from controller.runtime.gc_tuning import Garbage
 from controller.runtime.kernel import Kernel
 from controller.triggers.controller import RuleController
 

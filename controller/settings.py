@@ -23,7 +23,7 @@ from pydantic import (
 
 from controller.durations import parse_duration
 from controller.errors import SettingsError
-from controller.faults import problem_of
+from controller.pydantic_messages import problem_of
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Action",
     "ActionKind",
-    "Asker",
     "DoneBefore",
     "Fact",
     "KnownChannel",
     "Performer",
+    "RuleReference",
     "Services",
     "Trigger",
 ]
@@ -90,7 +90,7 @@ class DoneBefore:
     same_as: str | None
 
 
-class Asker(Protocol):
+class RuleReference(Protocol):
     """The rule whose action is done."""
 
     @property
@@ -132,7 +132,7 @@ class Services:
         term: Since when this process decides.
     """
 
-    rule: Callable[[Key], Asker | None]
+    rule: Callable[[Key], RuleReference | None]
     channels: Mapping[Key, Channel]
     extension_of: Callable[[str, str], Extension | str]
     extensions: Extensions
@@ -226,11 +226,11 @@ class Action(ABC, Generic[R]):
 class Performer(Generic[R]):
     """Does what the rules of one kind of action ask for."""
 
-    def recall(self, rule: Asker) -> None:
+    def recall(self, rule: RuleReference) -> None:
         """Remember what a former process did for a rule."""
 
     def submit(
-        self, rule: Asker, channel: Channel, request: R, report: Callable[[Progress], None]
+        self, rule: RuleReference, channel: Channel, request: R, report: Callable[[Progress], None]
     ) -> None:
         """Decide about a request, and do it.
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from controller.arbiter.breaks import Break
     from controller.arbiter.budget import Ad
 
-__all__ = ["COLUMNS", "Station", "break_entry", "foreign_entry", "key_of", "uncovered"]
+__all__ = ["COLUMNS", "ChannelIdentity", "break_entry", "foreign_entry", "key_of", "uncovered"]
 
 COLUMNS: Final[Mapping[str, FieldPath]] = {
     "customer": FieldPath.parse("customer"),
@@ -34,7 +34,7 @@ COLUMNS: Final[Mapping[str, FieldPath]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Station:
+class ChannelIdentity:
     """Whose break it is.
 
     Attributes:
@@ -50,7 +50,7 @@ class Station:
     broadcaster_id: str
 
 
-def key_of(station: Station, brk: Break) -> str:
+def key_of(station: ChannelIdentity, brk: Break) -> str:
     """What tells the line of a break from all others, also over a restart.
 
     When it began, as identities may come again on another day; and the cue that was called for, as
@@ -60,7 +60,9 @@ def key_of(station: Station, brk: Break) -> str:
     return f"{station.uid}/{rfc3339(brk.due)}/{cue.id}"
 
 
-def break_entry(station: Station, brk: Break, others: Iterable[Break] = ()) -> dict[str, Any]:
+def break_entry(
+    station: ChannelIdentity, brk: Break, others: Iterable[Break] = ()
+) -> dict[str, Any]:
     """Return the line of a break that is over, or of a commercial by hand outside of all breaks.
 
     Args:
@@ -94,7 +96,7 @@ def break_entry(station: Station, brk: Break, others: Iterable[Break] = ()) -> d
     }
 
 
-def foreign_entry(station: Station, ad: Ad) -> dict[str, Any]:
+def foreign_entry(station: ChannelIdentity, ad: Ad) -> dict[str, Any]:
     """Return the line of an ad that was not ours."""
     began = rfc3339(ad.started)
     nothing = dict.fromkeys(COLUMNS)
@@ -119,7 +121,7 @@ def foreign_entry(station: Station, ad: Ad) -> dict[str, Any]:
     }
 
 
-def _station(station: Station) -> dict[str, str | None]:
+def _station(station: ChannelIdentity) -> dict[str, str | None]:
     return {
         "namespace": station.namespace,
         "channel": station.channel,

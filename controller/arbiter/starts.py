@@ -1,6 +1,6 @@
 """The start of a break: from the first look to Twitch's final word.
 
-A generator: it yields what it wants done (`Wait`, `ReadLastAd`, `LookLive`, `Call`, `Refresh`), is
+A generator: it yields what it wants done (`Wait`, `ReadLastAd`, `CheckLive`, `Call`, `Refresh`), is
 sent a `Reply` with the facts and the present time, and returns the `Ruling`.
 
 What it guarantees: a break starts at most one commercial, also over restarts and lost answers.
@@ -20,9 +20,9 @@ from controller.arbiter.lengths import standard_below
 from controller.arbiter.memory import COOLDOWN
 from controller.arbiter.steps import (
     Call,
+    CheckLive,
     Cue,
     CueRecord,
-    LookLive,
     ReadLastAd,
     Refresh,
     Reply,
@@ -289,7 +289,7 @@ class Start(UnderWay):
         if not reply.last_ad_known:
             why = f": {reply.unreadable}" if reply.unreadable else ""
             unknown = f"; whether the channel cools down is not known{why}"
-        reply = yield LookLive()
+        reply = yield CheckLive()
         kind, told = answer.kind, answer.message + unknown
         if reply.live is False:
             kind, told = AnswerKind.NOT_LIVE, f"{answer.message}; the channel has no live stream"

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 __all__ = [
     "BY_HAND",
     "Call",
+    "CheckLive",
     "Cue",
     "CueRecord",
-    "LookLive",
     "ReadLastAd",
     "Readiness",
     "Refresh",
@@ -145,7 +145,7 @@ class ReadLastAd:
 
 
 @dataclass(frozen=True, slots=True)
-class LookLive:
+class CheckLive:
     """Ask Twitch whether the channel is live."""
 
 
@@ -161,7 +161,7 @@ class Refresh:
     """The access token was refused: get another."""
 
 
-Step = Wait | ReadLastAd | LookLive | Call | Refresh
+Step = Wait | ReadLastAd | CheckLive | Call | Refresh
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ class Reply:
         last_ad_known: To `ReadLastAd`: False where it could not be read.
         last_ad: To `ReadLastAd`: when the last ad began; None: none that Twitch tells of.
         unreadable: To `ReadLastAd`: why it could not be read, for the user.
-        live: To `LookLive`: None where that could not be learned.
+        live: To `CheckLive`: None where that could not be learned.
         refreshed: To `Refresh`: whether there is a new token.
     """
 

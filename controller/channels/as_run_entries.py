@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from controller.arbiter.as_run import Station, break_entry, foreign_entry
+from controller.arbiter.as_run import ChannelIdentity, break_entry, foreign_entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,7 +49,7 @@ class AsRunEntries:
         self._log.write(foreign_entry(_station(channel), ad))
 
 
-def _station(channel: Channel) -> Station:
+def _station(channel: Channel) -> ChannelIdentity:
     key, user = channel.resource.key, channel.grant_manager.user
     broadcaster_id = user.id if user is not None else ""
-    return Station(channel.resource.uid, key.namespace, key.name, broadcaster_id)
+    return ChannelIdentity(channel.resource.uid, key.namespace, key.name, broadcaster_id)

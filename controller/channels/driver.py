@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from controller.arbiter.memory import COOLDOWN
-from controller.arbiter.steps import Call, LookLive, ReadLastAd, Refresh, Reply, Wait
+from controller.arbiter.steps import Call, CheckLive, ReadLastAd, Refresh, Reply, Wait
 from controller.clients.helix import Unauthorized
 from controller.errors import TransientError
 from controller.events import Answer, AnswerKind, Ruling
@@ -129,7 +129,7 @@ class StartDriver:
             return await self._call(step.length)
         elif isinstance(step, ReadLastAd):
             return await self._read_last_ad()
-        elif isinstance(step, LookLive):
+        elif isinstance(step, CheckLive):
             return await self._look_live()
         elif isinstance(step, Refresh):
             return await self._refresh()

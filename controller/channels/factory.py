@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from controller.channels.channel import Channel
 from controller.channels.grant.manager import GrantManager
-from controller.channels.grant.secrets import GrantSecrets, Permits
+from controller.channels.grant.secrets import GrantSecrets, SecretPermissions
 from controller.channels.status import remembering_arbiter
 from controller.channels.stream_keys import StreamKeyManager
 from controller.resources.twitchchannel import TwitchChannelStatus
@@ -43,7 +43,7 @@ class ChannelFactory:
         self._twitch = twitch
         self._metrics = metrics
         self._on_refused = on_refused
-        self._permits = Permits()
+        self._permits = SecretPermissions()
 
     def new(self, resource: Resource) -> Channel:
         """Make the channel of a resource."""

@@ -13,14 +13,14 @@ from controller.clients.helix import Unauthorized
 from controller.clients.kube import KubeConflict, KubeError, KubeNotFound
 from controller.errors import OperatorError, TransientError
 from controller.runtime.owned_secrets import jitter, owner_reference, store_secret
-from controller.runtime.settling import settle
+from controller.runtime.plan_loop import settle
 
 if TYPE_CHECKING:
     from controller.clients.helix import Credential, Helix
     from controller.clients.kube import Kube, Secret
     from controller.policies.problems import Blocked
     from controller.runtime.resource import Key
-    from controller.runtime.secrets import SecretStore
+    from controller.runtime.secret_cache import SecretStore
     from controller.sensitive import Sensitive
 
     _Seen = tuple[policy.StreamKeyFacts, Secret | None]

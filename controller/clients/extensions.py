@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from controller.clients.extension_jwt import sign
-from controller.clients.faults import in_words
 from controller.clients.helix import Unauthorized
 from controller.clients.http import json_of, text_of
-from controller.clients.pauses import pause_of
+from controller.clients.network_errors import in_words
+from controller.clients.retry_after import pause_of
 from controller.errors import PermanentError, RateLimited, TransientError
 from controller.policies.extension_secrets import SharedSecret, key_of
 from controller.resources.common import parse_instant

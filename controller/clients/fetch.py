@@ -23,8 +23,8 @@ import httpcore
 import httpx
 from httpcore import AnyIOBackend, AsyncNetworkBackend
 
-from controller.clients.faults import in_words
 from controller.clients.http import tls_context
+from controller.clients.network_errors import in_words
 from controller.errors import PermanentError, TransientError
 from controller.policies.addresses import is_public
 from controller.policies.gateway_checks import allows

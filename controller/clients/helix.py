@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from controller.clients.faults import in_words
 from controller.clients.helix_answers import answer_of, lacks_scope, schedule_of
 from controller.clients.http import json_of, text_of
-from controller.clients.pauses import pause_of
+from controller.clients.network_errors import in_words
+from controller.clients.retry_after import pause_of
 from controller.clients.transport import Sending
 from controller.errors import RateLimited, TransientError
 from controller.events import AdSchedule, Answer, AnswerKind

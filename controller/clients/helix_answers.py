@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from controller.clients.http import json_of, shown, text_of
-from controller.clients.pauses import LONGEST_PAUSE, pause_of
+from controller.clients.retry_after import LONGEST_PAUSE, pause_of
 from controller.events import AdSchedule, Answer, AnswerKind
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from urllib.parse import urlencode
 
 import httpx
 
-from controller.clients.faults import in_words
 from controller.clients.identity_answers import (
     DeviceLogin,
     DeviceWait,
@@ -26,6 +25,7 @@ from controller.clients.identity_answers import (
     refusal,
     refusal_of_code,
 )
+from controller.clients.network_errors import in_words
 from controller.errors import ClientRejected, TransientError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from controller.clients.http import json_of, message_of, shown
-from controller.clients.pauses import pause_of
+from controller.clients.retry_after import pause_of
 from controller.errors import (
     ClientRejected,
     CodeRefused,

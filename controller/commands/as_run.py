@@ -11,9 +11,9 @@ from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from controller.arbiter.as_run import COLUMNS
-from controller.commands.consent.terminal import say
 from controller.commands.files import open_text
 from controller.commands.show.text import aligned, to_json
+from controller.commands.terminal import say
 from controller.displayable import displayable
 from controller.plurals import counted
 from controller.resources.common import parse_instant

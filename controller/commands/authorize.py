@@ -19,7 +19,7 @@ from controller.commands.consent.browser import ask_in_browser
 from controller.commands.consent.channel import open_channel
 from controller.commands.consent.outcomes import Request, judge_authorization
 from controller.commands.consent.redirects import DEFAULT_REDIRECT_URI, parse_redirect
-from controller.commands.consent.terminal import open_browser, say
+from controller.commands.terminal import open_browser, say
 from controller.errors import OperatorError, RedirectRefused, TransientError
 from controller.logs import set_up_logging
 from controller.resources.kind import REQUESTED_AT

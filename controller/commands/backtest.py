@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from controller.actions.simulation import SimulatedChannel
-from controller.commands.consent.terminal import say
 from controller.commands.files import read_text
 from controller.commands.manifests import choose, read_manifests
 from controller.commands.recorded import DEFAULT_TIME_FIELD, listed, read_recording
 from controller.commands.show.text import aligned, moment, to_json
+from controller.commands.terminal import say
 from controller.errors import InvalidExpression, OperatorError
 from controller.events import Verdict
 from controller.plurals import counted

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from controller.actions.base import KnownChannel
 from controller.commands.cluster import Forbidden, run_in_cluster
-from controller.commands.consent.terminal import say
 from controller.commands.files import read_text
 from controller.commands.manifests import choose, read_manifests
 from controller.commands.recorded import read_events
@@ -21,6 +20,7 @@ from controller.commands.show.explained import (
     explained_for_programs,
 )
 from controller.commands.show.text import to_json
+from controller.commands.terminal import say
 from controller.errors import OperatorError
 from controller.resources.common import InvalidSpec, rfc3339
 from controller.resources.kind import REQUESTED_AT

@@ -18,14 +18,14 @@ from controller.clients.kube import Kube
 from controller.clients.kube.config import Configuration, load_configuration
 from controller.commands.start import say_start
 from controller.gateway.app import make_app
-from controller.gateway.apps import Apps
 from controller.gateway.authorizer import Authorizer
 from controller.gateway.catalog import Catalog
+from controller.gateway.extension_watch import Apps
 from controller.gateway.metrics import GatewayMetrics
 from controller.gateway.server import Server
 from controller.handlers.watch import Watch
 from controller.logs import set_up_logging
-from controller.runtime.garbage import Garbage
+from controller.runtime.gc_tuning import Garbage
 from controller.runtime.probes import serve_probes
 from controller.settings import Settings
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from controller.clients.kube import KubeError, KubeUnavailable
 from controller.commands.cluster import Forbidden, run_in_cluster
-from controller.commands.consent.terminal import agrees, can_type, say
 from controller.commands.show.pausing import (
     Outcome,
     Place,
@@ -22,6 +21,7 @@ from controller.commands.show.pausing import (
     is_confirmed,
     report,
 )
+from controller.commands.terminal import agrees, can_type, say
 from controller.errors import OperatorError, TransientError
 from controller.policies.pausing import find_pause, written_pause
 from controller.resources.common import rfc3339

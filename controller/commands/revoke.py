@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from controller.commands.consent.channel import open_channel
 from controller.commands.consent.outcomes import Request, judge_revocation
-from controller.commands.consent.terminal import say
+from controller.commands.terminal import say
 from controller.logs import set_up_logging
 from controller.resources.kind import REVOKE_REQUESTED_AT
 from controller.settings import Settings

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from controller.commands.cluster import no_operator, run_in_cluster
-from controller.commands.consent.terminal import say
+from controller.commands.terminal import say
 from controller.durations import format_duration
 from controller.errors import OperatorError
 from controller.resources.common import find_condition, rfc3339

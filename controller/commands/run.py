@@ -13,7 +13,7 @@ from controller.channels.as_run import set_up_as_run_logging
 from controller.clients.http import new_http_client
 from controller.clients.kube import Kube
 from controller.clients.kube.config import Configuration, load_configuration
-from controller.commands.beside import say_who_is_beside
+from controller.commands.other_operators import say_who_is_beside
 from controller.commands.start import say_start
 from controller.feeds.registry import FEEDS
 from controller.handlers.watch import Watch

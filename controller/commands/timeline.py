@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from controller.commands.as_run import read_entries
 from controller.commands.cluster import Forbidden, run_in_cluster
-from controller.commands.consent.terminal import say
 from controller.commands.show.text import to_json
 from controller.commands.show.timeline import (
     RuleStatus,
@@ -19,6 +18,7 @@ from controller.commands.show.timeline import (
     timeline_for_people,
     timeline_for_programs,
 )
+from controller.commands.terminal import say
 from controller.durations import format_duration
 from controller.errors import OperatorError
 from controller.resources.common import rfc3339

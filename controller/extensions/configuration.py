@@ -28,7 +28,7 @@ from controller.extensions.policies.configuration_facts import (
     wants,
 )
 from controller.runtime.owned_secrets import jitter
-from controller.runtime.settling import Unsettled, settle
+from controller.runtime.plan_loop import Unsettled, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

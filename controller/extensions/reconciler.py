@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from controller.backoff import MOST_PAUSE, backoff
 from controller.clients.kube import KubeError
-from controller.clients.secrets import marks_of
+from controller.clients.secret_values import marks_of
 from controller.errors import OperatorError, TransientError
 from controller.policies.extension_secrets import next_change
 from controller.policies.findings import Finding
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from controller.extensions.app import ExtensionApp
     from controller.resources.extensionapp import ExtensionAppSpec
     from controller.runtime.resource import Key
-    from controller.runtime.secrets import SecretStore
+    from controller.runtime.secret_cache import SecretStore
     from controller.settings import Settings
 
 __all__ = ["ExtensionReconciler"]

@@ -16,7 +16,7 @@ from controller.clients.extension_jwt import Extension
 from controller.clients.extensions import ExtensionRefused, NotSent
 from controller.clients.helix import Unauthorized
 from controller.clients.kube import KubeError
-from controller.clients.secrets import text_of_key
+from controller.clients.secret_values import text_of_key
 from controller.errors import InvalidSecret, OperatorError, RateLimited, TransientError
 from controller.extensions.policies import rotation
 from controller.extensions.policies.rotation import Holding
@@ -27,7 +27,7 @@ from controller.policies.extension_secrets import (
 from controller.policies.problems import Blocked, missing_secret, secret_refused
 from controller.resources.common import rfc3339
 from controller.runtime.owned_secrets import jitter
-from controller.runtime.settling import settle
+from controller.runtime.plan_loop import settle
 
 if TYPE_CHECKING:
     from controller.clients.extensions import Extensions
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from controller.policies.extension_secrets import SharedSecret
     from controller.resources.extensionapp import ExtensionAppSpec
     from controller.runtime.resource import Resource
-    from controller.runtime.secrets import SecretStore
+    from controller.runtime.secret_cache import SecretStore
     from controller.sensitive import Sensitive
     from controller.settings import Settings
 

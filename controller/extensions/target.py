@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from controller.clients.kube import Kube, Secret
     from controller.resources.extensionapp import ExtensionAppSpec
     from controller.runtime.resource import Resource
-    from controller.runtime.secrets import SecretStore
+    from controller.runtime.secret_cache import SecretStore
 
 __all__ = ["TargetSecret", "holding_of"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from controller.clients.secrets import text_of_key
+from controller.clients.secret_values import text_of_key
 from controller.errors import InvalidSecret, TransientError
 from controller.policies.gateway_checks import CLIENT_ID, CLIENT_SECRET, provider_problem
 from controller.sensitive import Sensitive  # noqa: TC001 - part of a public dataclass

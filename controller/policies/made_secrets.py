@@ -15,7 +15,7 @@ from controller.resources.kind import GROUP
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-__all__ = ["CHANNEL", "CLIENT_ID_OF", "CONTENT", "EXTENSION", "MADE_BY_OPERATOR", "Marks"]
+__all__ = ["CHANNEL", "CLIENT_ID_OF", "CONTENT", "EXTENSION", "MADE_BY_OPERATOR", "SecretMarks"]
 
 MADE_BY_OPERATOR = {"app.kubernetes.io/managed-by": "twitch-operator"}
 """Label of every Secret that the operator makes."""
@@ -36,7 +36,7 @@ _TOKEN_KEYS = frozenset({"input-sha256", "device-code"})
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
+class SecretMarks:
     """What tells of a Secret who made it, and for whom.
 
     Attributes:

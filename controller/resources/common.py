@@ -22,7 +22,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema
 
 from controller.errors import PermanentError
-from controller.faults import problem_of
+from controller.pydantic_messages import problem_of
 from controller.resources.fields import (
     FROM_RESOURCE,
     RULES,

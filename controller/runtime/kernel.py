@@ -10,7 +10,7 @@ from controller.runtime.intake import Intake
 from controller.runtime.metrics import Metrics
 from controller.runtime.recorder import Recorder
 from controller.runtime.resource import Key
-from controller.runtime.secrets import SecretStore
+from controller.runtime.secret_cache import SecretStore
 from controller.runtime.signals import Signals
 from controller.runtime.statuses import StatusWriter
 from controller.runtime.sync import Sync

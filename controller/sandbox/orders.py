@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
-from controller.faults import problem_of
+from controller.pydantic_messages import problem_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

@@ -22,13 +22,13 @@ from controller.policies.announcements import announce_ready, transitions
 from controller.resources.triggerrule import RULE, TRIGGER_RULE
 from controller.runtime.objects import ObjectController
 from controller.runtime.resource import Key
+from controller.triggers.cancellations import Withdrawals
 from controller.triggers.dispatcher import Dispatcher, Followers
 from controller.triggers.feed_pool import FeedPool
 from controller.triggers.metrics import RuleMetrics
 from controller.triggers.reconciler import RuleReconciler
 from controller.triggers.rule import Rule
 from controller.triggers.targets import Targets
-from controller.triggers.withdrawals import Withdrawals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,8 +18,8 @@ from controller.feeds.turns import TURN
 from controller.logs import fields
 from controller.rules.expressions import lazy_cel_view
 from controller.rules.payloads import Refusal
-from controller.triggers.accounts import Accounts
 from controller.triggers.backlog import Backlog, Late
+from controller.triggers.cpu_shares import Accounts
 from controller.triggers.decided import Decided
 from controller.triggers.history import result_of
 from controller.triggers.meter import MOST, Lap, Meter

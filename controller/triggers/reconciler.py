@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from controller.policies.findings import Finding
     from controller.resources.one_of import Chosen
     from controller.runtime.resource import Key
-    from controller.runtime.secrets import SecretStore
+    from controller.runtime.secret_cache import SecretStore
     from controller.triggers.feed_pool import FeedPool
     from controller.triggers.rule import Rule
     from controller.triggers.targets import Targets

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from controller.clients.http import new_http_client
-from controller.feeds.pubnub import denials, polling
+from controller.feeds.pubnub import denied_topics, polling
 from controller.sandbox.pubnub import PubNubSimulator
 from controller.sandbox.twitch import TwitchSimulator
 from controller.settings import Settings
@@ -23,7 +23,7 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let feeds try again soon, where a test is not about how long they wait."""
     monkeypatch.setattr(polling, "_MOST_PAUSE", 0.05)
     monkeypatch.setattr(polling, "MOST_PAUSE_DENIED", 0.05)
-    monkeypatch.setattr(denials, "MOST_PAUSE", 0.05)
+    monkeypatch.setattr(denied_topics, "MOST_PAUSE", 0.05)
 
 
 @pytest.fixture

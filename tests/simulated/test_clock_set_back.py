@@ -15,7 +15,7 @@ from controller.resources.twitchchannel import TwitchChannelStatus
 from controller.runtime.call_priority import CallPriority
 from controller.runtime.metrics import Metrics
 from controller.runtime.resource import Key, Resource
-from controller.runtime.secrets import SecretStore
+from controller.runtime.secret_cache import SecretStore
 from controller.runtime.statuses import StatusWriter
 from controller.runtime.workqueue import WorkQueue
 from controller.settings import Settings

@@ -21,7 +21,7 @@ from controller.extensions.reconciler import ExtensionReconciler
 from controller.extensions.secrets import SecretManager
 from controller.resources.extensionapp import EXTENSION
 from controller.runtime.resource import Key, Resource
-from controller.runtime.secrets import SecretStore
+from controller.runtime.secret_cache import SecretStore
 from controller.sandbox.twitch import Fault
 from controller.sensitive import Sensitive
 from tests.simulated.local_api import LocalApi

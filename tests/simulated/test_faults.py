@@ -12,7 +12,7 @@ import aiohttp
 import httpx
 import pytest
 
-from controller.clients.faults import in_words
+from controller.clients.network_errors import in_words
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

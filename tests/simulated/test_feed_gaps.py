@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from controller.feeds.pubnub import history
+from controller.feeds.pubnub import gaps
 from controller.sandbox.faults import Fault
 from controller.sandbox.pubnub import PubNubSimulator, Store
 from tests.simulated.harness import Hearing, eventually, listening
@@ -132,7 +132,7 @@ async def test_a_history_that_fails_holds_nothing_back(
 async def test_a_slow_history_holds_live_messages_back_for_a_moment_only(
     pubnub: PubNubSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history, "_PATIENCE", 0.2)
+    monkeypatch.setattr(gaps, "_PATIENCE", 0.2)
     pubnub.faults.add(Fault(path=HISTORY, times=None, hang=True))
     async with listening(pubnub, "a") as hearing:
         await outage(hearing, lambda: burst(pubnub, 120))
@@ -145,7 +145,7 @@ async def test_a_slow_history_holds_live_messages_back_for_a_moment_only(
 async def test_of_a_long_history_the_newest_are_heard_and_the_oldest_are_no_loss_if_too_old(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(history, "_MOST_PAGES", 2)
+    monkeypatch.setattr(gaps, "_MOST_PAGES", 2)
     offset = [-1000.0]
     async with PubNubSimulator(clock=lambda: time.time() + offset[0]) as pubnub:
 
@@ -162,7 +162,7 @@ async def test_of_a_long_history_the_newest_are_heard_and_the_oldest_are_no_loss
 async def test_a_loss_of_what_would_still_be_young_is_told(
     pubnub: PubNubSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history, "_MOST_PAGES", 1)
+    monkeypatch.setattr(gaps, "_MOST_PAGES", 1)
     async with listening(pubnub, "a", window=30) as hearing:
         await outage(hearing, lambda: burst(pubnub, 250))
         assert await heard(hearing, 200) == list(range(50, 250))

@@ -14,8 +14,8 @@ from aiohttp import web
 
 from controller.clients.kube import Kube
 from controller.gateway.answers import answer
-from controller.gateway.apps import Apps
 from controller.gateway.catalog import Catalog
+from controller.gateway.extension_watch import Apps
 from controller.gateway.metrics import GatewayMetrics
 from controller.gateway.requests import Requests
 from controller.policies.extension_secrets import SharedSecret, encode, verifying_secrets

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from controller.channels.grant.state import CLIENT_INTERVAL, GrantState
-from controller.channels.policies.grant_facts import Dead, Device, Grant, Holding, Known
+from controller.channels.policies.grant_facts import Device, Grant, Holding, Known, RevokedGrant
 from controller.clients.helix import User
 from controller.clients.identity import Application
 from controller.policies.problems import Blocked
@@ -33,7 +33,7 @@ def knowing() -> GrantState:
     return GrantState(
         saved=SAVED,
         refusals={KEY: REFUSAL},
-        dead=Dead("dead", 1.0),
+        dead=RevokedGrant("dead", 1.0),
         user=User("1", "mst3k", "MST3K", "partner"),
         last_validation=5.0,
     )
@@ -43,7 +43,7 @@ def judged_by(app: Application) -> GrantState:
     """A state that has learned what this application may not have."""
     state = GrantState(saved=SAVED)
     state.use(app)
-    state.refusals[KEY], state.dead = REFUSAL, Dead("dead", 1.0)
+    state.refusals[KEY], state.dead = REFUSAL, RevokedGrant("dead", 1.0)
     state.reject(app, "Twitch answered 403")
     return state
 
@@ -90,7 +90,7 @@ def test_an_application_that_could_not_be_read_for_a_while_is_the_same_one() -> 
     state.app = None
     state.use(replace(APP))
     assert state.refusals == {KEY: REFUSAL}
-    assert state.dead == Dead("dead", 1.0)
+    assert state.dead == RevokedGrant("dead", 1.0)
     assert state.rejection("app") is not None
 
 
@@ -146,7 +146,7 @@ def test_what_was_learned_of_the_same_tokens_is_not_overwritten() -> None:
     state.drop_access()
     assert not state.adopt(SAVED)
     assert state.saved == SAVED.without_access()
-    assert (state.dead, state.last_validation) == (Dead("dead", 1.0), 5.0)
+    assert (state.dead, state.last_validation) == (RevokedGrant("dead", 1.0), 5.0)
 
 
 @pytest.mark.parametrize("stored", [Holding(), Holding(device=DEVICE), Holding(input_sha256="ab")])

@@ -9,7 +9,7 @@ import pytest
 
 from controller.errors import TransientError
 from controller.feeds.base import Span
-from controller.feeds.pubnub.past import read_past
+from controller.feeds.pubnub.backtest_history import read_past
 from tests.simulated.harness import KEYS, settings_for
 
 if TYPE_CHECKING:

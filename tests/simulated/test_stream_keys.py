@@ -22,7 +22,7 @@ from controller.clients.kube.config import load_configuration
 from controller.errors import TransientError
 from controller.resources.twitchchannel import CHANNEL
 from controller.runtime.resource import Key
-from controller.runtime.secrets import SecretStore
+from controller.runtime.secret_cache import SecretStore
 from controller.sandbox.twitch import Fault
 from controller.sensitive import Sensitive
 from tests.simulated.harness import eventually

@@ -17,7 +17,7 @@ from controller.resources.common import SpecModel
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from controller.actions.base import Asker, Fact, KnownChannel, Services, Trigger
+    from controller.actions.base import Fact, KnownChannel, RuleReference, Services, Trigger
     from controller.actions.simulation import SimulatedChannel, SimulatedOutcome
     from controller.channels.channel import Channel
     from controller.resources.triggerrule import TriggerRuleSpec
@@ -64,7 +64,11 @@ class Notebook(Performer[str]):
     lines: list[tuple[str, str]] = field(default_factory=list)
 
     def submit(
-        self, rule: Asker, channel: Channel, request: str, report: Callable[[Progress], None]
+        self,
+        rule: RuleReference,
+        channel: Channel,
+        request: str,
+        report: Callable[[Progress], None],
     ) -> None:
         del rule
         line = (channel.resource.key.name, request)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from controller.clients.secrets import text_of_key
+from controller.clients.secret_values import text_of_key
 from controller.events import Event
 from controller.feeds.base import FeedHealth, FeedKind, HealthChanged, Malformed, Past, SecretNeed
 from controller.feeds.registry import FEEDS

@@ -18,9 +18,9 @@ from controller.arbiter.arbiter import COOLDOWN, Arbiter
 from controller.arbiter.memory import Memory
 from controller.arbiter.steps import (
     Call,
+    CheckLive,
     Cue,
     CueRecord,
-    LookLive,
     ReadLastAd,
     Refresh,
     Reply,
@@ -429,7 +429,7 @@ class World:
             self._call(run, step.length)
         elif isinstance(step, ReadLastAd):
             self._reply(run, self.twitch.latency, self._last_ad)
-        elif isinstance(step, LookLive):
+        elif isinstance(step, CheckLive):
             self._reply(run, self.twitch.latency, lambda: Reply(self.now, live=self.twitch.live))
         elif isinstance(step, Refresh):
             told = self.twitch.refreshes.pop(0) if self.twitch.refreshes else True

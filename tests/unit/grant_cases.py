@@ -7,14 +7,14 @@ from typing import Any
 
 from controller.channels.policies.grant_facts import (
     Consent,
-    Dead,
     Device,
     Grant,
     GrantFacts,
     Holding,
     Input,
+    RevokedGrant,
 )
-from controller.channels.policies.grants import Plan, plan
+from controller.channels.policies.grant_plan import Plan, plan
 from controller.policies.problems import Blocked
 from controller.resources.twitchchannel import COMMERCIAL_SCOPE, READ_ADS_SCOPE
 from controller.sensitive import Sensitive
@@ -91,7 +91,7 @@ AT_REST = GrantFacts(
 )
 EMPTY = replace(AT_REST, holding=Holding(), validated_at=None, login=None)
 LOGIN_AT_REST = replace(AT_REST, consent=BY_DEVICE, given=None, holding=Holding(FRESH))
-DEAD = Dead("Twitch answered 401: dead", NOW)
+DEAD = RevokedGrant("Twitch answered 401: dead", NOW)
 
 
 def holding(facts: GrantFacts, **changes: Any) -> GrantFacts:  # noqa: ANN401 - the fields of the holding

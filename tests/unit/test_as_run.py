@@ -17,7 +17,7 @@ import pytest
 from controller.__main__ import main
 from controller.arbiter.as_run import (
     COLUMNS,
-    Station,
+    ChannelIdentity,
     break_entry,
     foreign_entry,
     uncovered,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 DUE = parse_instant("2026-11-23T10:00:00Z")
 MESSAGES = Path(__file__).parents[2] / "examples" / "messages"
-STATION = Station("uid-1", "playout", "mst3k", "642998111")
+STATION = ChannelIdentity("uid-1", "playout", "mst3k", "642998111")
 NEW_YORK = ZoneInfo("America/New_York")
 
 

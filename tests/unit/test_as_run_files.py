@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from controller.arbiter.as_run import Station, break_entry
+from controller.arbiter.as_run import ChannelIdentity, break_entry
 from controller.arbiter.breaks import Break
 from controller.arbiter.steps import Cue, CueRecord
 from controller.channels.as_run import AS_RUN_LOGGER, AsRunLog, file_name
@@ -177,7 +177,7 @@ async def test_what_json_cannot_express_harms_no_line(tmp_path: Path) -> None:
 
 
 def test_a_break_keeps_its_key_over_a_restart() -> None:
-    station = Station("uid-1", "playout", "mst3k", "642998111")
+    station = ChannelIdentity("uid-1", "playout", "mst3k", "642998111")
     bumper, spot = (Cue(name, TODAY, length, 30.0) for name, length in (("a", 5.0), ("b", 60.0)))
     brk = Break(TODAY, TODAY + 60, [bumper, spot])
     brk.ruling, brk.by, brk.called = Ruling(Verdict.FIRED, ""), spot, TODAY
@@ -192,7 +192,7 @@ def test_a_break_keeps_its_key_over_a_restart() -> None:
 
 
 def test_a_break_without_a_call_is_named_by_its_first_cue() -> None:
-    station = Station("uid-1", "playout", "mst3k", "642998111")
+    station = ChannelIdentity("uid-1", "playout", "mst3k", "642998111")
     brk = Break(TODAY, TODAY + 60, [Cue("a", TODAY, 5.0, 30.0), Cue("b", TODAY, 60.0, 30.0)])
     brk.ruling, brk.by = Ruling(Verdict.EXPIRED, ""), brk.cues[1]
     assert break_entry(station, brk)["key"] == f"uid-1/{rfc3339(brk.due)}/a"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from controller.commands.beside import say_who_is_beside
+from controller.commands.other_operators import say_who_is_beside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 HOST = "https://127.0.0.1:6443"
 OTHER = """
 import asyncio, logging, sys
-from controller.commands.beside import say_who_is_beside
+from controller.commands.other_operators import say_who_is_beside
 
 async def run():
     async with say_who_is_beside(sys.argv[2], tuple(sys.argv[3:]), {"XDG_CACHE_HOME": sys.argv[1]}):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from controller.__main__ import main
 from controller.channels.policies.announcements import announcements
 from controller.clients.kube import Kube
-from controller.commands.consent.terminal import say
+from controller.commands.terminal import say
 from controller.displayable import displayable, displayable_lines
 from controller.logs import set_up_logging
 from controller.resources.extensionapp import EXTENSION_APP

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.feeds.pubnub.recall import Recall
+from controller.feeds.pubnub.dedup import Recall
 
 
 def test_a_position_is_new_once_on_each_topic() -> None:

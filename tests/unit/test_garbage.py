@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from controller.runtime.garbage import Garbage
+from controller.runtime.gc_tuning import Garbage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

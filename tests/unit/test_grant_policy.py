@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from controller.channels.policies.grant_facts import Dead, GrantFacts, Holding, Input
-from controller.channels.policies.grants import (
+from controller.channels.policies.grant_facts import GrantFacts, Holding, Input, RevokedGrant
+from controller.channels.policies.grant_plan import (
     Import,
     Plan,
     Refresh,
@@ -210,7 +210,7 @@ def test_who_left_is_told_how_to_come_back(given: Input | Blocked, request_: str
 def test_a_grant_that_twitch_will_not_refresh_is_validated_at_once(
     since: float, validated_at: float | None
 ) -> None:
-    facts = replace(AT_REST, dead=Dead("dead", since), validated_at=validated_at)
+    facts = replace(AT_REST, dead=RevokedGrant("dead", since), validated_at=validated_at)
     assert planned(facts) == Validate()
 
 

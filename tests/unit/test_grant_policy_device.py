@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from controller.channels.policies.grant_facts import Device, GrantFacts, Holding
-from controller.channels.policies.grants import (
+from controller.channels.policies.grant_plan import (
     Plan,
     PollDevice,
     Refresh,

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from controller.channels.policies.grant_facts import (
     Consent,
-    Dead,
     Device,
     Grant,
     GrantFacts,
     Holding,
     Input,
+    RevokedGrant,
 )
-from controller.channels.policies.grants import (
+from controller.channels.policies.grant_plan import (
     Import,
     Plan,
     PollDevice,
@@ -94,7 +94,7 @@ FACTS = st.builds(
     refusals=st.dictionaries(INPUTS.map(lambda given: given.key), BLOCKED, max_size=2),
     holding=HOLDINGS,
     unsaved=st.booleans(),
-    dead=st.none() | st.builds(Dead, told=st.just("Twitch answered 401"), since=AGO),
+    dead=st.none() | st.builds(RevokedGrant, told=st.just("Twitch answered 401"), since=AGO),
     validated_at=st.none() | AGO,
     login=st.sampled_from([None, "mst3k", "other"]),
     revoke_request=REQUESTS,

@@ -8,7 +8,7 @@ import pytest
 
 from controller.channels.grant import token_secret as tokens
 from controller.clients.kube import Secret
-from controller.clients.secrets import text_of_key
+from controller.clients.secret_values import text_of_key
 from controller.errors import InvalidSecret
 from controller.feeds.pubnub.spec import PubNubSpec
 from controller.feeds.registry import source_of

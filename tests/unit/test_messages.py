@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.actions.extension_message.desk import Line, MessageDesk
+from controller.actions.extension_message.desk import MessageDesk, RuleChannel
 from controller.actions.extension_message.message import Message
 from controller.errors import InvalidExpression
 from controller.events import Event, Ruling, Verdict
@@ -19,7 +19,7 @@ from controller.triggers.policies.deciding import RulePolicy, decide
 from tests.unit.message_cases import NOW, a_message_rule, a_message_spec, an_event
 
 POLICY = RulePolicy(max_age=30, dry_run=False, suspended=False, same_within=60)
-LINE = Line("rule", "channel")
+LINE = RuleChannel("rule", "channel")
 MESSAGE = Message("cue", NOW, NOW, 30, "deck-tracker", "broadcast", "ad-break", {"s": 1}, 0)
 
 
@@ -121,7 +121,7 @@ def test_a_rule_of_commercials_makes_no_messages() -> None:
 # The desk
 
 
-def admitted(desk: MessageDesk, found: Message, now: float = NOW, line: Line = LINE) -> str:
+def admitted(desk: MessageDesk, found: Message, now: float = NOW, line: RuleChannel = LINE) -> str:
     """The envelope, or the verdict."""
     ruling = desk.turned_away(line, found, now)
     out = ruling or desk.admit(line, found, "client", line.channel, now)
@@ -137,8 +137,8 @@ def test_a_message_is_sent_once_for_each_rule_and_channel() -> None:
     assert admitted(desk, MESSAGE).startswith("{")
     assert admitted(desk, MESSAGE) == "Duplicate"
     assert admitted(desk, replace(MESSAGE, published=NOW + 9), NOW + 9) == "Duplicate"
-    assert admitted(desk, MESSAGE, line=Line("rule", "other")).startswith("{")
-    assert admitted(desk, MESSAGE, line=Line("other", "channel")).startswith("{")
+    assert admitted(desk, MESSAGE, line=RuleChannel("rule", "other")).startswith("{")
+    assert admitted(desk, MESSAGE, line=RuleChannel("other", "channel")).startswith("{")
 
 
 def test_an_identity_may_come_again_on_another_day() -> None:
@@ -180,7 +180,7 @@ def test_a_burst_of_a_hundred_and_then_one_a_second() -> None:
     assert [text[0] for text in told] == ["{"] * 100 + ["B"] * 2
     # What was refused for the limit was not sent: a repeat of it may be.
     assert admitted(desk, replace(MESSAGE, id="100"), NOW + 1).startswith("{")
-    assert admitted(desk, replace(MESSAGE, id="x"), line=Line("rule", "2")).startswith("{")
+    assert admitted(desk, replace(MESSAGE, id="x"), line=RuleChannel("rule", "2")).startswith("{")
 
 
 def test_the_limit_is_told_with_the_time_of_the_next() -> None:
@@ -252,11 +252,11 @@ def test_what_is_remembered_is_bounded() -> None:
     for n in range(6000):
         now += 1.0
         found = replace(MESSAGE, id=f"{n}", published=now, begins=now)
-        assert admitted(desk, found, now, Line("rule", f"{n % 1000}")).startswith("{")
+        assert admitted(desk, found, now, RuleChannel("rule", f"{n % 1000}")).startswith("{")
     lines = desk._ledger._lines
     assert len(lines) == 1000
     assert all(len(line.sent) == len(line.by_id) <= 2 for line in lines.values())
     now += 3600
     late = replace(MESSAGE, published=now, begins=now)
-    admitted(desk, late, now, Line("rule", "new"))
+    admitted(desk, late, now, RuleChannel("rule", "new"))
     assert len(lines) == 1

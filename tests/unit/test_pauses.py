@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from controller.clients.identity_answers import refusal
-from controller.clients.pauses import LONGEST_PAUSE, pause_of
+from controller.clients.retry_after import LONGEST_PAUSE, pause_of
 from controller.errors import RateLimited, TransientError
 
 DATE = "Tue, 14 Nov 2023 22:13:20 GMT"

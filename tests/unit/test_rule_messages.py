@@ -12,7 +12,7 @@ import yaml
 
 from controller.__main__ import main
 from controller.actions.base import DoneBefore, KnownChannel
-from controller.actions.extension_message.desk import Line, MessageDesk
+from controller.actions.extension_message.desk import MessageDesk, RuleChannel
 from controller.actions.extension_message.message import Message
 from controller.commands.show.evaluation import evaluate
 from controller.commands.show.explained import evaluations_for_people
@@ -55,7 +55,7 @@ def outcome(rule: Rule, event: Event) -> Message | Ruling | None:
     assert found is None or isinstance(found, Message | Ruling)
     if isinstance(found, Message) and not found.dry_run:
         desk = MessageDesk()
-        turned_away = desk.turned_away(Line("uid", "mst3k"), found, time.time())
+        turned_away = desk.turned_away(RuleChannel("uid", "mst3k"), found, time.time())
         assert matched is not None
         # What is turned away is remembered all the same: its twin is still to come.
         assert not matched.known or turned_away is not None
@@ -135,11 +135,11 @@ def judged_after_a_restart(status: dict[str, Any], event: Event, **changes: obje
     rule, now = a_rule(time.time() - 2, status, **changes), time.time()
     desk = MessageDesk()
     for channel, sent in rule.done_before:
-        desk.recall(Line("uid", channel), sent, now)
+        desk.recall(RuleChannel("uid", channel), sent, now)
     matched = rule.decide(event, now)
     assert matched is not None
     assert isinstance(matched.outcome, Message)
-    turned_away = desk.turned_away(Line("uid", "mst3k"), matched.outcome, now)
+    turned_away = desk.turned_away(RuleChannel("uid", "mst3k"), matched.outcome, now)
     return turned_away.verdict if turned_away is not None else Verdict.FIRED
 
 
@@ -217,7 +217,7 @@ def test_the_status_has_the_last_fifty_newest_first() -> None:
 def test_the_twin_of_what_is_only_heard_again_is_a_duplicate() -> None:
     """The process before was killed before its status was written: the feed remembers."""
     started = time.time() - 2
-    rule, desk, line = a_rule(started, **TWINS), MessageDesk(), Line("uid", "mst3k")
+    rule, desk, line = a_rule(started, **TWINS), MessageDesk(), RuleChannel("uid", "mst3k")
     verdicts = []
     for event in (
         an_event("main", started - 30, break_id=17),
@@ -235,7 +235,7 @@ def test_the_twin_of_what_is_only_heard_again_is_a_duplicate() -> None:
 def test_what_is_too_old_to_be_sent_is_remembered_for_its_twin() -> None:
     started = time.time() - 2
     changes: dict[str, Any] = {"maxAge": "1s", **TWINS}
-    rule, desk, line = a_rule(started, **changes), MessageDesk(), Line("uid", "mst3k")
+    rule, desk, line = a_rule(started, **changes), MessageDesk(), RuleChannel("uid", "mst3k")
     matched = rule.decide(an_event("main", started - 30, break_id=17), time.time())
     assert matched is not None
     assert isinstance(matched.outcome, Message)

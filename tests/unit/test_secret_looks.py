@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.runtime.secrets import due_in_tick
+from controller.runtime.secret_cache import due_in_tick
 
 
 def test_what_comes_due_together_is_spread_over_the_interval() -> None:

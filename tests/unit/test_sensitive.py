@@ -12,7 +12,7 @@ import traceback
 import pytest
 
 from controller.channels.policies.grant_facts import Device, Grant, Holding, Input
-from controller.channels.policies.grants import Import
+from controller.channels.policies.grant_plan import Import
 from controller.clients.helix import Credential
 from controller.clients.identity import Application, Tokens
 from controller.feeds.pubnub.keys import PubNubKeys

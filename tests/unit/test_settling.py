@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from controller.policies.rest import Rest
-from controller.runtime.settling import Unsettled, settle
+from controller.runtime.plan_loop import Unsettled, settle
 
 
 class Tower:

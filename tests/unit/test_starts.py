@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from controller.arbiter.steps import Call, LookLive, Readiness, ReadLastAd, Refresh, Wait
+from controller.arbiter.steps import Call, CheckLive, Readiness, ReadLastAd, Refresh, Wait
 from controller.events import Answer, AnswerKind, Ruling, Verdict
 from controller.resources.commercials import CommercialPolicy
 from tests.unit.arbiter_driver import (
@@ -446,7 +446,7 @@ def test_a_refusal_that_no_ad_explains_is_not_live_where_nothing_streams(
     outcome = world.hear(a_cue())
     assert outcome.verdict is Verdict.NOT_LIVE
     assert STRANGE.message in outcome.detail
-    assert outcome.steps == [Call(125), ReadLastAd(), LookLive()]
+    assert outcome.steps == [Call(125), ReadLastAd(), CheckLive()]
     world.twitch.live = True
     assert world.hear(a_cue("another", at=world.now)).verdict is FIRED
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from controller.channels.grant import token_secret as tokens
 from controller.channels.policies.grant_facts import Device, Grant, Holding
 from controller.clients.kube import Secret
-from controller.clients.secrets import text_of_key
+from controller.clients.secret_values import text_of_key
 from controller.errors import InvalidSecret
 from controller.runtime.owned_secrets import jitter, owner_reference
 from controller.runtime.resource import Key

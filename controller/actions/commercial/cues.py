@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from controller.actions.base import Action
-from controller.actions.commercial.foresight import foresee
 from controller.actions.commercial.lengths import LengthPlan, break_length
+from controller.actions.commercial.preview import foresee
 from controller.actions.commercial.spec import CommercialAction
 from controller.arbiter.steps import Cue
 from controller.events import Ruling, Verdict

@@ -11,7 +11,7 @@ from controller.channels.signals import CommercialCalled
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from controller.actions.base import Asker, Services
+    from controller.actions.base import RuleReference, Services
     from controller.channels.channel import Channel
     from controller.events import Progress, Ruling
     from controller.runtime.resource import Key
@@ -31,7 +31,11 @@ class CommercialPerformer(Performer[Cue]):
         self._signals = services.signals
 
     def submit(
-        self, rule: Asker, channel: Channel, request: Cue, report: Callable[[Progress], None]
+        self,
+        rule: RuleReference,
+        channel: Channel,
+        request: Cue,
+        report: Callable[[Progress], None],
     ) -> None:
         """Have the channel's arbiter decide."""
         del rule

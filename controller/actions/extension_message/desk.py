@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from controller.actions.base import DoneBefore
     from controller.actions.extension_message.message import Message
 
-__all__ = ["Line", "MessageDesk"]
+__all__ = ["MessageDesk", "RuleChannel"]
 
 _UNSENT = Ruling(
     Verdict.UNKNOWN,
@@ -28,7 +28,7 @@ _UNSENT = Ruling(
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class RuleChannel:
     """Whose message it is: of one rule, on one channel.
 
     Attributes:
@@ -46,10 +46,10 @@ class MessageDesk:
     """Judges the messages of all rules."""
 
     def __init__(self) -> None:
-        self._ledger: Ledger[Line] = Ledger()
+        self._ledger: Ledger[RuleChannel] = Ledger()
         self._buckets: Buckets[tuple[str, str, bool]] = Buckets()
 
-    def turned_away(self, line: Line, message: Message, now: float) -> Ruling | None:
+    def turned_away(self, line: RuleChannel, message: Message, now: float) -> Ruling | None:
         """Whether a message is too old, was sent before, or may have been.
 
         What a former process may have sent is remembered as if it had.
@@ -61,12 +61,12 @@ class MessageDesk:
             self._ledger.note(line, message, now)
         return message.too_old(now) or repeats or (_UNSENT if message.past else None)
 
-    def recall(self, line: Line, sent: DoneBefore, now: float) -> None:
+    def recall(self, line: RuleChannel, sent: DoneBefore, now: float) -> None:
         """Remember what a former process sent; the oldest comes first."""
         self._ledger.recall(line, sent, now)
 
     def admit(
-        self, line: Line, message: Message, client_id: str, to: str, now: float
+        self, line: RuleChannel, message: Message, client_id: str, to: str, now: float
     ) -> str | Ruling:
         """Let a message out, unless something speaks against it.
 
@@ -96,7 +96,7 @@ class MessageDesk:
         """Twitch takes no more for the moment."""
         self._buckets.use((client_id, to, False)).drain(now)
 
-    def take_back(self, line: Line, message: Message) -> None:
+    def take_back(self, line: RuleChannel, message: Message) -> None:
         """A message that was let out did not leave: one that repeats it may."""
         self._ledger.undo(line, message)
 

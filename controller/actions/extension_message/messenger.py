@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from controller.actions.base import DoneBefore, Performer
-from controller.actions.extension_message.desk import Line, MessageDesk
+from controller.actions.extension_message.desk import MessageDesk, RuleChannel
 from controller.actions.extension_message.message import EVERYWHERE, Message
 from controller.actions.extension_message.reach import reachable
 from controller.actions.extension_message.sending import OutboundMessage, send_message
@@ -24,7 +24,7 @@ from controller.events import Progress, Ruling, Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from controller.actions.base import Asker, Services
+    from controller.actions.base import RuleReference, Services
     from controller.channels.channel import Channel
 
     Report = Callable[[Progress], None]
@@ -57,13 +57,15 @@ class Messenger(Performer[Message]):
         self._all = asyncio.Semaphore(_AT_ONCE)
         self._each: dict[str, asyncio.Semaphore] = {}
 
-    def recall(self, rule: Asker) -> None:
+    def recall(self, rule: RuleReference) -> None:
         """Remember what a former process sent for a rule, as its status tells."""
         now = time.time()
         for channel, done in rule.done_before:
-            self._desk.recall(Line(rule.resource.uid, channel), done, now)
+            self._desk.recall(RuleChannel(rule.resource.uid, channel), done, now)
 
-    def submit(self, rule: Asker, channel: Channel, request: Message, report: Report) -> None:
+    def submit(
+        self, rule: RuleReference, channel: Channel, request: Message, report: Report
+    ) -> None:
         """Decide about a message, and send it.
 
         Args:
@@ -97,7 +99,7 @@ class Messenger(Performer[Message]):
             task.cancel()
 
     def _judge(
-        self, rule: Asker, channel: Channel, message: Message
+        self, rule: RuleReference, channel: Channel, message: Message
     ) -> OutboundMessage | Ruling | None:
         """What to send, or why nothing; None: that will be known in moments."""
         now, line = time.time(), _line(rule, channel, message)
@@ -116,7 +118,7 @@ class Messenger(Performer[Message]):
 
     async def _finish(
         self,
-        rule: Asker,
+        rule: RuleReference,
         channel: Channel,
         message: Message,
         judged: OutboundMessage | None,
@@ -132,7 +134,11 @@ class Messenger(Performer[Message]):
         report(progress)
 
     async def _sent(
-        self, rule: Asker, channel: Channel, message: Message, letter: OutboundMessage | None
+        self,
+        rule: RuleReference,
+        channel: Channel,
+        message: Message,
+        letter: OutboundMessage | None,
     ) -> Progress:
         pause = _LOOK
         while letter is None:
@@ -155,7 +161,7 @@ class Messenger(Performer[Message]):
             self._desk.drain(client_id, letter.perms.channel_id, time.time())
         return Progress(sent.ruling, sent.called_at)
 
-    def _held_back(self, rule: Asker, channel: Channel, message: Message) -> Ruling | None:
+    def _held_back(self, rule: RuleReference, channel: Channel, message: Message) -> Ruling | None:
         """Why a message must not be sent any more."""
         return (
             self._withdrawn(rule, message)
@@ -163,7 +169,7 @@ class Messenger(Performer[Message]):
             or _held(channel, message)
         )
 
-    def _withdrawn(self, rule: Asker, message: Message) -> Ruling | None:
+    def _withdrawn(self, rule: RuleReference, message: Message) -> Ruling | None:
         """Whether the rule changed while its message waited."""
         if self._rule(rule.resource.key) is not rule:
             return Ruling(Verdict.SUSPENDED, "the rule was deleted while the message waited")
@@ -187,5 +193,5 @@ def _done(message: Message) -> DoneBefore:
     return DoneBefore(message.id, message.begins, message.same_as)
 
 
-def _line(rule: Asker, channel: Channel, message: Message) -> Line:
-    return Line(rule.resource.uid, channel.resource.key.name, message.dry_run)
+def _line(rule: RuleReference, channel: Channel, message: Message) -> RuleChannel:
+    return RuleChannel(rule.resource.uid, channel.resource.key.name, message.dry_run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from controller.actions.extension_message.desk import Line, MessageDesk
+from controller.actions.extension_message.desk import MessageDesk, RuleChannel
 from controller.actions.extension_message.message import EVERYWHERE, Message
 from controller.actions.simulation import Simulator
 from controller.events import Ruling, Verdict
@@ -25,7 +25,7 @@ class MessageSimulator(Simulator[Message]):
 
     def submit(self, request: Message, channel: str, outcome: SimulatedOutcome, now: float) -> None:
         """Decide about a message."""
-        line = Line(outcome.rule, channel)
+        line = RuleChannel(outcome.rule, channel)
         to = EVERYWHERE if request.is_global else channel
         judged = self._desk.turned_away(line, request, now) or self._desk.admit(
             line, request, request.extension, to, now

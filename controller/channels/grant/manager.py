@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from controller.channels.grant.reader import GrantReader
 from controller.channels.grant.state import CLIENT_INTERVAL, GrantState
 from controller.channels.grant.steps import GrantSteps
-from controller.channels.policies import grants as policy
+from controller.channels.policies import grant_plan as policy
 from controller.channels.policies.grant_facts import (
     Device,
     Grant,
@@ -29,7 +29,7 @@ from controller.errors import OperatorError
 from controller.policies import problems
 from controller.policies.problems import Blocked
 from controller.runtime.owned_secrets import jitter
-from controller.runtime.settling import settle
+from controller.runtime.plan_loop import settle
 
 if TYPE_CHECKING:
     from controller.channels.grant.secrets import GrantSecrets

@@ -13,7 +13,7 @@ from controller.channels.grant import token_secret as tokens
 from controller.channels.policies.grant_facts import Input
 from controller.clients.identity import Application
 from controller.clients.kube import KubeConflict, KubeError, KubeNotFound
-from controller.clients.secrets import text_of_key
+from controller.clients.secret_values import text_of_key
 from controller.errors import InvalidSecret
 from controller.policies import problems
 from controller.policies.problems import Blocked
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from controller.clients.kube import Kube, Secret
     from controller.resources.twitchchannel import TwitchChannelSpec
     from controller.runtime.resource import Key
-    from controller.runtime.secrets import SecretStore
+    from controller.runtime.secret_cache import SecretStore
     from controller.sensitive import Sensitive
 
-__all__ = ["GrantSecrets", "Permits"]
+__all__ = ["GrantSecrets", "SecretPermissions"]
 
 _APP = "spec.app.secretRef"
 _PERMIT_LIFETIME = 60.0
 
 
-class Permits:
+class SecretPermissions:
     """Remembers for a minute in which namespaces a Secret may be made."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class GrantSecrets:
     """
 
     def __init__(
-        self, key: Key, uid: str, secrets: SecretStore, kube: Kube, permits: Permits
+        self, key: Key, uid: str, secrets: SecretStore, kube: Kube, permits: SecretPermissions
     ) -> None:
         self._key = key
         self._uid = uid

@@ -12,7 +12,7 @@ from controller.channels.policies.grant_facts import Holding, Known
 from controller.policies import problems
 
 if TYPE_CHECKING:
-    from controller.channels.policies.grant_facts import Dead, Grant
+    from controller.channels.policies.grant_facts import Grant, RevokedGrant
     from controller.clients.helix import User
     from controller.clients.identity import Application
     from controller.policies.problems import Blocked
@@ -54,7 +54,7 @@ class GrantState:
     pending: Holding | None = None
     app: Application | None = None
     refusals: dict[tuple[str, str | None], Blocked] = field(default_factory=dict)
-    dead: Dead | None = None
+    dead: RevokedGrant | None = None
     asked: bool = False
     doubts: Counter[str] = field(default_factory=Counter)
     polled_at: float = 0.0

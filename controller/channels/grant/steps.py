@@ -12,8 +12,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from controller.channels.policies.grant_facts import Dead, Device, Grant, Holding, Input
-from controller.channels.policies.grants import (
+from controller.channels.policies.grant_facts import Device, Grant, Holding, Input, RevokedGrant
+from controller.channels.policies.grant_plan import (
     Import,
     PollDevice,
     Refresh,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from controller.channels.grant.state import GrantState
     from controller.channels.metrics import ChannelMetrics
     from controller.channels.policies.grant_facts import Consent
-    from controller.channels.policies.grants import Plan
+    from controller.channels.policies.grant_plan import Plan
     from controller.clients.helix import Helix, User
     from controller.clients.identity import Application, Identity, Tokens
     from controller.resources.twitchchannel import TwitchChannelSpec
@@ -189,7 +189,7 @@ class GrantSteps:
         try:
             answer = await self._refreshed(app, saved.grant.refresh)
         except GrantRevoked as error:
-            self._state.dead = Dead(str(error), time.time())
+            self._state.dead = RevokedGrant(str(error), time.time())
             logger.warning("%s: Twitch calls the grant dead", self._key)
             return
         await self._take(answer, saved.grant.refresh, saved, spec)
@@ -340,7 +340,7 @@ class GrantSteps:
         if told.client_id != app.client_id:
             state.drop_access()
             told_of = "the grant was given to another application than client-id of spec.app names"
-            state.dead = Dead(told_of, time.time())
+            state.dead = RevokedGrant(told_of, time.time())
             return
         try:
             await self.look_at_user(Credential(app.client_id, grant.access))

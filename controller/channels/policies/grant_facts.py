@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from controller.policies.problems import Blocked
     from controller.sensitive import Sensitive
 
-__all__ = ["Consent", "Dead", "Device", "Grant", "GrantFacts", "Holding", "Input", "Known"]
+__all__ = ["Consent", "Device", "Grant", "GrantFacts", "Holding", "Input", "Known", "RevokedGrant"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Dead:
+class RevokedGrant:
     """Twitch refused to refresh the grant, for good.
 
     Attributes:
@@ -192,7 +192,7 @@ class GrantFacts:
     no_app: Blocked | None = None
     rejected: Blocked | None = None
     refusals: Mapping[tuple[str, str | None], Blocked] = field(default_factory=dict)
-    dead: Dead | None = None
+    dead: RevokedGrant | None = None
     login: str | None = None
     renamed: bool = False
     revoke_request: str = ""

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
 
-from controller.clients.faults import in_words
 from controller.clients.kube.answers import KubeUnavailable, read_answer, values_of
+from controller.clients.network_errors import in_words
 from controller.errors import OperatorError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from controller.commands.consent.listener import listen
 from controller.commands.consent.redirects import Denied, Granted, Stray, read_answer
-from controller.commands.consent.terminal import (
+from controller.commands.terminal import (
     can_type,
     on_lines,
     open_browser,

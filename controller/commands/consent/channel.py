@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from controller.clients.identity import Application
 from controller.clients.kube import KubeNotFound, KubeUnavailable
-from controller.clients.secrets import marks_of, text_of_key
+from controller.clients.secret_values import marks_of, text_of_key
 from controller.commands.cluster import (
     explain_absence,
     full_name,
@@ -18,7 +18,7 @@ from controller.commands.cluster import (
     told,
 )
 from controller.commands.consent.outcomes import Done, Failed, Waiting
-from controller.commands.consent.terminal import say
+from controller.commands.terminal import say
 from controller.durations import format_duration
 from controller.errors import OperatorError
 from controller.resources.common import rfc3339

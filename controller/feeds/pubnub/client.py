@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pubnub.exceptions import PubNubException
 
-from controller.clients.faults import in_words
+from controller.clients.network_errors import in_words
 from controller.errors import TransientError
 from controller.feeds.pubnub.answers import ITEM, MAX_ANSWER, split
 from controller.feeds.pubnub.exchange import AccessDenied, AnswerTooLarge, Batch
-from controller.feeds.pubnub.history import Page
+from controller.feeds.pubnub.gaps import Page
 from controller.feeds.pubnub.sdk import (
     HistoryRequest,
     SubscribeRequest,

@@ -19,10 +19,10 @@ from urllib.parse import quote
 from controller.feeds.base import FeedHealth, GapFound, HealthChanged, Malformed
 from controller.feeds.pace import Pace
 from controller.feeds.pubnub.client import PubNubConnection
-from controller.feeds.pubnub.history import KEPT_FOR, find_gaps, read_gaps, ticks_of
+from controller.feeds.pubnub.dedup import Recall
+from controller.feeds.pubnub.gaps import KEPT_FOR, find_gaps, read_gaps, ticks_of
 from controller.feeds.pubnub.messages import TICKS, Decoder
 from controller.feeds.pubnub.polling import NetworkTraits, Poller
-from controller.feeds.pubnub.recall import Recall
 from controller.feeds.turns import in_turns
 from controller.resources.fields import rfc3339
 from controller.rules.payloads import Refusal
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from controller.feeds.base import Sink
     from controller.feeds.pubnub.exchange import Delivery
-    from controller.feeds.pubnub.history import Gap
+    from controller.feeds.pubnub.gaps import Gap
     from controller.feeds.pubnub.keys import PubNubKeys
     from controller.settings import Settings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from controller.clients.secrets import text_of_key
+from controller.clients.secret_values import text_of_key
 
 if TYPE_CHECKING:
     from controller.clients.kube import Secret

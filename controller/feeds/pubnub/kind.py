@@ -75,7 +75,7 @@ class PubNub(FeedKind[PubNubSpec, PubNubKeys]):
         progress: Callable[[int], None],
     ) -> Past:
         """Read PubNub's history."""
-        from controller.feeds.pubnub.past import read_past  # noqa: PLC0415 - as above
+        from controller.feeds.pubnub.backtest_history import read_past  # noqa: PLC0415 - as above
 
         try:
             return await read_past(key, settings, span, progress)

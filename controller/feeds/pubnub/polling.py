@@ -26,8 +26,8 @@ from controller.backoff import backoff
 from controller.errors import TransientError
 from controller.feeds.base import FeedHealth
 from controller.feeds.pace import MESSAGES, SIZE
-from controller.feeds.pubnub.denials import MOST_PAUSE as MOST_PAUSE_DENIED
-from controller.feeds.pubnub.denials import Denials
+from controller.feeds.pubnub.denied_topics import MOST_PAUSE as MOST_PAUSE_DENIED
+from controller.feeds.pubnub.denied_topics import Denials
 from controller.feeds.pubnub.exchange import AccessDenied, AnswerTooLarge, Delivery
 from controller.feeds.pubnub.positions import Heard, NetworkClock
 

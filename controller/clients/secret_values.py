@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from controller.errors import InvalidSecret
-from controller.policies.made_secrets import Marks
+from controller.policies.made_secrets import SecretMarks
 from controller.sensitive import Sensitive
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def text_of_key(secret: Secret, name: str, key: str) -> Sensitive:
     return Sensitive(text)
 
 
-def marks_of(secret: Secret) -> Marks:
+def marks_of(secret: Secret) -> SecretMarks:
     """What tells who made a Secret."""
     versions = [str(owner.get("apiVersion", "")) for owner in secret.owners]
-    return Marks(secret.labels, secret.annotations, tuple(secret.data), versions)
+    return SecretMarks(secret.labels, secret.annotations, tuple(secret.data), versions)

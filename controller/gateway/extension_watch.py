@@ -20,7 +20,7 @@ from controller.gateway.providers import Login
 from controller.resources.extensionapp import EXTENSION_APP
 from controller.runtime.intake import Intake
 from controller.runtime.resource import Key
-from controller.runtime.secrets import SecretStore
+from controller.runtime.secret_cache import SecretStore
 from controller.runtime.sync import Sync
 from controller.runtime.workqueue import WorkQueue
 
