@@ -43,7 +43,10 @@ async def front(site: Site) -> AsyncIterator[ExtensionFront]:
 async def operator(site: Site, front: ExtensionFront) -> AsyncIterator[Operator]:
     front.received.clear()
     front.delay = 0.0
-    yield await site.start_operator(HELIX_URL=front.url)
+    operator = await site.start_operator(HELIX_URL=front.url)
+    began = time.time()  # of what is published in its first second, a former one may have sent
+    await eventually(lambda: time.time() > began + 1.0)
+    yield operator
     await site.close()
 
 
