@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from controller.__main__ import main
-from controller.clients.kube.config import find_namespace, load_configuration
+from controller.clients.kube.config import _no_cluster, find_namespace, load_configuration
 from controller.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -93,6 +93,12 @@ async def test_an_unknown_context_is_named_with_those_there_are(
     assert str(refusal.value) == told
     assert find_namespace() == "tv"
     assert find_namespace("there") == "default"
+
+
+def test_the_words_of_the_client_end_in_one_full_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    told = str(_no_cluster(RuntimeError("Service host/port is not set."), None))
+    assert "found: Service host/port is not set. Set KUBECONFIG" in told
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(

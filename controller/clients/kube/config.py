@@ -117,8 +117,9 @@ def _no_cluster(error: Exception, context: str | None) -> OperatorError:
     if known is not None and context not in known:
         names = ", ".join(sorted(known)) or "(none)"
         return OperatorError(f"--context {context}: {given} has no such context; it has {names}")
+    cause = str(error).rstrip(".")
     return OperatorError(
-        f"no Kubernetes cluster found: {error}. Set KUBECONFIG to a kubeconfig file"
+        f"no Kubernetes cluster found: {cause}. Set KUBECONFIG to a kubeconfig file"
         f" (looked at {given} and at the Pod's service account)"
     )
 
