@@ -413,7 +413,7 @@ async def test_the_products_client_rotates_and_sends() -> None:
     options = Options(min_secret_delay=0)
     async with TwitchSimulator(options) as twitch:
         secret = Sensitive(twitch.add_extension(ID, OWNER).secrets[0].content)
-        settings = Settings(helix_url=twitch.helix_url, call_timeout=2)
+        settings = Settings(helix_url=twitch.helix_url, call_timeout=60)
         async with new_http_client(settings) as http:
             client, extension = Extensions(http, settings), Extension(ID, OWNER, secret)
             (first,) = await client.secrets(extension)

@@ -11,6 +11,7 @@ from controller.feeds.pubnub import denied_topics, polling
 from controller.sandbox.pubnub import PubNubSimulator
 from controller.sandbox.twitch import TwitchSimulator
 from controller.settings import Settings
+from tests.simulated.harness import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -45,8 +46,8 @@ def settings(twitch: TwitchSimulator) -> Settings:
     return Settings(
         helix_url=twitch.helix_url,
         identity_url=twitch.identity_url,
-        call_timeout=2,  # a busy machine needs more than a moment
-        identity_timeout=2,
+        call_timeout=PATIENCE,  # `hurried` is for tests of the limit itself
+        identity_timeout=PATIENCE,
     )
 
 

@@ -34,6 +34,7 @@ from controller.runtime.resource import Key
 from controller.sensitive import Sensitive
 from controller.settings import Settings
 from tests.other_extensions import OtherExtensions
+from tests.simulated.harness import NEVER, PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -46,7 +47,6 @@ CLIENT_ID, OWNER, VERSION = "d72hk844mgvex3kbfhrgjtdoeqrh0t", "27419011", "1.3.0
 CHANNEL, REQUIRED = "1111", "COMPLETE"
 ORIGIN = f"https://{CLIENT_ID}.ext-twitch.tv"
 LOGIN = ("the-gateway", "secret of: the gateway")
-TIMEOUT = 1.0
 
 
 class Book:
@@ -80,7 +80,7 @@ class Book:
             return web.Response(status=401)
         status, body = self.told.get(token, (200, b'{"active": false}'))
         if not body:
-            await asyncio.sleep(2 * TIMEOUT)
+            await asyncio.sleep(NEVER)
         if status == 0 and request.transport is not None:
             request.transport.abort()
         kind = {"Content-Type": "application/json", "Location": "https://example.com/"}
@@ -221,30 +221,32 @@ def new_text() -> str:
 
 
 @asynccontextmanager
-async def new_stand() -> AsyncIterator[Stand]:
-    """A stand with one extension and one provider."""
+async def new_stand(
+    *, twitch_within: float = PATIENCE, provider_within: float = PATIENCE
+) -> AsyncIterator[Stand]:
+    """A stand with one extension and one provider, and the seconds for a call to either."""
     book = Book()
     async with OtherExtensions() as twitch, _served(book) as url:
         book.url = url
         twitch.add_extension(CLIENT_ID, OWNER)
-        twitch.slowness = 2 * TIMEOUT
+        twitch.slowness = NEVER
         settings = Settings(
             helix_url=twitch.helix_url,
-            call_timeout=TIMEOUT,
+            call_timeout=twitch_within,
             gateway_address="127.0.0.1:0",
             gateway_drain=0.1,
         )
         catalog, metrics = Catalog(), GatewayMetrics()
         async with (
             new_http_client(settings) as calls,
-            Fetcher(("127.0.0.1",), TIMEOUT) as fetcher,
+            Fetcher(("127.0.0.1",), provider_within) as fetcher,
         ):
             app = make_app(catalog, Authorizer(fetcher), Extensions(calls, settings), metrics)
             server = Server(app, settings)
             serving = asyncio.create_task(server.run())
             at = "http://{}:{}".format(*server.address)
             async with httpx.AsyncClient(
-                base_url=at, trust_env=False, verify=False, timeout=10
+                base_url=at, trust_env=False, verify=False, timeout=2 * PATIENCE
             ) as http:
                 stand = Stand(at, http, twitch, book, catalog, metrics)
                 stand.serve()

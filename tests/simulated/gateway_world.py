@@ -28,6 +28,7 @@ from controller.resources.extensionapp import EXTENSION
 from controller.runtime.resource import Key
 from controller.sensitive import Sensitive
 from controller.settings import Settings
+from tests.simulated.harness import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -184,24 +185,28 @@ def helper_token(key: bytes = KEY, *, without: tuple[str, ...] = (), **claims: A
 
 
 @asynccontextmanager
-async def open_world() -> AsyncIterator[World]:
-    """Run everything; the gateway itself is called without a socket."""
+async def open_world(twitch_within: float = PATIENCE) -> AsyncIterator[World]:
+    """Run everything; the gateway itself is called without a socket.
+
+    Args:
+        twitch_within: Seconds for a call to Twitch.
+    """
     upstream = Upstream(accounts={"good": [CHANNEL, "123654"]})
     server = web.Application()
     server.router.add_post("/helix/extensions/pubsub", upstream.twitch)
     server.router.add_put("/helix/extensions/required_configuration", upstream.twitch)
     server.router.add_post("/introspect", upstream.introspect)
     async with AsyncExitStack() as stack:
-        runner = web.AppRunner(server, access_log=None)
+        runner = web.AppRunner(server, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         settings = Settings(
-            helix_url=url + "/helix", call_timeout=1, allowed_fetch_hosts=("127.0.0.1",)
+            helix_url=url + "/helix", call_timeout=twitch_within, allowed_fetch_hosts=("127.0.0.1",)
         )
         http = await stack.enter_async_context(new_http_client(settings))
-        fetcher = await stack.enter_async_context(Fetcher(settings.allowed_fetch_hosts, 1))
+        fetcher = await stack.enter_async_context(Fetcher(settings.allowed_fetch_hosts, PATIENCE))
         served = Endpoint(
             key=Key(EXTENSION, "games", "deck-tracker"),
             client_id=CLIENT_ID,

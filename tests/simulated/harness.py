@@ -22,10 +22,22 @@ if TYPE_CHECKING:
     from controller.feeds.base import FeedHealth, News
     from controller.sandbox.pubnub import PubNubSimulator
 
-__all__ = ["KEYS", "Hearing", "eventually", "listening", "settings_for"]
+__all__ = [
+    "KEYS",
+    "MOMENT",
+    "NEVER",
+    "PATIENCE",
+    "Hearing",
+    "eventually",
+    "hurried",
+    "listening",
+    "settings_for",
+]
 
 KEYS = PubNubKeys(Sensitive(SUBSCRIBE_KEY))
-PATIENCE = 60.0  # seconds that a test waits for what must happen
+PATIENCE = 60.0  # seconds that a test waits for what must happen, also on a busy machine
+MOMENT = 0.5  # seconds, for a time limit that must pass
+NEVER = 600.0  # seconds that an answer takes for which nobody waits
 
 
 async def eventually(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
@@ -39,6 +51,11 @@ def settings_for(pubnub: PubNubSimulator, **options: Any) -> Settings:  # noqa: 
     """Settings with which PubNub is the simulator."""
     own = PubNubSettings(origin=pubnub.origin, tls=False)
     return Settings.model_validate(options).with_parts(own)
+
+
+def hurried(settings: Settings) -> Settings:
+    """The settings with time limits for calls to Twitch that pass at once."""
+    return settings.model_copy(update={"call_timeout": MOMENT, "identity_timeout": MOMENT})
 
 
 @dataclass

@@ -19,6 +19,7 @@ from controller.runtime.resource import Key
 from controller.sandbox.twitch import TwitchSimulator
 from controller.sensitive import Sensitive
 from controller.settings import Settings
+from tests.simulated.harness import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -194,7 +195,9 @@ async def twitch() -> AsyncIterator[Twitch]:
 
 @pytest.fixture
 async def desk(twitch: Twitch) -> AsyncIterator[Desk]:
-    settings = Settings(helix_url=twitch.url, call_timeout=2, extension_check_interval=INTERVAL)
+    settings = Settings(
+        helix_url=twitch.url, call_timeout=PATIENCE, extension_check_interval=INTERVAL
+    )
     async with new_http_client(settings) as http:
         yield Desk(twitch, Extensions(http, settings), settings)
 
@@ -449,7 +452,7 @@ async def test_the_simulator_that_ships_is_content_with_it() -> None:
     secret = EXTENSION_OF_MINE.secret.reveal()
     async with TwitchSimulator() as simulator:
         extension = simulator.add_extension("d72h", "1", secret)
-        settings = Settings(helix_url=simulator.helix_url, call_timeout=2)
+        settings = Settings(helix_url=simulator.helix_url, call_timeout=PATIENCE)
         async with new_http_client(settings) as http:
             keeper = ConfigurationManager(KEY, Extensions(http, settings), settings)
             declared = spec(

@@ -13,6 +13,7 @@ from controller.clients.fetch import Fetcher
 from controller.gateway.authorizer import Authorizer
 from controller.gateway.providers import InvalidToken, Principal, Provider, ProviderUnavailable
 from controller.sensitive import Sensitive
+from tests.simulated.harness import MOMENT, NEVER, PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -47,7 +48,7 @@ class Scene:
 
 @pytest.fixture
 async def scene() -> AsyncIterator[Scene]:
-    async with Fetcher(("127.0.0.1",), 1) as fetcher:
+    async with Fetcher(("127.0.0.1",), PATIENCE) as fetcher:
         scene = Scene(fetcher)
         app = web.Application()
         app.router.add_post("/introspect", scene.serve)
@@ -160,7 +161,8 @@ async def test_another_status_is_no_pass(scene: Scene, status: int) -> None:
 
 async def test_a_provider_that_is_slow_is_no_pass_and_what_is_known_counts(scene: Scene) -> None:
     await scene.principal("known")
-    scene.delay = 30
+    scene.delay = NEVER
+    scene.authorizer._fetcher._timeout = MOMENT
     with pytest.raises(ProviderUnavailable):
         await scene.principal("unknown")
     assert (await scene.principal("known")).channels == ("1",)

@@ -15,6 +15,7 @@ from controller.gateway.authorizer import Authorizer
 from controller.gateway.providers import InvalidToken, Provider, ProviderUnavailable
 from controller.sensitive import Sensitive
 from tests.oauth_provider import HandMade, open_provider
+from tests.simulated.harness import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -43,7 +44,7 @@ async def made() -> AsyncIterator[HandMade]:
 
 @pytest.fixture
 async def authorizer(clock: Clock) -> AsyncIterator[Authorizer]:
-    async with Fetcher(["127.0.0.1"], 2) as fetcher:
+    async with Fetcher(["127.0.0.1"], PATIENCE) as fetcher:
         yield Authorizer(fetcher, clock)
 
 
@@ -181,7 +182,7 @@ async def test_a_provider_that_does_not_answer_is_unavailable(clock: Clock, made
 
 
 async def test_a_provider_inside_the_cluster_is_not_asked(clock: Clock, made: HandMade) -> None:
-    async with Fetcher([], 2) as fetcher:
+    async with Fetcher([], PATIENCE) as fetcher:
         assert "https" in await unavailable(Authorizer(fetcher, clock), made.introspection())
     assert made.seen == []
 

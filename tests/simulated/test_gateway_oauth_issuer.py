@@ -32,6 +32,7 @@ from tests.oauth_provider import (
     jwk,
     open_provider,
 )
+from tests.simulated.harness import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -55,7 +56,7 @@ async def made() -> AsyncIterator[HandMade]:
 
 @pytest.fixture
 async def fetcher() -> AsyncIterator[Fetcher]:
-    async with Fetcher(["127.0.0.1"], 2) as fetcher:
+    async with Fetcher(["127.0.0.1"], PATIENCE) as fetcher:
         yield fetcher
 
 

@@ -12,6 +12,7 @@ import pytest
 from controller.resources.extensionapp import EXTENSION
 from controller.runtime.resource import Key
 from tests.simulated.gateway_world import CHANNEL, CLIENT_ID, World, a_secret, open_world
+from tests.simulated.harness import MOMENT, NEVER, eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -252,9 +253,11 @@ async def test_an_odd_charset_of_twitch_does_no_harm(world: World, charset: str)
     assert response.json()["content"] == "+2AA- ä"
 
 
-async def test_no_answer_in_time_is_504(world: World) -> None:
-    world.upstream.delay = 1.5
-    response = await world.send()
+async def test_no_answer_in_time_is_504() -> None:
+    async with open_world(twitch_within=MOMENT) as world:
+        world.upstream.delay = NEVER
+        response = await world.send()
+        await eventually(lambda: world.upstream.calls)
     assert response.status_code == 504
     assert response.json() == {"detail": "The Twitch API timed out."}
     assert len(world.upstream.calls) == 1

@@ -23,6 +23,7 @@ from tests.simulated.gateway_world import (
     helper_token,
     open_world,
 )
+from tests.simulated.harness import MOMENT, NEVER
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -304,9 +305,10 @@ async def test_a_redirect_of_twitch_is_none(world: World) -> None:
     assert response.json()["upstream_status_code"] == 302
 
 
-async def test_no_answer_in_time_is_504(world: World) -> None:
-    world.upstream.delay = 1.5
-    response = await world.setup()
+async def test_no_answer_in_time_is_504() -> None:
+    async with open_world(twitch_within=MOMENT) as world:
+        world.upstream.delay = NEVER
+        response = await world.setup()
     assert response.status_code == 504
     assert response.json() == {"detail": "The Twitch API timed out."}
 

@@ -32,6 +32,7 @@ from controller.sandbox.twitch import Fault, TwitchSimulator
 from controller.sensitive import Sensitive
 from controller.settings import Settings
 from tests.other_twitch import CALLBACK, OtherTwitch
+from tests.simulated.harness import NEVER, PATIENCE, hurried
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -54,6 +55,11 @@ def short(case: object) -> str:
 @pytest.fixture
 def identity(http: httpx.AsyncClient, settings: Settings) -> Identity:
     return Identity(http, settings)
+
+
+@pytest.fixture
+def hasty(http: httpx.AsyncClient, settings: Settings) -> Identity:
+    return Identity(http, hurried(settings))
 
 
 def refresh_token(twitch: TwitchSimulator, client_id: str = "client") -> Sensitive:
@@ -153,17 +159,21 @@ async def test_a_client_that_is_refused_is_told_apart_from_a_dead_grant(
         (Fault(status=503, body="[" * 5000), TransientError),
         (Fault(drop=True), TransientError),
         (Fault(drop=True, when="after"), TransientError),
-        (Fault(delay=5), TransientError),
+        (Fault(delay=NEVER), TransientError),
     ],
     ids=short,
 )
 async def test_each_failure_is_what_it_means_and_tells_no_credential(
-    identity: Identity, twitch: TwitchSimulator, fault: Fault, error: type[OperatorError]
+    identity: Identity,
+    hasty: Identity,
+    twitch: TwitchSimulator,
+    fault: Fault,
+    error: type[OperatorError],
 ) -> None:
     token = refresh_token(twitch)
     twitch.order_fault(fault.model_copy(update={"path": TOKEN}))
     with pytest.raises(OperatorError) as failure:
-        await identity.refresh(APP, token)
+        await (hasty if fault.delay else identity).refresh(APP, token)
     assert type(failure.value) is error
     assert not twitch.calls(path="/elsewhere")
     assert_tells_nothing(failure.value, token.reveal(), SECRET)
@@ -264,7 +274,7 @@ async def test_a_dead_token_is_not_valid(identity: Identity, twitch: TwitchSimul
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault(status=500), Fault(status=404), Fault(drop=True), Fault(delay=5),
+        Fault(status=500), Fault(status=404), Fault(drop=True), Fault(delay=NEVER),
         Fault(status=200, body="no JSON"), Fault(status=200, body={}),
         Fault(status=200, body={"client_id": 5}), Fault(status=200, body="[" * 5000),
         Fault(status=200, body={"client_id": "a", "scopes": 5}),
@@ -272,12 +282,12 @@ async def test_a_dead_token_is_not_valid(identity: Identity, twitch: TwitchSimul
     ids=short,
 )  # fmt: skip
 async def test_a_validation_that_fails_says_nothing_about_the_token(
-    identity: Identity, twitch: TwitchSimulator, fault: Fault
+    identity: Identity, hasty: Identity, twitch: TwitchSimulator, fault: Fault
 ) -> None:
     access = twitch.consent("mst3k", "client").access_token
     twitch.order_fault(fault.model_copy(update={"path": VALIDATE}))
     with pytest.raises(TransientError) as failure:
-        await identity.validate(Sensitive(access))
+        await (hasty if fault.delay else identity).validate(Sensitive(access))
     assert_tells_nothing(failure.value, access)
 
 
@@ -327,7 +337,7 @@ async def server(request: pytest.FixtureRequest) -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def caller(server: Server) -> AsyncIterator[Identity]:
-    settings = Settings(identity_url=server.identity_url, identity_timeout=5)
+    settings = Settings(identity_url=server.identity_url, identity_timeout=PATIENCE)
     async with new_http_client(settings) as client:
         yield Identity(client, settings)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import math
 import socket
 import time
 from contextlib import asynccontextmanager
@@ -34,7 +35,7 @@ from controller.triggers.dispatcher import Dispatcher, Followers
 from controller.triggers.metrics import RuleMetrics
 from controller.triggers.reporter import Surroundings
 from controller.triggers.rule import Rule
-from tests.simulated.harness import eventually
+from tests.simulated.harness import MOMENT, NEVER, PATIENCE, eventually
 from tests.unit.message_cases import a_message_spec
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ class Stage:
 
 @asynccontextmanager
 async def on_stage(
-    upstream: Upstream, *, started: float, url: str = "", call_timeout: float = 1
+    upstream: Upstream, *, started: float, url: str = "", call_timeout: float = PATIENCE
 ) -> AsyncIterator[Stage]:
     settings = Settings(helix_url=url or upstream.url, call_timeout=call_timeout)
     rules: dict[Key, Rule] = {}
@@ -205,7 +206,7 @@ async def hang_up(request: web.Request) -> web.StreamResponse:
 
 
 async def say_nothing(_request: web.Request) -> web.StreamResponse:
-    await asyncio.sleep(60)
+    await asyncio.sleep(NEVER)
     return web.Response()
 
 
@@ -282,16 +283,31 @@ async def test_each_channel_gets_its_own(stage: Stage) -> None:
 # What the network does
 
 
-@pytest.mark.parametrize("lost", [hang_up, say_nothing, refuse(500), refuse(502), refuse(504)])
+@pytest.mark.parametrize("lost", [hang_up, refuse(500), refuse(502), refuse(504)])
 async def test_a_lost_answer_is_unknown_and_never_repeated(stage: Stage, lost: Answer) -> None:
     stage.upstream.answers.append(lost)
+    await unknown_and_not_repeated(stage)
+
+
+async def test_an_answer_that_does_not_come_in_time_is_unknown_and_never_repeated() -> None:
+    began = time.time() - 60
+    async with (
+        serving() as upstream,
+        on_stage(upstream, started=began, call_timeout=MOMENT) as stage,
+    ):
+        stage.rule()
+        upstream.answers.append(say_nothing)
+        await unknown_and_not_repeated(stage)
+
+
+async def unknown_and_not_repeated(stage: Stage) -> None:
     await stage.event("a")
     verdict, detail = await stage.verdict()
     assert verdict is Verdict.UNKNOWN
     assert "not repeated" in detail
     await stage.event("a")
     assert (await stage.verdicts(2))[1] is Verdict.DUPLICATE
-    assert len(stage.upstream.calls) == 1
+    await eventually(lambda: len(stage.upstream.calls) == 1)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 422, 503])
@@ -325,16 +341,13 @@ async def test_twitchs_own_limit_empties_the_bucket_of_the_channel(stage: Stage)
 
 async def test_a_burst_beyond_the_limit_never_reaches_twitch() -> None:
     began = time.time() - 60
-    async with (
-        serving() as upstream,
-        on_stage(upstream, started=began, call_timeout=30) as stage,
-    ):
+    async with serving() as upstream, on_stage(upstream, started=began) as stage:
         stage.rule(maxAge="5m")
         for n in range(105):
             await stage.event(f"{n}")
         told = await stage.verdicts(105)
         fired = told.count(Verdict.FIRED)
-        assert 100 <= fired <= 104
+        assert 100 <= fired <= 100 + math.ceil(time.time() - began - 60)
         assert told.count(Verdict.BUDGET_SPENT) == 105 - fired
         assert len(upstream.calls) == fired
 
@@ -474,7 +487,7 @@ async def test_at_the_end_what_is_under_way_gets_its_answer(stage: Stage) -> Non
     stage.upstream.answers += [slow] * 3
     for name in "abc":
         await stage.event(name)
-    await stage.messenger.drain(5)
+    await stage.messenger.drain(PATIENCE)
     assert await stage.verdicts(3) == [Verdict.FIRED] * 3
 
 
@@ -482,6 +495,5 @@ async def test_the_end_does_not_wait_for_ever(stage: Stage) -> None:
     stage.upstream.answers.append(say_nothing)
     await stage.event("a")
     await eventually(lambda: stage.upstream.calls)
-    began = time.monotonic()
     await stage.messenger.drain(0.1)
-    assert time.monotonic() - began < 0.8
+    assert stage.decisions == []

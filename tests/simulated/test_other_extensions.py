@@ -26,6 +26,7 @@ from controller.runtime.resource import Key
 from controller.sensitive import Sensitive
 from controller.settings import Settings
 from tests.other_extensions import OtherExtensions
+from tests.simulated.harness import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -45,7 +46,7 @@ async def other() -> AsyncIterator[OtherExtensions]:
 
 @pytest.fixture
 def settings(other: OtherExtensions) -> Settings:
-    return Settings(helix_url=other.helix_url, call_timeout=2)
+    return Settings(helix_url=other.helix_url, call_timeout=PATIENCE)
 
 
 @pytest.fixture
@@ -157,7 +158,7 @@ async def test_configuration_is_kept_as_declared_and_nothing_is_set_twice(
         }
     )
     mine.segments["broadcaster", CHANNEL] = {"content": "theirs", "version": "9"}
-    settings = Settings(helix_url=other.helix_url, call_timeout=2)
+    settings = Settings(helix_url=other.helix_url, call_timeout=PATIENCE)
     keeper = ConfigurationManager(Key(EXTENSION, "tv", "deck"), extensions, settings)
     await keeper.reconcile(spec, signer, lambda _name: CHANNEL)
     assert mine.segments == {
