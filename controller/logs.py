@@ -60,18 +60,18 @@ def quieten(logger: str, least: int) -> None:
     _LEAST[logger] = least
 
 
-def fields(**told: str | None) -> dict[str, dict[str, str]]:
+def fields(**told: str | float | None) -> dict[str, dict[str, str | float]]:
     """What a log call hands over as `extra`, so that JSON lines have it as fields.
 
     Args:
-        told: Such as rule, channel, cue, verdict, reason; None: it has none. Namespace, kind and
-            name of a resource need not be told: they are found in the arguments of the message.
+        told: Such as rule, channel, cue_id, verdict, reason; None: it has none. Namespace, kind
+            and name of a resource need not be told: they are found in the arguments of the message.
     """
     return {"fields": {name: value for name, value in told.items() if value is not None}}
 
 
-def _fields_of(record: logging.LogRecord) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _fields_of(record: logging.LogRecord) -> dict[str, str | float]:
+    found: dict[str, str | float] = {}
     for argument in record.args if isinstance(record.args, tuple) else ():
         names = getattr(argument, "_fields", ())
         if {"namespace", "kind", "name"} <= set(names):
@@ -110,7 +110,10 @@ class _Json(_Displayable):
             "level": record.levelname,
             "logger": record.name,
             "message": displayable(redact(record.getMessage())),
-            **{name: redact(value) for name, value in _fields_of(record).items()},
+            **{
+                name: redact(value) if isinstance(value, str) else value
+                for name, value in _fields_of(record).items()
+            },
         }
         if record.exc_info:
             line["exception"] = redact(self.formatException(record.exc_info))

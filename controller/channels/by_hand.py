@@ -30,10 +30,10 @@ class ByHand:
     """Turns requests into cues.
 
     Args:
-        answered: Called with a channel, the ruling, and whether a call was made.
+        answered: Called with a channel, the cue (None: the request is none), and what came of it.
     """
 
-    def __init__(self, answered: Callable[[Channel, Ruling, bool], None]) -> None:
+    def __init__(self, answered: Callable[[Channel, Cue | None, Progress], None]) -> None:
         self._answered = answered
         self._under_way: dict[str, str] = {}
 
@@ -43,16 +43,15 @@ class ByHand:
         if not request or request == channel.fired_for or request == self._under_way.get(uid):
             return
         self._under_way[uid] = request
-        report = partial(self._follow, channel, request)
         try:
             cue = _cue(request, time.time())
         except ValueError as error:
             ruling = Ruling(Verdict.FAILED, f"the annotation {FIRE_REQUESTED}: {error}")
-            report(Progress(ruling))
+            self._follow(channel, request, None, Progress(ruling))
         else:
-            channel.airtime.submit(cue, report)
+            channel.airtime.submit(cue, partial(self._follow, channel, request, cue))
 
-    def _follow(self, channel: Channel, request: str, progress: Progress) -> None:
+    def _follow(self, channel: Channel, request: str, cue: Cue | None, progress: Progress) -> None:
         if not progress.final:
             return
         ruling = progress.ruling
@@ -62,7 +61,7 @@ class ByHand:
         channel.last_fire = LastFire(
             requested_at=request, verdict=ruling.verdict.value, detail=ruling.detail
         )
-        self._answered(channel, ruling, progress.called_at is not None)
+        self._answered(channel, cue, progress)
 
 
 def _cue(request: str, now: float) -> Cue:

@@ -29,13 +29,16 @@ from controller.logs import fields
 from controller.resources.twitchchannel import CHANNEL, TWITCH_CHANNEL
 from controller.runtime.objects import ObjectController
 from controller.runtime.resource import Key
+from controller.tracing.identity import CueIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from controller.arbiter.ads_log import AdsNews
+    from controller.arbiter.steps import Cue
     from controller.channels.channel import Channel
     from controller.clients.twitch import Twitch
+    from controller.events import Progress
     from controller.policies.announcements import Announcement
     from controller.runtime.controller import Reporter
     from controller.runtime.kernel import Kernel
@@ -184,15 +187,18 @@ class ChannelController(ObjectController["Channel"]):
         self._kernel.signals.send(ChannelRemoved(held))
         self._conflicts.settle(held)
 
-    def _answered(self, channel: Channel, ruling: Ruling, called: bool) -> None:
+    def _answered(self, channel: Channel, cue: Cue | None, progress: Progress) -> None:
         """A request by hand was answered."""
-        key = channel.resource.key
+        key, ruling = channel.resource.key, progress.ruling
+        told = {"channel": key.name, "verdict": ruling.verdict.value, "detail": ruling.detail}
         logger.info(
             "%s: by hand: %s: %s", key, ruling.verdict, ruling.detail,
-            extra=fields(channel=key.name, verdict=ruling.verdict.value),
+            extra=fields(**told)
+            if cue is None
+            else CueIdentity(key.namespace, cue.rule, cue.id, cue.published).fields(**told),
         )  # fmt: skip
         self._kernel.mark(key)
-        if called:
+        if progress.called_at is not None:
             self._kernel.signals.send(CommercialCalled(channel, ruling.verdict))
 
     def _called(self, signal: CommercialCalled) -> None:

@@ -17,11 +17,11 @@ from controller.channels.signals import (
 )
 from controller.events import Verdict
 from controller.extensions.signals import ExtensionChanged
-from controller.logs import fields
 from controller.policies.announcements import announce_ready, transitions
 from controller.resources.triggerrule import RULE, TRIGGER_RULE
 from controller.runtime.objects import ObjectController
 from controller.runtime.resource import Key
+from controller.tracing.identity import CueIdentity
 from controller.triggers.cancellations import Withdrawals
 from controller.triggers.dispatcher import Dispatcher, Followers
 from controller.triggers.feed_pool import FeedPool
@@ -229,9 +229,9 @@ class RuleController(ObjectController[Rule]):
         self._metrics.decisions.labels(record.result.value).inc()
         logger.info(
             "%s: cue %s: %s", key, record.cue_id, record.result,
-            extra=fields(
-                rule=record.rule, channel=key.name, cue=record.cue_id, verdict=record.result.value
-            ),
+            extra=CueIdentity(
+                key.namespace, record.rule, record.cue_id, record.published
+            ).fields(channel=key.name, verdict=record.result.value),
         )  # fmt: skip
         rule = self.objects.get(Key(RULE, key.namespace, record.rule))
         if rule is not None and rule.history.confirm(record.cue_id, key.name, record.result):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from controller.events import Decision
+from controller.tracing.identity import CueIdentity
 from controller.triggers.policies.deciding import latency_of
 
 if TYPE_CHECKING:
@@ -34,6 +35,12 @@ class Decided:
     event: Event
     matched: Matched
     progress: Progress
+
+    @property
+    def identity(self) -> CueIdentity:
+        """What tells the cue from all others."""
+        key = self.rule.resource.key
+        return CueIdentity(key.namespace, key.name, self.matched.cue_id, self.event.published)
 
     def decision(self, now: float, monotonic: float) -> Decision:
         """The same as facts, at a moment on both clocks."""

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from controller.events import Progress, Ruling, Verdict
 from controller.feeds.turns import TURN
-from controller.logs import fields
 from controller.rules.expressions import lazy_cel_view
 from controller.rules.payloads import Refusal
+from controller.tracing.identity import CueIdentity
 from controller.triggers.backlog import Backlog, Late
 from controller.triggers.cpu_shares import Accounts
 from controller.triggers.decided import Decided
@@ -233,9 +233,9 @@ class Dispatcher:
                 if performer.cancel(channel, at, dry_run=rule.dry_run):
                     logger.info(
                         "%s: off cue %s on %s", key, event.id, channel.resource.key,
-                        extra=fields(
-                            rule=key.name, channel=channel.resource.key.name, cue=event.id
-                        ),
+                        extra=CueIdentity(
+                            key.namespace, key.name, event.id, event.published
+                        ).fields(channel=channel.resource.key.name),
                     )  # fmt: skip
         except Exception:
             logger.exception("%s: off cue %s was not handled", key, event.id)
@@ -284,9 +284,9 @@ class Dispatcher:
         rule.history.record(decision, decided.event, decided.matched.time)
         logger.info(
             "%s: cue %s: %s: %s", key, decision.event_id, verdict, decision.detail,
-            extra=fields(
-                rule=key.name, channel=decision.channel, cue=decision.event_id,
-                verdict=verdict.value,
+            extra=decided.identity.fields(
+                channel=decision.channel, verdict=verdict.value, detail=decision.detail,
+                latency_seconds=round(decision.latency, 6),
             ),
         )  # fmt: skip
         self._followers.decided(decided)

@@ -166,20 +166,21 @@ def test_json_lines_have_the_resource_and_what_was_decided_as_fields(
 ) -> None:
     set_up_logging("INFO", "json")
     key = Key("TriggerRule", "tv", "splices")
-    told = fields(rule="splices", channel=None, cue="7", verdict="Fired")
+    told = fields(rule="splices", channel=None, cue_id="7", verdict="Fired", latency_seconds=0.25)
     logging.getLogger("controller.test").info("%s: cue %s", key, "7", extra=told)
     [line] = lines(capsys)
     found = json.loads(line)
     assert found["message"] == "TriggerRule tv/splices: cue 7"
     wanted = {"namespace": "tv", "kind": "TriggerRule", "name": "splices"}
-    wanted |= {"rule": "splices", "cue": "7", "verdict": "Fired"}
+    wanted |= {"rule": "splices", "cue_id": "7", "verdict": "Fired"}
     assert {name: found.get(name) for name in wanted} == wanted
+    assert found["latency_seconds"] == 0.25
     assert "channel" not in found
 
 
 def test_fields_hold_no_credential(capsys: pytest.CaptureFixture[str]) -> None:
     set_up_logging("INFO", "json")
-    told = fields(cue=f"access_token={SECRET}", reason="\x1b[31m")
+    told = fields(cue_id=f"access_token={SECRET}", reason="\x1b[31m")
     logging.getLogger("controller.test").info("a cue", extra=told)
     [line] = lines(capsys)
     assert SECRET not in line
