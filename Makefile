@@ -105,7 +105,7 @@ smoke: .venv/.installed ## run each benchmark to its end, as small as it can be;
 
 .PHONY: lock
 lock: | $(UV) ## resolve requirements.lock anew from pyproject.toml
-	@$(UV) pip compile --quiet pyproject.toml --group dev --universal --python-version 3.11 \
+	@$(UV) pip compile --quiet pyproject.toml --extra otel --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --custom-compile-command "make lock" -o requirements.lock
 
 .PHONY: clean

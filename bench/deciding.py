@@ -33,7 +33,8 @@ from controller.runtime.resource import Key, Resource
 from controller.runtime.signals import Signals
 from controller.settings import Settings
 from controller.term import Term
-from controller.triggers.dispatcher import Dispatcher, Followers
+from controller.triggers.dispatcher import Dispatcher
+from controller.triggers.followers import Followers
 from controller.triggers.metrics import RuleMetrics
 from controller.triggers.reporter import Surroundings
 from controller.triggers.rule import Rule

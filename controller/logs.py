@@ -37,7 +37,7 @@ _PATTERNS = [
 ]
 _LEAST = {
     # These write whole requests at DEBUG, bodies included.
-    **dict.fromkeys(("hpack", "httpcore", "asyncio", "aiohttp"), logging.INFO),
+    **dict.fromkeys(("hpack", "httpcore", "asyncio", "aiohttp", "urllib3"), logging.INFO),
     # kopf tells about each event of the watch, httpx about each call.
     **dict.fromkeys(("kopf", "httpx"), logging.WARNING),
 }

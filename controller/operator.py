@@ -16,6 +16,7 @@ from controller.extensions.controller import ExtensionController
 from controller.policies.clocks import WallClock
 from controller.runtime.gc_tuning import Garbage
 from controller.runtime.kernel import Kernel
+from controller.tracing.tracer import NO_TRACER
 from controller.triggers.controller import RuleController
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from controller.clients.kube import Kube
     from controller.resources.kind import Kind
     from controller.settings import Settings
+    from controller.tracing.tracer import Tracer
 
 __all__ = ["Operator"]
 
@@ -41,11 +43,14 @@ class Operator:
         settings: Limits and intervals.
         kube: The API server.
         http: For the calls to Twitch.
+        tracer: Takes down what happens for cues.
     """
 
-    def __init__(self, settings: Settings, kube: Kube, http: HttpClient) -> None:
+    def __init__(
+        self, settings: Settings, kube: Kube, http: HttpClient, tracer: Tracer = NO_TRACER
+    ) -> None:
         self._settings = settings
-        self._kernel = kernel = Kernel(settings, kube)
+        self._kernel = kernel = Kernel(settings, kube, tracer)
         twitch = Twitch(http, settings, kernel.call_priority.note)
         channels = ChannelController(kernel, twitch)
         extensions = ExtensionController(kernel, twitch.extensions, channels.broadcaster_of)

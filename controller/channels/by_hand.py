@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING
 from controller.arbiter.lengths import MAX_LENGTH
 from controller.arbiter.steps import BY_HAND, Cue
 from controller.durations import parse_duration
-from controller.events import Progress, Ruling, Verdict
+from controller.events import Event, Progress, Ruling, Verdict
 from controller.resources.common import parse_instant
 from controller.resources.kind import FIRE_REQUESTED
 from controller.resources.twitchchannel import LastFire
+from controller.tracing.identity import CueIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from controller.channels.channel import Channel
+    from controller.tracing.tracer import Tracer
 
-__all__ = ["ByHand"]
+__all__ = ["ByHand", "identity_of"]
 
 _DEFAULT_LENGTH = 60.0
 _MAX_AGE = 30.0
@@ -31,10 +33,14 @@ class ByHand:
 
     Args:
         answered: Called with a channel, the cue (None: the request is none), and what came of it.
+        tracer: Takes down what happens for cues.
     """
 
-    def __init__(self, answered: Callable[[Channel, Cue | None, Progress], None]) -> None:
+    def __init__(
+        self, answered: Callable[[Channel, Cue | None, Progress], None], tracer: Tracer
+    ) -> None:
         self._answered = answered
+        self._tracer = tracer
         self._under_way: dict[str, str] = {}
 
     def look(self, channel: Channel) -> None:
@@ -49,7 +55,14 @@ class ByHand:
             ruling = Ruling(Verdict.FAILED, f"the annotation {FIRE_REQUESTED}: {error}")
             self._follow(channel, request, None, Progress(ruling))
         else:
-            channel.airtime.submit(cue, partial(self._follow, channel, request, cue))
+            self._submit(channel, cue, partial(self._follow, channel, request, cue))
+
+    def _submit(self, channel: Channel, cue: Cue, report: Callable[[Progress], None]) -> None:
+        key = channel.resource.key
+        asked = Event("", cue.id, cue.published, time.monotonic(), {})
+        trace = self._tracer.cue(identity_of(cue, key.namespace), asked, None)
+        with trace.deciding(key.name) as following:
+            channel.airtime.submit(cue, following(report))
 
     def _follow(self, channel: Channel, request: str, cue: Cue | None, progress: Progress) -> None:
         if not progress.final:
@@ -62,6 +75,11 @@ class ByHand:
             requested_at=request, verdict=ruling.verdict.value, detail=ruling.detail
         )
         self._answered(channel, cue, progress)
+
+
+def identity_of(cue: Cue, namespace: str) -> CueIdentity:
+    """What tells a cue by hand from all others."""
+    return CueIdentity(namespace, cue.rule, cue.id, cue.published)
 
 
 def _cue(request: str, now: float) -> Cue:

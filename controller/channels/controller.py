@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from controller.channels.ads import AdsWatch
 from controller.channels.as_run import AsRunLog
 from controller.channels.as_run_entries import AsRunEntries
-from controller.channels.by_hand import ByHand
+from controller.channels.by_hand import ByHand, identity_of
 from controller.channels.conflicts import Conflicts
 from controller.channels.factory import ChannelFactory
 from controller.channels.live import LiveWatch
@@ -29,7 +29,6 @@ from controller.logs import fields
 from controller.resources.twitchchannel import CHANNEL, TWITCH_CHANNEL
 from controller.runtime.objects import ObjectController
 from controller.runtime.resource import Key
-from controller.tracing.identity import CueIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,7 +82,7 @@ class ChannelController(ObjectController["Channel"]):
         self._reconciler = ChannelReconciler(
             self._metrics,
             conflicts=self._conflicts,
-            by_hand=ByHand(self._answered),
+            by_hand=ByHand(self._answered, kernel.tracer),
             look_live=self._live.ask,
             conclude=self.conclude,
         )
@@ -195,7 +194,7 @@ class ChannelController(ObjectController["Channel"]):
             "%s: by hand: %s: %s", key, ruling.verdict, ruling.detail,
             extra=fields(**told)
             if cue is None
-            else CueIdentity(key.namespace, cue.rule, cue.id, cue.published).fields(**told),
+            else identity_of(cue, key.namespace).fields(**told),
         )  # fmt: skip
         self._kernel.mark(key)
         if progress.called_at is not None:

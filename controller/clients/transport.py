@@ -18,6 +18,8 @@ import aiohttp
 import httpx
 from yarl import URL
 
+from controller.tracing.tracer import DECIDING
+
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator
@@ -72,6 +74,15 @@ class Transport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Make one request; the body of its answer is still to be read."""
+        deciding = DECIDING.get()
+        if deciding is None:
+            return await self._request(request)
+        with deciding.call(request.method, str(request.url)) as call:
+            response = await self._request(request)
+            call.answered(response.status_code)
+            return response
+
+    async def _request(self, request: httpx.Request) -> httpx.Response:
         session, body = self._opened(), await request.aread()
         sending: Sending = request.extensions.get("sending") or Sending()
         sending.begun = False

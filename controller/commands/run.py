@@ -21,10 +21,13 @@ from controller.logs import set_up_logging
 from controller.operator import Operator
 from controller.runtime.probes import serve_probes
 from controller.settings import Settings
+from controller.tracing.start import traces
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
     from typing import Any
+
+    from controller.tracing.tracer import Tracer
 
 __all__ = ["run_operator"]
 
@@ -50,10 +53,11 @@ def run_operator(context: str | None) -> int:
     FEEDS.load()
     # The watch's thread gives way to a cue within half a millisecond.
     sys.setswitchinterval(0.0005)
-    return asyncio.run(_run(settings, context))
+    with traces(os.environ) as tracer:
+        return asyncio.run(_run(settings, context, tracer))
 
 
-async def _run(settings: Settings, context: str | None) -> int:
+async def _run(settings: Settings, context: str | None, tracer: Tracer) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -69,7 +73,7 @@ async def _run(settings: Settings, context: str | None) -> int:
             f" {settings.status_interval:.0f} s at most"
         )
         say_start("operator", kube.host, settings, limits)
-        operator = Operator(settings, kube, http)
+        operator = Operator(settings, kube, http, tracer)
 
         def notify(
             kind: str,

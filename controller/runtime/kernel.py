@@ -16,6 +16,7 @@ from controller.runtime.statuses import StatusWriter
 from controller.runtime.sync import Sync
 from controller.runtime.workqueue import WorkQueue
 from controller.term import Term
+from controller.tracing.tracer import NO_TRACER
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Hashable, Mapping, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from controller.runtime.controller import Controller, Reporter
     from controller.runtime.resource import Resource
     from controller.settings import Settings
+    from controller.tracing.tracer import Tracer
 
 __all__ = ["Kernel"]
 
@@ -37,10 +39,12 @@ class Kernel:
     Args:
         settings: Limits and intervals.
         kube: The API server.
+        tracer: Takes down what happens for cues.
 
     Attributes:
         settings: Limits and intervals.
         kube: The API server.
+        tracer: Takes down what happens for cues.
         controllers: By the name of their kind.
         term: Since when this process decides.
         metrics: What is counted.
@@ -53,9 +57,10 @@ class Kernel:
         sync: Lists.
     """
 
-    def __init__(self, settings: Settings, kube: Kube) -> None:
+    def __init__(self, settings: Settings, kube: Kube, tracer: Tracer = NO_TRACER) -> None:
         self.settings = settings
         self.kube = kube
+        self.tracer = tracer
         self.controllers: dict[str, Controller] = {}
         self.term = Term()
         self.metrics = Metrics()

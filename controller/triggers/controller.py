@@ -23,8 +23,9 @@ from controller.runtime.objects import ObjectController
 from controller.runtime.resource import Key
 from controller.tracing.identity import CueIdentity
 from controller.triggers.cancellations import Withdrawals
-from controller.triggers.dispatcher import Dispatcher, Followers
+from controller.triggers.dispatcher import Dispatcher
 from controller.triggers.feed_pool import FeedPool
+from controller.triggers.followers import Followers
 from controller.triggers.metrics import RuleMetrics
 from controller.triggers.reconciler import RuleReconciler
 from controller.triggers.rule import Rule
@@ -86,7 +87,12 @@ class RuleController(ObjectController[Rule]):
         self._dispatcher = Dispatcher(
             self.objects.get,
             self._targets.for_event,
-            Followers(self._decided, parked=kernel.reconcile, changed=kernel.mark),
+            Followers(
+                self._decided,
+                parked=kernel.reconcile,
+                changed=kernel.mark,
+                tracer=kernel.tracer,
+            ),
             self._metrics,
             self._performers,
         )
@@ -226,12 +232,12 @@ class RuleController(ObjectController[Rule]):
 
     def _commercial_settled(self, signal: CommercialSettled) -> None:
         key, record = signal.channel.resource.key, signal.record
+        cue = CueIdentity(key.namespace, record.rule, record.cue_id, record.published)
+        self._kernel.tracer.settled(cue, key.name, record.result)
         self._metrics.decisions.labels(record.result.value).inc()
         logger.info(
             "%s: cue %s: %s", key, record.cue_id, record.result,
-            extra=CueIdentity(
-                key.namespace, record.rule, record.cue_id, record.published
-            ).fields(channel=key.name, verdict=record.result.value),
+            extra=cue.fields(channel=key.name, verdict=record.result.value),
         )  # fmt: skip
         rule = self.objects.get(Key(RULE, key.namespace, record.rule))
         if rule is not None and rule.history.confirm(record.cue_id, key.name, record.result):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from controller.feeds.turns import TURN
 from controller.rules.expressions import lazy_cel_view
 from controller.rules.payloads import Refusal
 from controller.tracing.identity import CueIdentity
+from controller.tracing.tracer import NO_TRACE
 from controller.triggers.backlog import Backlog, Late
 from controller.triggers.cpu_shares import Accounts
 from controller.triggers.decided import Decided
@@ -34,28 +34,15 @@ if TYPE_CHECKING:
     from controller.rules.compiled import MatchResult
     from controller.rules.expressions import CelView
     from controller.runtime.resource import Key
+    from controller.tracing.tracer import CueTrace
+    from controller.triggers.followers import Followers
     from controller.triggers.metrics import RuleMetrics
     from controller.triggers.policies.deciding import Matched
     from controller.triggers.rule import Rule
 
-__all__ = ["Dispatcher", "Followers"]
+__all__ = ["Dispatcher"]
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Followers:
-    """Who is told what comes of events.
-
-    Attributes:
-        decided: Called with what was decided, and what there is to tell before.
-        parked: Called with a rule that took too long for an event and is parked.
-        changed: Called with a rule whose conditions change by an event that it did not match.
-    """
-
-    decided: Callable[[Decided], None]
-    parked: Callable[[Key], None] = lambda _: None
-    changed: Callable[[Key], None] = lambda _: None
 
 
 class Dispatcher:
@@ -145,11 +132,11 @@ class Dispatcher:
 
     def _meet(self, late: Late) -> None:
         """Meet a rule that waited with its event."""
-        key, event, view = late.key, late.event, late.view
+        key, event, view, now = late.key, late.event, late.view, time.time()
         cancelled = late.off and self._cancelled(key, event)
         rule = self._rule(key)
         if rule is not None and late.on and not cancelled and self._matches(rule, event, view):
-            self._decide(rule, event, time.time(), view)
+            self._decide(rule, event, now, view)
         self._accounts.charge()
 
     def _decide(
@@ -253,7 +240,9 @@ class Dispatcher:
         if matched is None:
             return
         outcome, action = matched.outcome, matched.action
+        trace = self._trace(rule, event, matched, now)
         if isinstance(outcome, Ruling):
+            trace.ruled(outcome)
             self._report(Decided(rule, None, event, matched, Progress(outcome)))
             return
         if action is None:
@@ -261,10 +250,20 @@ class Dispatcher:
         channels = self._targets(rule, event)
         if not channels and not matched.known:
             ruling = Ruling(Verdict.CHANNEL_NOT_READY, rule.no_channel(event))
+            trace.ruled(ruling)
             self._report(Decided(rule, None, event, matched, Progress(ruling)))
         for channel in channels:
             report = partial(self._follow, rule, channel, event, matched)
-            self._performers[action.kind].submit(rule, channel, outcome, report)
+            with trace.deciding(channel.resource.key.name) as following:
+                self._performers[action.kind].submit(rule, channel, outcome, following(report))
+
+    def _trace(self, rule: Rule, event: Event, matched: Matched, now: float) -> CueTrace:
+        """Begin the trace of a cue, unless the status tells of it already."""
+        if matched.known:
+            return NO_TRACE
+        key = rule.resource.key
+        cue = CueIdentity(key.namespace, key.name, matched.cue_id, event.published)
+        return self._followers.tracer.cue(cue, event, now)
 
     def _follow(
         self, rule: Rule, channel: Channel, event: Event, matched: Matched, progress: Progress

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import logging
 import time
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from aiohttp import web
 
 from controller.__main__ import main
-from controller.clients.kube import Kube
 from controller.errors import SettingsError
 from controller.logs import redact
-from controller.operator import Operator
 from controller.resources.common import InvalidSpec, rfc3339
-from controller.resources.kind import GROUP, VERSION
 from controller.resources.schema import crd_manifests
 from controller.resources.triggerrule import RULE, TriggerRuleSpec
 from controller.resources.twitchchannel import CHANNEL
@@ -30,9 +23,10 @@ from tests.simulated import toy_note
 from tests.simulated.harness import eventually
 from tests.simulated.local_api import LocalApi
 from tests.simulated.toy_ticker import TickerKind, TickerSettings, registered
+from tests.simulated.whole_operator import Api, a_resource, running
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     import httpx
@@ -60,88 +54,10 @@ def note() -> Iterator[toy_note.NoteKind]:
         yield kind
 
 
-def _resource(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
-    meta = {"name": name, "namespace": "default", "uid": name, "generation": 1}
-    made = {"creationTimestamp": rfc3339(time.time() - 60), "resourceVersion": "1"}
-    return {
-        "apiVersion": f"{GROUP}/{VERSION}", "kind": kind, "metadata": meta | made, "spec": spec,
-    }  # fmt: skip
-
-
-@dataclass
-class Api:
-    """As much of an API server as it takes: lists, Secrets, statuses."""
-
-    secrets: dict[str, dict[str, str]] = field(default_factory=dict)
-    statuses: dict[str, dict[str, Any]] = field(default_factory=dict)
-    held: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-
-    @property
-    def app(self) -> web.Application:
-        app, kinds = web.Application(), f"/apis/{GROUP}/{VERSION}"
-        app.router.add_get(kinds + "/{plural}", self._list)
-        app.router.add_patch(kinds + "/namespaces/default/{plural}/{name}/status", self._status)
-        app.router.add_get("/api/v1/namespaces/default/secrets/{name}", self._secret)
-        app.router.add_post("/apis/events.k8s.io/v1/namespaces/default/events", self._event)
-        return app
-
-    async def _list(self, request: web.Request) -> web.Response:
-        kinds = {"triggerrules": RULE, "twitchchannels": CHANNEL, "extensionapps": "ExtensionApp"}
-        kind = kinds[request.match_info["plural"]]
-        return web.json_response({"kind": f"{kind}List", "items": self.held.get(kind, [])})
-
-    async def _status(self, request: web.Request) -> web.Response:
-        name, patch = request.match_info["name"], await request.json()
-        self.statuses[name] = patch[1]["value"]
-        every = [each for kind in self.held.values() for each in kind]
-        found = next(each for each in every if each["metadata"]["name"] == name)
-        return web.json_response(found | {"status": patch[1]["value"]})
-
-    async def _secret(self, request: web.Request) -> web.Response:
-        name = request.match_info["name"]
-        if name not in self.secrets:
-            gone = {"kind": "Status", "reason": "NotFound", "details": {"kind": "secrets"}}
-            return web.json_response(gone | {"code": 404}, status=404)
-        data = {k: base64.b64encode(v.encode()).decode() for k, v in self.secrets[name].items()}
-        meta = {"name": name, "namespace": "default", "uid": name, "resourceVersion": str(data)}
-        return web.json_response({"kind": "Secret", "metadata": meta, "data": data})
-
-    async def _event(self, request: web.Request) -> web.Response:
-        return web.json_response(await request.json() | {"kind": "Event"}, status=201)
-
-    def condition(self, rule: str, kind: str) -> dict[str, Any]:
-        """What a rule's status tells, {} as long as it tells nothing."""
-        told = self.statuses.get(rule, {}).get("conditions", [])
-        return next((each for each in told if each["type"] == kind), {})
-
-
-@dataclass
-class Stage:
-    """An operator that runs."""
-
-    operator: Operator
-    api: Api
-
-    def value(self, metric: str, **labels: str) -> float | None:
-        return self.operator.registry.get_sample_value(f"twitch_operator_{metric}", labels)
-
-
-@asynccontextmanager
-async def running(api: Api, settings: Settings, http: httpx.AsyncClient) -> AsyncIterator[Stage]:
-    quick = {"status_interval": 0.05, "missing_secret_check_interval": 0.1,
-             "secret_check_interval": 0.1}  # fmt: skip
-    api.held.setdefault(RULE, [_resource(RULE, "peaks", SPEC)])
-    api.held.setdefault(CHANNEL, [_resource(CHANNEL, "mst3k", CHANNEL_SPEC)])
-    async with LocalApi(api.app) as local, Kube(local.load) as kube:
-        operator = Operator(settings.model_copy(update=quick), kube, http)
-        task = asyncio.create_task(operator.run())
-        try:
-            yield Stage(operator, api)
-            assert not task.done()
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            await operator.drain()
+def an_api(secrets: dict[str, dict[str, str]] | None = None) -> Api:
+    """One that holds a channel and a rule that listens to the ticker."""
+    rule, channel = a_resource(RULE, "peaks", SPEC), a_resource(CHANNEL, "mst3k", CHANNEL_SPEC)
+    return Api(secrets or {}, {RULE: [rule], CHANNEL: [channel]})
 
 
 def test_the_crd_has_it_and_the_parser_takes_one_kind_alone(ticker: TickerKind) -> None:
@@ -179,7 +95,7 @@ def test_the_environment_sets_it_and_the_log_hides_its_secrets() -> None:
 async def test_its_events_are_decided_about_and_told(
     ticker: TickerKind, note: toy_note.NoteKind, settings: Settings, http: httpx.AsyncClient
 ) -> None:
-    api = Api({"tape": {"password": ticker.tape.password}})
+    api = an_api({"tape": {"password": ticker.tape.password}})
     async with running(api, settings, http) as stage:
         await eventually(lambda: api.condition("peaks", "FeedConnected").get("status") == "True")
         for symbol, fields in (("TWCH", {"kind": "peak", "id": "one"}),
@@ -205,7 +121,7 @@ async def test_its_events_are_decided_about_and_told(
 async def test_conditions_tell_what_is_wrong_with_it_and_heal(
     ticker: TickerKind, settings: Settings, http: httpx.AsyncClient
 ) -> None:
-    api = Api()
+    api = an_api()
 
     def reason() -> object:
         return api.condition("peaks", "FeedConnected").get("reason")
@@ -231,7 +147,7 @@ async def test_conditions_tell_what_is_wrong_with_it_and_heal(
 @pytest.fixture
 def rule_file(tmp_path: Path) -> str:
     file = tmp_path / "rule.yaml"
-    file.write_text(yaml.safe_dump(_resource(RULE, "peaks", SPEC)))
+    file.write_text(yaml.safe_dump(a_resource(RULE, "peaks", SPEC)))
     return str(file)
 
 
@@ -253,7 +169,7 @@ async def test_a_backtest_reads_its_past(
         ticker.tape.print(symbol, json.dumps({"kind": "peak", "id": f"p{number}"}))
     ticker.tape.print("TWCH", "illegible")
     begin = rfc3339(time.time() - 60)
-    async with LocalApi(Api({"tape": {"password": ticker.tape.password}}).app) as local:
+    async with LocalApi(an_api({"tape": {"password": ticker.tape.password}}).app) as local:
         server = (await local.load()).host
         cluster, user = {"server": server}, {"name": "user", "user": {}}
         context = {"cluster": "here", "user": "user", "namespace": "default"}

@@ -17,7 +17,8 @@ from controller.resources.triggerrule import RULE
 from controller.rules.payloads import Refusal
 from controller.runtime.resource import Key, Resource
 from controller.term import Term
-from controller.triggers.dispatcher import Dispatcher, Followers
+from controller.triggers.dispatcher import Dispatcher
+from controller.triggers.followers import Followers
 from controller.triggers.meter import Lap, Meter
 from controller.triggers.metrics import RuleMetrics
 from controller.triggers.reporter import Surroundings

@@ -17,7 +17,8 @@ from controller.rules.expressions import lazy_cel_view
 from controller.runtime.resource import Key, Resource
 from controller.sensitive import Sensitive
 from controller.term import Term
-from controller.triggers.dispatcher import Dispatcher, Followers
+from controller.triggers.dispatcher import Dispatcher
+from controller.triggers.followers import Followers
 from controller.triggers.metrics import RuleMetrics
 from controller.triggers.reporter import Surroundings
 from controller.triggers.rule import Rule
