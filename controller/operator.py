@@ -51,6 +51,7 @@ class Operator:
     ) -> None:
         self._settings = settings
         self._kernel = kernel = Kernel(settings, kube, tracer)
+        http.on_exchange = kernel.metrics.calls.twitch
         twitch = Twitch(http, settings, kernel.call_priority.note)
         channels = ChannelController(kernel, twitch)
         extensions = ExtensionController(kernel, twitch.extensions, channels.broadcaster_of)
@@ -69,6 +70,10 @@ class Operator:
     def registry(self) -> CollectorRegistry:
         """All metrics."""
         return self._kernel.metrics.registry
+
+    def watch_restarted(self) -> None:
+        """Count a restart of what calls `notify`; may be called from another thread."""
+        self._kernel.metrics.watch_restarts.inc()
 
     @property
     def synced(self) -> bool:
@@ -114,7 +119,7 @@ class Operator:
             due = time.monotonic() + _HOUSEKEEPING
             await asyncio.sleep(_HOUSEKEEPING)
             self._beat = time.monotonic()
-            self._kernel.metrics.loop_lag.set(max(0.0, self._beat - due))
+            self._kernel.metrics.loop_lag.note(max(0.0, self._beat - due), self._beat)
             set_back = clock.set_back(time.time(), self._beat)
             for controller in self._controllers:
                 controller.tick(set_back)

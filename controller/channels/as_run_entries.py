@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from controller.arbiter.as_run import ChannelIdentity, break_entry, foreign_entry
+from controller.channels.metrics import result_of_break
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from controller.arbiter.budget import Ad
     from controller.channels.as_run import AsRunLog
     from controller.channels.channel import Channel
+    from controller.runtime.tallies import Tallies
 
 __all__ = ["AsRunEntries"]
 
@@ -21,10 +23,12 @@ class AsRunEntries:
 
     Args:
         log: Takes them.
+        breaks: Counts the breaks.
     """
 
-    def __init__(self, log: AsRunLog) -> None:
+    def __init__(self, log: AsRunLog, breaks: Tallies) -> None:
         self._log = log
+        self._breaks = breaks
 
     def write_all_ended(self, channels: Iterable[Channel], *, at_once: bool = False) -> None:
         """Write the breaks that are over of all channels that have any."""
@@ -39,10 +43,13 @@ class AsRunEntries:
             channel: The channel.
             at_once: It is gone, or the process ends: take what was called for, over or not.
         """
-        airtime = channel.airtime
+        airtime, key = channel.airtime, channel.resource.key
         for brk in airtime.ended(at_once=at_once):
             if not brk.recalled or self._log.remembers:
                 self._log.write(break_entry(_station(channel), brk, airtime.arbiter.breaks))
+            if not brk.recalled and not brk.by_hand:
+                verdict = brk.ruling.verdict if brk.ruling is not None else None
+                self._breaks.inc(key.namespace, key.name, result_of_break(verdict))
 
     def write_foreign(self, channel: Channel, ad: Ad) -> None:
         """Write an ad that no rule started."""

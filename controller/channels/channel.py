@@ -10,6 +10,7 @@ from controller.arbiter.memory import COOLDOWN
 from controller.arbiter.steps import Readiness
 from controller.channels import status as channel_status
 from controller.channels.airtime import Airtime
+from controller.channels.metrics import ChannelState
 from controller.channels.policies.conditions import (
     ChannelFacts,
     channel_findings,
@@ -160,6 +161,12 @@ class Channel:
     def doubt(self) -> None:
         """Twitch refused a call that the grant should cover."""
         self._on_refused(self)
+
+    def state(self) -> ChannelState:
+        """What a scrape tells of it."""
+        key, fired = self.resource.key, self.airtime.arbiter.memory.last_fired
+        end = fired.started + (fired.accepted or fired.length) if fired is not None else 0.0
+        return ChannelState((key.namespace, key.name), self.live, end)
 
     def findings(self) -> tuple[Finding, ...]:
         """The conditions as they are now."""

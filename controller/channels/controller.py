@@ -65,8 +65,9 @@ class ChannelController(ObjectController["Channel"]):
         super().__init__(kernel)
         settings, quiet = kernel.settings, kernel.call_priority.quiet
         self._metrics = ChannelMetrics(kernel.metrics)
+        self._metrics.states.states = lambda: [each.state() for each in self.objects.values()]
         self._log = AsRunLog(settings.as_run_dir, self._metrics)
-        self._entries = AsRunEntries(self._log)
+        self._entries = AsRunEntries(self._log, self._metrics.breaks)
         self._conflicts = Conflicts(self.objects.get, self.conclude)
         self._ads = AdsWatch(
             twitch.helix, self.objects.values, self, settings.ads_check_interval, quiet
@@ -168,6 +169,8 @@ class ChannelController(ObjectController["Channel"]):
         return await self._reconciler.run(held)
 
     def _added(self, held: Channel) -> None:
+        key = held.resource.key
+        self._metrics.breaks.add(key.namespace, key.name)
         self._conflicts.settle(held)
         self._changed(held)
 

@@ -109,7 +109,7 @@ class ChannelReconciler:
         if channel.stopped:
             return
         if grant is None:
-            self._metrics.remove(key.namespace, key.name)
+            self._metrics.end_token(key.namespace, key.name)
         else:
             gauge = self._metrics.credential_expiration.labels(key.namespace, key.name)
             gauge.set(grant.expires_at)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import importlib.metadata
+import time
+from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
 import httpx
 
-from controller.clients.transport import Transport
+from controller.clients.transport import Sending, Transport
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
 
     from controller.sensitive import Sensitive
     from controller.settings import Settings
 
 __all__ = [
+    "Exchange",
     "HttpClient",
     "json_of",
     "message_of",
@@ -27,13 +31,54 @@ __all__ = [
     "tls_context",
 ]
 
-HttpClient: TypeAlias = httpx.AsyncClient
-
 _MAX_TEXT = 300
 _LIMITS = httpx.Limits(max_connections=1000, keepalive_expiry=60)
 
 
-def new_http_client(settings: Settings) -> httpx.AsyncClient:
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A call to Twitch that has ended.
+
+    Attributes:
+        method: Of HTTP.
+        path: Of the URL.
+        code: Status of the answer; `unsent`: nothing left; `unanswered`: something may have.
+        seconds: How long it took.
+        ended: When it ended, in seconds since the epoch.
+        date: The answer's header Date, if it has one.
+    """
+
+    method: str
+    path: str
+    code: str
+    seconds: float
+    ended: float
+    date: str | None = None
+
+
+class HttpClient(httpx.AsyncClient):
+    """Makes calls, and tells of each.
+
+    Attributes:
+        on_exchange: Called with each call that has ended, also where it was given up.
+    """
+
+    on_exchange: Callable[[Exchange], None] | None = None
+
+    async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
+        """Make one call."""
+        sending = request.extensions.setdefault("sending", Sending())
+        begun = time.perf_counter()
+        response: httpx.Response | None = None
+        try:
+            response = await super().send(request, **options)
+            return response
+        finally:
+            if self.on_exchange is not None:
+                self.on_exchange(_exchange(request, response, sending, begun))
+
+
+def new_http_client(settings: Settings) -> HttpClient:
     """Make the client that all calls to Twitch share.
 
     Redirects are not followed: Twitch's API makes none, and a token must not follow one.
@@ -42,13 +87,25 @@ def new_http_client(settings: Settings) -> httpx.AsyncClient:
         settings: How patient to be.
     """
     version = importlib.metadata.version("twitch-operator")
-    return httpx.AsyncClient(
+    return HttpClient(
         # A call that could not connect is known not to have run: it must not end as one that may.
         timeout=httpx.Timeout(settings.call_timeout, connect=0.8 * settings.call_timeout),
         transport=Transport(tls_context(), _LIMITS),
         headers={"User-Agent": f"twitch-operator/{version}"},
         follow_redirects=False,
     )
+
+
+def _exchange(
+    request: httpx.Request, response: httpx.Response | None, sending: Sending, begun: float
+) -> Exchange:
+    seconds, ended = time.perf_counter() - begun, time.time()
+    method, path = request.method, request.url.path
+    if response is None:
+        code = "unanswered" if sending.begun else "unsent"
+        return Exchange(method, path, code, seconds, ended)
+    date = response.headers.get("Date")
+    return Exchange(method, path, str(response.status_code), seconds, ended, date)
 
 
 @cache

@@ -92,6 +92,8 @@ async def _run(settings: Settings, context: str | None, tracer: Tracer) -> int:
             notify, log_in, discover, namespaces=settings.watch_namespaces, kinds=operator.kinds
         )
 
+        watch.on_restart = operator.watch_restarted
+
         def alive() -> bool:
             return watch.alive and (operator.healthy or not operator.synced)
 

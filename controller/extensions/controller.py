@@ -126,8 +126,7 @@ class ExtensionController(ObjectController[ExtensionApp]):
         key, due = app.resource.key, app.next_rotation
         if self.objects.get(key) is not app:
             return
-        ready = any(f.type == "Ready" and f.status == "True" for f in app.findings(time.time()))
-        self._metrics.set(key.namespace, key.name, ready=ready, next_rotation=due)
+        self._metrics.set(key.namespace, key.name, due)
         self._kernel.mark(key)
         self._kernel.signals.send(ExtensionChanged(key))
 

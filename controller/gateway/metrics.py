@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 __all__ = ["GatewayMetrics"]
 
+_FAILURES = ("500", "502", "503", "504")
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
@@ -42,6 +43,12 @@ class GatewayMetrics:
             self.upstream.labels(call)
         for result in ("Accepted", "Refused", "Unavailable"):
             self.authorizations.labels(result)
+
+    def answered(self, route: str, status: int, extension: str) -> None:
+        """Count a request; the series of failures begin at zero with the first of a route."""
+        for failure in _FAILURES:
+            self.requests.labels(route, failure, extension)
+        self.requests.labels(route, str(status), extension).inc()
 
     def forget(self, extension: str) -> None:
         """Drop the series of an extension that is gone: its label, namespace/name."""

@@ -72,7 +72,7 @@ class Requests:
         status = context.status or CLIENT_GONE
         # It may have been deleted meanwhile, and its series dropped: they must not come back.
         extension = context.label if context.still_served else UNKNOWN
-        self._metrics.requests.labels(context.route, str(status), extension).inc()
+        self._metrics.answered(context.route, status, extension)
         logger.info(
             "%s %s %d in %.1f ms, extension %s, request %s",
             method,

@@ -81,6 +81,7 @@ class Watch:
 
     Attributes:
         problem: Why it ended for good; None: it did not.
+        on_restart: Called on this thread when it is to be started anew.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Watch:
         self._whole = False
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self.problem: str | None = None
+        self.on_restart: Callable[[], None] = lambda: None
 
     def start(self) -> None:
         """Begin to watch."""
@@ -138,6 +140,7 @@ class Watch:
                 failures = starts = 0
             failures += 1
             logger.warning("%s; restarting the watch", problem)
+            self.on_restart()
             most = self._patience.most_pause
             pause = backoff(failures, random.random(), first=min(2.0, most), most=most)  # noqa: S311
             if self._ending.wait(pause):

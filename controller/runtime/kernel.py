@@ -64,6 +64,7 @@ class Kernel:
         self.controllers: dict[str, Controller] = {}
         self.term = Term()
         self.metrics = Metrics()
+        kube.on_answer = self.metrics.calls.kubernetes
         self.call_priority = CallPriority()
         self.signals = Signals()
         self.secrets = SecretStore(kube, settings, self._ask_again, self.call_priority.quiet)
@@ -79,11 +80,15 @@ class Kernel:
         self.intake = Intake(self.controllers)
         self.sync = Sync(kube, settings, self.intake)
         self._queue: WorkQueue[Key] = WorkQueue(self._reconcile, _WORKERS)
+        self.metrics.queue("reconcile", self._queue.waiting)
+        self.metrics.queue("status", self.statuses.waiting)
+        self.metrics.queue("event", self.recorder.waiting)
 
     def register(self, *controllers: Controller) -> None:
         """Take the controllers of all kinds, in the order in which the kinds are listed."""
         for controller in controllers:
             self.controllers[controller.kind.name] = controller
+            self.metrics.begin_writes(controller.kind.name)
 
     def reconcile(self, key: Key) -> None:
         """Ask for a reconciliation of a resource."""

@@ -9,9 +9,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from aiohttp import web
-from prometheus_client import generate_latest
 
 from controller.errors import SettingsError
+from controller.runtime.families import exposition
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -55,7 +55,7 @@ async def serve_probes(
         return _answer(alive() and ready())
 
     async def expose(_: web.Request) -> web.Response:
-        text = generate_latest(registry)
+        text = await exposition(registry)
         return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4"})
 
     routes: dict[str, dict[str, Callable[[web.Request], Awaitable[web.Response]]]] = {}

@@ -135,6 +135,10 @@ class Recorder:
             )  # fmt: skip
         self._wake.set()
 
+    def waiting(self) -> int:
+        """How many Events are not posted yet."""
+        return len(self._waiting)
+
     async def run(self) -> None:
         """Post until cancelled."""
         while True:

@@ -80,9 +80,14 @@ class StatusWriter:
 
     def forget(self, key: Key) -> None:
         """Drop a resource that is gone."""
+        self._metrics.resources.remove(key)
         self._queue.forget(key)
         self._marked.discard(key)
         self._last.pop(key, None)
+
+    def waiting(self) -> int:
+        """How many statuses could be written now, and are not yet."""
+        return self._queue.waiting()
 
     async def run(self) -> None:
         """Write until cancelled."""
@@ -107,6 +112,7 @@ class StatusWriter:
         if reporter is None or status is None:
             return
         resource, body = reporter.resource, status.to_status()
+        self._metrics.resources.note(key, body)
         if _news(body, status.quiet) == _news(resource.status, status.quiet):
             return
         self._last[key] = time.monotonic()

@@ -68,6 +68,11 @@ class WorkQueue(Generic[K]):
         if key in self._busy:
             self._forgotten.add(key)
 
+    def waiting(self) -> int:
+        """How many keys are due and have no worker."""
+        now = time.monotonic()
+        return sum(at <= now for at in self._due.values())
+
     async def run(self) -> None:
         """Work until cancelled."""
         try:

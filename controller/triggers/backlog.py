@@ -68,6 +68,9 @@ class Backlog:
     def __bool__(self) -> bool:
         return bool(self._of_rule)
 
+    def __len__(self) -> int:
+        return sum(self._of_rule.values())
+
     def __contains__(self, key: Key) -> bool:
         """Whether a rule still waits for an event, so that the next one has to wait, too."""
         return key in self._of_rule

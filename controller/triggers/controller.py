@@ -102,6 +102,8 @@ class RuleController(ObjectController[Rule]):
             self._dispatcher.event,
             on_health=self._refresh,
         )
+        kernel.metrics.queue("feed", self._feeds.waiting)
+        kernel.metrics.queue("late", lambda: len(self._dispatcher.backlog))
         self._reconciler = RuleReconciler(
             self.objects.get,
             secrets=kernel.secrets,

@@ -55,6 +55,9 @@ class Dispatcher:
         metrics: Counts.
         performers: Do what the rules ask for, by kind of action.
         meter: Measures what rules take.
+
+    Attributes:
+        backlog: What waits because its rule is over its share of CPU.
     """
 
     def __init__(
@@ -74,7 +77,7 @@ class Dispatcher:
         self._performers = performers
         self._meter = meter or Meter()
         self._accounts = Accounts(self._meter)
-        self._backlog = Backlog(self._meet, self._accounts.debt, self._meter)
+        self.backlog = Backlog(self._meet, self._accounts.debt, self._meter)
 
     async def event(self, keys: Iterable[Key], cancels: Iterable[Key], event: Event) -> None:
         """Meet an event with the rules that it may match.
@@ -108,22 +111,22 @@ class Dispatcher:
             self._decide(rule, event, now, view)
         self._accounts.charge()
         for key in sorted(late, key=self._rank):
-            await self._backlog.add(Late(key, event, key in off, key in on, view))
+            await self.backlog.add(Late(key, event, key in off, key in on, view))
 
     async def drained(self) -> None:
         """Wait until no rule waits any more."""
-        await self._backlog.drained()
+        await self.backlog.drained()
 
     async def close(self) -> None:
         """End: what waits is dropped."""
-        await self._backlog.close()
+        await self.backlog.close()
 
     def _late(self, keys: Sequence[Key]) -> dict[Key, None]:
         """Return the rules that have to wait, because they are over their share of CPU."""
         over = self._accounts.over(keys)
-        if not over and not self._backlog:
+        if not over and not self.backlog:
             return {}
-        return {key: None for key in keys if key in over or key in self._backlog}
+        return {key: None for key in keys if key in over or key in self.backlog}
 
     def _rank(self, key: Key) -> int:
         """The highest priority comes first, also among those that wait."""

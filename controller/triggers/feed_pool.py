@@ -109,6 +109,10 @@ class FeedPool:
                 key.namespace, key.name, last_poll, bool(health.connected), health.reason
             )
 
+    def waiting(self) -> int:
+        """How many events are received and were not met with rules yet."""
+        return sum(listener.waiting for listener in self._listeners.values())
+
     def silent_since(self, key: Key) -> Heard | None:
         """When a rule's topics last brought an event, or since when they are listened to for it.
 
@@ -126,6 +130,7 @@ class FeedPool:
 
     async def _heard(self, found: list[Key], off: list[Key], event: Event) -> None:
         self._metrics.events.inc()
+        self._metrics.feed_lag.observe(max(0.0, time.time() - event.published))
         await self._on_event(found, off, event)
 
     def _news(self, listener: Listener, news: News) -> None:

@@ -194,6 +194,11 @@ class Listener:
     # Life
 
     @property
+    def waiting(self) -> int:
+        """How many events are received and were not met with rules yet."""
+        return self._events.qsize()
+
+    @property
     def alive(self) -> bool:
         """Whether all its loops run."""
         return self.feed.alive and not self._consumer.done()

@@ -16,7 +16,7 @@ from tests.simulated.harness import PATIENCE
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    import httpx
+    from controller.clients.http import HttpClient
 
 
 @pytest.fixture
@@ -52,6 +52,6 @@ def settings(twitch: TwitchSimulator) -> Settings:
 
 
 @pytest.fixture
-async def http(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+async def http(settings: Settings) -> AsyncIterator[HttpClient]:
     async with new_http_client(settings) as client:
         yield client

@@ -105,6 +105,20 @@ async def test_the_expected_object_is_an_answer(name: str) -> None:
         await call(kube)
 
 
+async def test_each_call_is_told_with_its_status() -> None:
+    told: list[tuple[str, str, int | None]] = []
+
+    async def nowhere() -> Configuration:
+        return Configuration(host="http://127.0.0.1:9")
+
+    async with served((500, b"")) as (kube, _), Kube(nowhere) as away:
+        for each in (kube, away):
+            each.on_answer = lambda *answer: told.append(answer)
+            with pytest.raises(KubeUnavailable):
+                await each.get_secret("tv", "app")
+    assert told == [("GET", "Secret", 500), ("GET", "Secret", None)]
+
+
 ELSEWHERE = {
     "a page": (200, b"<html><body>Sign in</body></html>"),
     "nothing": (200, b""),

@@ -17,15 +17,14 @@ from controller.resources.twitchchannel import CHANNEL
 from controller.runtime.resource import Key
 
 if TYPE_CHECKING:
-    import httpx
-
+    from controller.clients.http import HttpClient
     from controller.settings import Settings
 
 KINDS: tuple[str, ...] = (CHANNEL, RULE)
 
 
 @pytest.fixture
-async def operator(settings: Settings, http: httpx.AsyncClient) -> Operator:
+async def operator(settings: Settings, http: HttpClient) -> Operator:
     """An operator that is only told things: it calls nobody before it runs."""
 
     async def load() -> Configuration:

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import httpx
-
+    from controller.clients.http import HttpClient
     from controller.settings import Settings
     from controller.triggers.controller import RuleController
     from tests.simulated.toy_note import NoteKind
@@ -79,7 +78,7 @@ class Stage:
 
 
 @pytest.fixture
-async def stage(settings: Settings, http: httpx.AsyncClient, note: NoteKind) -> Stage:
+async def stage(settings: Settings, http: HttpClient, note: NoteKind) -> Stage:
     async def load() -> Configuration:
         return Configuration()
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import httpx
+    from controller.clients.http import HttpClient
 
 SPEC: dict[str, Any] = {
     "channelRef": {"name": "mst3k"},
@@ -67,7 +67,7 @@ def test_the_crd_has_it_and_the_parser_takes_one_kind_alone(ticker: TickerKind) 
     assert feed["properties"]["ticker"]["properties"]["symbols"]["maxItems"] == 10
     assert feed["properties"]["ticker"]["description"] == ticker.description
     told = [rule["message"] for rule in feed["x-kubernetes-validations"]]
-    assert told == ["must have exactly one of: pubnub, hls, ticker"]
+    assert told == ["must have exactly one of: pubnub, ticker"]
     commercial = SPEC | {"action": {"commercial": {"length": "60s"}}}
     assert TriggerRuleSpec.from_spec(commercial).feed.kind == "ticker"
     both = SPEC["feed"] | {"pubnub": {"secretRef": {"name": "a"}, "topics": ["a"]}}
@@ -93,7 +93,7 @@ def test_the_environment_sets_it_and_the_log_hides_its_secrets() -> None:
 
 
 async def test_its_events_are_decided_about_and_told(
-    ticker: TickerKind, note: toy_note.NoteKind, settings: Settings, http: httpx.AsyncClient
+    ticker: TickerKind, note: toy_note.NoteKind, settings: Settings, http: HttpClient
 ) -> None:
     api = an_api({"tape": {"password": ticker.tape.password}})
     async with running(api, settings, http) as stage:
@@ -119,7 +119,7 @@ async def test_its_events_are_decided_about_and_told(
 
 @pytest.mark.usefixtures("note")
 async def test_conditions_tell_what_is_wrong_with_it_and_heal(
-    ticker: TickerKind, settings: Settings, http: httpx.AsyncClient
+    ticker: TickerKind, settings: Settings, http: HttpClient
 ) -> None:
     api = an_api()
 

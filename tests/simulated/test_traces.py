@@ -35,10 +35,10 @@ from tests.simulated.whole_operator import Api, a_resource, running
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    import httpx
     from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
     from controller.channels.controller import ChannelController
+    from controller.clients.http import HttpClient
     from controller.sandbox.pubnub import PubNubSimulator
     from controller.sandbox.twitch import TwitchSimulator
     from controller.settings import Settings
@@ -114,7 +114,7 @@ class World:
     twitch: TwitchSimulator
     pubnub: PubNubSimulator
     settings: Settings
-    http: httpx.AsyncClient
+    http: HttpClient
     api: Api
 
     @asynccontextmanager
@@ -138,7 +138,7 @@ class World:
 
 @pytest.fixture
 def world(
-    twitch: TwitchSimulator, pubnub: PubNubSimulator, settings: Settings, http: httpx.AsyncClient
+    twitch: TwitchSimulator, pubnub: PubNubSimulator, settings: Settings, http: HttpClient
 ) -> World:
     twitch.add_broadcaster("late")
     settings = settings_for(pubnub, **settings.model_dump())
@@ -292,7 +292,7 @@ async def test_a_request_by_hand_has_a_trace(
 
 
 async def test_a_feed_and_an_action_that_know_nothing_of_traces_have_them(
-    settings: Settings, http: httpx.AsyncClient, environment: pytest.MonkeyPatch
+    settings: Settings, http: HttpClient, environment: pytest.MonkeyPatch
 ) -> None:
     spec = {
         "feed": {"ticker": {"secretRef": {"name": "tape"}, "symbols": ["TWCH"]}},

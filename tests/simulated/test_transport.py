@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from controller.clients.http import new_http_client
+from controller.clients.http import Exchange, new_http_client
 from controller.clients.transport import Sending, Transport
 from controller.settings import Settings
 from tests.simulated.harness import eventually
@@ -154,6 +154,26 @@ async def test_a_stream_that_is_not_read_to_its_end_closes_its_connection(server
         server.length = 2
         assert (await http.get(server.url)).text == "ok"
     assert server.made == 2
+
+
+async def test_each_call_is_told_with_what_came_of_it(server: Server) -> None:
+    async with new_http_client(Settings()) as http:
+        told: list[Exchange] = []
+        http.on_exchange = told.append
+        await http.get(server.url, params={"user_id": "1"})
+        with pytest.raises(httpx.ConnectError):
+            await http.post("http://127.0.0.1:9/token")
+        server.answers.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.2):  # as those who call give a call up
+                await http.get(server.url)
+        server.answers.set()
+    assert [(each.method, each.path, each.code) for each in told] == [
+        ("GET", "/", "200"),
+        ("POST", "/token", "unsent"),
+        ("GET", "/", "unanswered"),
+    ]
+    assert told[2].seconds >= 0.2
 
 
 async def test_a_proxy_of_the_environment_is_used(

@@ -23,8 +23,7 @@ from tests.simulated.local_api import LocalApi
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    import httpx
-
+    from controller.clients.http import HttpClient
     from controller.settings import Settings
     from controller.tracing.tracer import Tracer
 
@@ -121,7 +120,7 @@ class Stage:
 
 @asynccontextmanager
 async def running(
-    api: Api, settings: Settings, http: httpx.AsyncClient, tracer: Tracer = NO_TRACER
+    api: Api, settings: Settings, http: HttpClient, tracer: Tracer = NO_TRACER
 ) -> AsyncIterator[Stage]:
     """Run an operator that soon sees what changes."""
     quick = {"status_interval": 0.05, "missing_secret_check_interval": 0.1,

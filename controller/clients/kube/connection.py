@@ -39,12 +39,16 @@ class Connection:
     Args:
         load: Finds the API server and how to log in; asked again after a 401, because credentials
             of a kubeconfig may expire.
+
+    Attributes:
+        on_answer: Called with the method, the kind and the status of each call; None: no answer.
     """
 
     def __init__(self, load: Callable[[], Awaitable[Configuration]]) -> None:
         self._load = load
         self._client: ApiClient | None = None
         self._loaded = 0.0
+        self.on_answer: Callable[[str, str, int | None], None] = lambda *_: None
 
     async def __aenter__(self) -> Self:
         self._client = ApiClient(await self._load())
@@ -106,8 +110,10 @@ class Connection:
             )
             content = await response.read()
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            self.on_answer(method, kind, None)
             msg = f"the API server did not answer: {in_words(error)} ({self.host})"
             raise KubeUnavailable(msg) from error
+        self.on_answer(method, kind, response.status)
         if response.status == 401:
             await self._log_in_again()
         hidden = values_of(body["data"]) if kind == "Secret" and body is not None else ()
