@@ -24,7 +24,7 @@ _INTRODUCTION = """# Metrics
 
 The operator and the gateway serve `/metrics` in Prometheus format on the address in
 `TWITCH_OPERATOR_METRICS_ADDRESS`. A counter starts at 0, so `increase()` sees the first failure.
-[monitoring.md](../monitoring.md#alerts) has alerts.
+[runbooks.md](../runbooks.md) has alerts.
 """
 
 

@@ -32,7 +32,6 @@ def made_files() -> dict[str, str]:
         "values.yaml": values,
         "values.schema.json": _schema(described),
         "README.md": readme(described),
-        "files/alerts.yaml": _alerts((ROOT / "docs/monitoring.md").read_text("utf-8")),
     }
     for path in sorted((ROOT / "crds").glob("*.yaml")):
         made[f"templates/crds/{path.name}"] = _crd(path.read_text("utf-8"))
@@ -54,9 +53,3 @@ def _crd(text: str) -> str:
         msg = "a CRD's metadata has more than its name: teach reference/chart/files.py about it"
         raise ValueError(msg)
     return "{{- if .Values.crds.enabled }}\n" + made + "{{- end }}\n"
-
-
-def _alerts(page: str) -> str:
-    """Return the alerts that a page shows."""
-    [found] = re.findall(r"```yaml\n(groups:.*?)```", page, re.DOTALL)
-    return f"# Generated from docs/monitoring.md by: make chart\n{found}"

@@ -192,6 +192,17 @@ def test_the_chart_has_the_version_of_the_program() -> None:
     assert f'version = "{chart["appVersion"]}"' in project
 
 
+def test_each_alert_has_the_address_of_its_runbook() -> None:
+    rule = {"enabled": True, "runbookUrl": "https://docs.example.com/runbooks.html"}
+    shown = only(render(SMALL | {"metrics": {"prometheusRule": rule}}), "PrometheusRule")
+    file = yaml.safe_load((CHART / "files/alerts.yaml").read_text("utf-8"))
+    for group in file["groups"]:
+        for alert in group["rules"]:
+            url = f"{rule['runbookUrl']}#{alert['alert'].lower()}"
+            alert["annotations"]["runbook_url"] = url
+    assert shown["spec"] == file
+
+
 def test_objects_of_the_user_may_be_templates() -> None:
     mine = {
         "apiVersion": "v1",

@@ -40,7 +40,6 @@ EXAMPLES: dict[str, tuple[str, object]] = {
 }
 
 PUBNUB = {"pubnub_origin": "127.0.0.1:2", "pubnub_tls": "false"}
-HLS = {"hls_timeout": "2"}
 
 
 def read(**values: str) -> Settings:
@@ -51,7 +50,7 @@ def read(**values: str) -> Settings:
 
 def test_every_setting_has_an_example_here() -> None:
     named = {name.removeprefix(PREFIX).lower() for name in Settings.variables()}
-    assert named == EXAMPLES.keys() | PUBNUB.keys() | HLS.keys()
+    assert named == EXAMPLES.keys() | PUBNUB.keys()
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
