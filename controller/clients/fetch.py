@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Self
@@ -59,11 +59,13 @@ class Fetched:
 
     Attributes:
         status: HTTP status.
-        body: At most `MAX_ANSWER` bytes.
+        body: At most as many bytes as were to be read, as they came.
+        headers: Of the answer; names in any case.
     """
 
     status: int
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Fetcher:
@@ -72,9 +74,13 @@ class Fetcher:
     Args:
         allowed_hosts: The setting ALLOWED_FETCH_HOSTS.
         timeout: Seconds for one call, the wait for others to the same host included.
+        at_once: Calls to one host.
     """
 
-    def __init__(self, allowed_hosts: Sequence[str], timeout: float) -> None:
+    def __init__(
+        self, allowed_hosts: Sequence[str], timeout: float, at_once: int = _AT_ONCE
+    ) -> None:
+        self._at_once = at_once
         self._allowed = tuple(allowed_hosts)
         self._timeout = timeout
         self._rooms: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
@@ -99,14 +105,31 @@ class Fetcher:
     async def __aexit__(self, *_: object) -> None:
         await self._http.aclose()
 
-    async def get(self, url: str) -> Fetched:
+    async def get(
+        self,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        limit: int = MAX_ANSWER,
+        patience: float = 0.0,
+    ) -> Fetched:
         """GET a URL.
+
+        Args:
+            url: Where.
+            headers: Beside those of every call.
+            limit: Bytes of the answer's body that are read.
+            patience: Seconds that the answer may take in addition to the timeout.
 
         Raises:
             FetchForbidden: It must not be called.
             FetchFailed: It came to nothing.
         """
-        return await self._call(self._http.build_request("GET", self._checked(url)))
+        within = self._timeout + patience
+        request = self._http.build_request(
+            "GET", self._checked(url), headers=headers, timeout=within
+        )
+        return await self._call(request, limit=limit, within=within)
 
     async def post(
         self, url: str, form: Mapping[str, str], login: tuple[str, str] | None = None
@@ -147,15 +170,23 @@ class Fetcher:
             raise FetchForbidden(msg)
         return parsed
 
-    async def _call(self, request: httpx.Request, auth: httpx.Auth | None = None) -> Fetched:
+    async def _call(
+        self,
+        request: httpx.Request,
+        auth: httpx.Auth | None = None,
+        *,
+        limit: int = MAX_ANSWER,
+        within: float | None = None,
+    ) -> Fetched:
         host = request.url.host
         # Weakly held: a host that nobody calls needs no place.
-        room = self._rooms.setdefault(request.url.netloc.decode(), asyncio.Semaphore(_AT_ONCE))
+        room = self._rooms.setdefault(request.url.netloc.decode(), asyncio.Semaphore(self._at_once))
         try:
-            async with asyncio.timeout(self._timeout), room:
+            async with asyncio.timeout(within or self._timeout), room:
                 response = await self._http.send(request, auth=auth, stream=True)
                 try:
-                    return Fetched(response.status_code, await _read(response, host))
+                    body = await _read(response, host, limit)
+                    return Fetched(response.status_code, body, response.headers)
                 finally:
                     await response.aclose()
         except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError, ValueError) as error:
@@ -163,14 +194,14 @@ class Fetcher:
             raise FetchFailed(msg) from error
 
 
-async def _read(response: httpx.Response, host: str) -> bytes:
-    body = b""
+async def _read(response: httpx.Response, host: str, limit: int) -> bytes:
+    body = bytearray()
     async for chunk in response.aiter_raw():
         body += chunk
-        if len(body) > MAX_ANSWER:
-            msg = f"{host} answered with more than {MAX_ANSWER} bytes"
+        if len(body) > limit:
+            msg = f"{host} answered with more than {limit} bytes"
             raise FetchFailed(msg)
-    return body
+    return bytes(body)
 
 
 class _Transport(httpx.AsyncHTTPTransport):

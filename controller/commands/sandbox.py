@@ -89,11 +89,13 @@ def _plane(kubeconfig: Path | None, context: str | None, folder: Path | None) ->
 
 def _welcome(stage: Stage) -> str:
     twitch, oauth = f"{stage.twitch}/_sandbox", f"{stage.oauth}/_sandbox"
+    hls = f"{stage.hls}/_sandbox"
     return f"""\
 {stage.plane.describe()}
 Simulated Twitch: {twitch} lists what it can be told
 Simulated PubNub: {stage.pubnub}/_sandbox does too
 Simulated OAuth2: {oauth} does too
+Simulated HLS:    {hls} does too
 The CRDs are installed. In another terminal:
 
 {exports(stage.environment, stage.plane.kubectl)}
@@ -105,6 +107,10 @@ curl {twitch}/broadcasters/mst3k/consent -d '{{"client_id": "me"}}'
 # The operator, and a message for it, with the subscribe key {stage.subscribe_key}.
 twitch-operator run
 curl {stage.publish_url("TOPIC")} -d @message.json
+
+# A live playlist for a rule with spec.feed.hls, and an ad break in it.
+curl {hls}/streams -d '{{"name": "mst3k"}}'
+curl {hls}/streams/mst3k/breaks -d '{{"duration": 60}}'
 
 # What Twitch was asked to run.
 curl {twitch}/commercials

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 
     from controller.clients.kube import Secret
-    from controller.events import Event
+    from controller.events import Event, Ruling
     from controller.resources.common import SpecModel
     from controller.settings import Part, Settings
 
@@ -243,6 +243,11 @@ class FeedKind(ABC, Generic[S, K]):
     @abstractmethod
     def open(self, key: K, settings: Settings, sink: Sink) -> Feed:
         """Make a feed that listens to nothing yet, and tells nothing until this returns."""
+
+    def passes_over(self, spec: S, event: Event) -> Ruling | None:
+        """Why a rule does nothing about an event that matches; None: it does something."""
+        del spec, event
+        return None
 
     def remedy(self, spec: S, reason: str) -> str | None:
         """What a human must do about a reason of `FeedHealth`; None: it may pass by itself."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from controller.errors import InvalidSecret
 from controller.feeds.base import FeedKind, Source
+from controller.feeds.hls.kind import Hls
 from controller.feeds.pubnub.kind import PubNub
 from controller.logs import quieten, redact_also
 from controller.policies.problems import Blocked, missing_secret
@@ -50,6 +51,7 @@ class _Feeds(Registry[AnyKind]):
 
 FEEDS: Final = _Feeds(FEED)
 FEEDS.add(PubNub())
+FEEDS.add(Hls())
 
 
 def topics_of(feed: Chosen) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from controller.resources.extensionapp import OAuth
 
-__all__ = ["CLIENT_ID", "CLIENT_SECRET", "allows", "provider_problem"]
+__all__ = ["CLIENT_ID", "CLIENT_SECRET", "allows", "host_of", "host_refusal", "provider_problem"]
 
 CLIENT_ID, CLIENT_SECRET = "client-id", "client-secret"
 _FIELD = "spec.gateway.oauth"
@@ -52,7 +52,11 @@ def provider_problem(
     problem = _secret_problem(oauth.secret_ref.name, namespace, data)
     if problem is not None:
         return problem
-    return _host_problem(oauth.secret_ref.name, annotations, _host(url), namespace)
+    name, host = oauth.secret_ref.name, host_of(url)
+    refusal = host_refusal(name, annotations, host, f" -n {namespace}")
+    if refusal is None:
+        return None
+    return Blocked("HostNotAllowed", f"{_FIELD}.secretRef: {refusal}", human=True)
 
 
 def _secret_problem(name: str, namespace: str, data: Mapping[str, bytes] | None) -> Blocked | None:
@@ -67,16 +71,23 @@ def _secret_problem(name: str, namespace: str, data: Mapping[str, bytes] | None)
     return None
 
 
-def _host_problem(
-    name: str, annotations: Mapping[str, str], host: str, namespace: str
-) -> Blocked | None:
+def host_refusal(
+    name: str, annotations: Mapping[str, str], host: str, flags: str = ""
+) -> str | None:
+    """Why a Secret is not sent to the host of a URL in a resource; None: it is.
+
+    Args:
+        name: Of the Secret.
+        annotations: Its own: it must name the host.
+        host: Of the URL, in small letters.
+        flags: For the kubectl command in the message.
+    """
     if annotations.get(ALLOWED_HOST, "").strip().lower() == host:
         return None
-    message = (
-        f"{_FIELD}.secretRef: Secret {name} is not sent to {host} unless it says so itself: kubectl"
-        f" annotate secret {name} -n {namespace} --overwrite {ALLOWED_HOST}={host}"
+    return (
+        f"Secret {name} is not sent to {host} unless it says so itself: kubectl annotate secret"
+        f" {name}{flags} --overwrite {ALLOWED_HOST}={host}"
     )
-    return Blocked("HostNotAllowed", message, human=True)
 
 
 def allows(allowed_hosts: Collection[str], url: str) -> bool:
@@ -86,14 +97,15 @@ def allows(allowed_hosts: Collection[str], url: str) -> bool:
         port = parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:
         return False
-    host = _host(url)
+    host = host_of(url)
     shown = f"[{host}]" if ":" in host else host  # an IPv6 address, as a URL has it
     return bool(host) and any(
         entry.lower() in (host, shown, f"{shown}:{port}") for entry in allowed_hosts
     )
 
 
-def _host(url: str) -> str:
+def host_of(url: str) -> str:
+    """The host of a URL, in small letters; empty: it has none."""
     try:
         return (urlsplit(url).hostname or "").lower()
     except ValueError:

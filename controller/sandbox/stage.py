@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from controller.sandbox.controlplane.kubeconfig import write_private
+from controller.sandbox.hls import HlsSimulator
 from controller.sandbox.oauth import OAuthSimulator
 from controller.sandbox.pubnub import SUBSCRIBE_KEY, PubNubSimulator
 from controller.sandbox.pubnub.access import KeySet
@@ -53,6 +54,7 @@ class Stage:
         # As at the real one: a key that nobody was given is refused.
         self._pubnub = PubNubSimulator(keys=[KeySet(subscribe_key=SUBSCRIBE_KEY)])
         self._oauth = OAuthSimulator()
+        self._hls = HlsSimulator()
         self._started: Future[asyncio.AbstractEventLoop] = Future()
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="simulators", daemon=True)
@@ -82,6 +84,11 @@ class Stage:
         return self._oauth.url
 
     @property
+    def hls(self) -> str:
+        """URL of the simulated HLS origin; `/_sandbox` below it lists what it can be told."""
+        return self._hls.url
+
+    @property
     def subscribe_key(self) -> str:
         """The key whose topics `publish_url` posts to."""
         return SUBSCRIBE_KEY
@@ -104,6 +111,7 @@ class Stage:
             "SANDBOX_TWITCH": self.twitch,
             "SANDBOX_PUBNUB": self.pubnub,
             "SANDBOX_OAUTH": self.oauth,
+            "SANDBOX_HLS": self.hls,
             "SANDBOX_KUBECTL": str(self.plane.kubectl),
         }
         if any(os.environ.get(name) for name in _PROXIES):  # httpx would send them loopback too
@@ -120,7 +128,7 @@ class Stage:
             self._started.set_exception(error)
 
     async def _serve(self) -> None:
-        async with self._twitch, self._pubnub, self._oauth:
+        async with self._twitch, self._pubnub, self._oauth, self._hls:
             self._started.set_result(asyncio.get_running_loop())
             await self._stop.wait()
 

@@ -84,6 +84,10 @@ def changed(spec: dict[str, Any], changes: dict[str, object]) -> dict[str, Any]:
     return {key: part for key, part in {**spec, **changes}.items() if part is not None}
 
 
+def hls(**spec: object) -> dict[str, Any]:
+    return {"hls": {"url": "https://example.com/live.m3u8", **spec}}
+
+
 def pubnub(*topics: str) -> dict[str, Any]:
     return {"pubnub": {"secretRef": {"name": "playout-pubnub"}, "topics": list(topics)}}
 
@@ -217,6 +221,10 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "when instead of match": rule(match=None, when="true"),
     "an expression that does not compile": rule(when="event.("),
     "100 topics of 92 characters": rule(feed=pubnub(*(f"{n:03}" + "t" * 89 for n in range(100)))),
+    "a playlist": rule(feed=hls()),
+    "a playlist with everything": rule(
+        feed=hls(rendition={"name": "720p60"}, secretRef={"name": "origin"}, joinRunning=True)
+    ),
     "a topic beyond ascii": rule(feed=pubnub("kanal-ä.1")),
     "32 matchers": rule(match=[{"field": f"f{n}", "exists": True} for n in range(32)]),
     "equals a text": matching(equals="x" * 1024),
@@ -293,6 +301,7 @@ NO_COMMERCIAL = (
 )
 NO_SCOPE = "must be a scope as Twitch's documentation writes it, such as channel:edit:commercial"
 NO_NAME = "must be the name of an object: lowercase letters, digits"
+HLS_URL = "spec.feed.hls.url: … must be an https URL without user and fragment"
 NO_TOPIC = "spec.feed.pubnub.topics[0]: … must be the name of one PubNub channel"
 WHOLE = "must be a duration of whole seconds from 1s to 180s, such as 30s or 1m30s"
 AGE = "spec.maxAge: … must be a duration from 1s to 5m, such as 30s or 1m30s"
@@ -631,9 +640,20 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no feed": (rule(feed=None), "spec.feed: Required value"),
     "no kind of feed": (
         rule(feed={}),
-        "spec.feed: Invalid value: must have exactly one of: pubnub",
+        "spec.feed: Invalid value: must have exactly one of: pubnub, hls",
     ),
-    "a kind of feed that is to come": (rule(feed={"hls": {}}), 'unknown field "spec.feed.hls"'),
+    "a kind of feed that is to come": (rule(feed={"chat": {}}), 'unknown field "spec.feed.chat"'),
+    "two kinds of feeds": (
+        rule(feed=pubnub("a") | hls()),
+        "spec.feed: Invalid value: must have exactly one of: pubnub, hls",
+    ),
+    "a playlist without a URL": (rule(feed={"hls": {}}), "spec.feed.hls.url: Required value"),
+    "a playlist in a file": (rule(feed=hls(url="file:///etc/passwd")), HLS_URL),
+    "a playlist with a user": (rule(feed=hls(url="https://a:b@example.com/x")), HLS_URL),
+    "two renditions": (
+        rule(feed=hls(rendition={"height": 720, "name": "720p"})),
+        "spec.feed.hls.rendition: Invalid value: must have exactly one of: name, height, audioOnly",
+    ),
     "no topics": (rule(feed=pubnub()), "spec.feed.pubnub.topics in body should have at least 1"),
     "101 topics": (rule(feed=pubnub(*map(str, range(101)))), "topics: Too many: 101"),
     "a topic twice": (rule(feed=pubnub("a", "a")), 'topics[1]: Duplicate value: "a"'),

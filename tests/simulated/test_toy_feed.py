@@ -67,7 +67,7 @@ def test_the_crd_has_it_and_the_parser_takes_one_kind_alone(ticker: TickerKind) 
     assert feed["properties"]["ticker"]["properties"]["symbols"]["maxItems"] == 10
     assert feed["properties"]["ticker"]["description"] == ticker.description
     told = [rule["message"] for rule in feed["x-kubernetes-validations"]]
-    assert told == ["must have exactly one of: pubnub, ticker"]
+    assert told == ["must have exactly one of: pubnub, hls, ticker"]
     commercial = SPEC | {"action": {"commercial": {"length": "60s"}}}
     assert TriggerRuleSpec.from_spec(commercial).feed.kind == "ticker"
     both = SPEC["feed"] | {"pubnub": {"secretRef": {"name": "a"}, "topics": ["a"]}}

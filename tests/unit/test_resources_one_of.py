@@ -114,7 +114,9 @@ def test_a_refusal_names_the_field(shape: object, told: str) -> None:
 def test_a_feed_that_registers_is_in_the_crd() -> None:
     FEED.add("circle", Circle, "Goes round.")
     try:
-        assert "must have exactly one of: pubnub, circle" in crd_manifests()["triggerrules.yaml"]
+        assert (
+            "must have exactly one of: pubnub, hls, circle" in crd_manifests()["triggerrules.yaml"]
+        )
     finally:
         FEED.remove("circle")
     assert "circle" not in crd_manifests()["triggerrules.yaml"]

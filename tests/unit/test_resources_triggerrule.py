@@ -184,7 +184,7 @@ def test_any_operand_is_read_as_it_is_written(case: tuple[str, Any]) -> None:
         (matching(gt=True), "spec.match[0].gt: must be a number, such as 10"),
         (matching(contains="a"), "spec.match[0].contains: this version of the operator"),
         (spec(maxAge="6m"), "spec.maxAge: must be a duration from 1s to 5m"),
-        (spec(feed={}), "spec.feed: must have exactly one of: pubnub"),
+        (spec(feed={}), "spec.feed: must have exactly one of: pubnub, hls"),
         (spec(action={}), "spec.action: must have exactly one of: commercial, extensionMessage"),
         (commercial(), "spec.action.commercial: must have exactly one of: lengthField, length"),
         (commercial(lengthField="a", length="60s"), "must have exactly one of"),

@@ -40,6 +40,7 @@ EXAMPLES: dict[str, tuple[str, object]] = {
 }
 
 PUBNUB = {"pubnub_origin": "127.0.0.1:2", "pubnub_tls": "false"}
+HLS = {"hls_timeout": "2"}
 
 
 def read(**values: str) -> Settings:
@@ -50,7 +51,7 @@ def read(**values: str) -> Settings:
 
 def test_every_setting_has_an_example_here() -> None:
     named = {name.removeprefix(PREFIX).lower() for name in Settings.variables()}
-    assert named == EXAMPLES.keys() | PUBNUB.keys()
+    assert named == EXAMPLES.keys() | PUBNUB.keys() | HLS.keys()
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

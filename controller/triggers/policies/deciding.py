@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from controller.actions.base import Trigger
 from controller.events import Ruling, Verdict
+from controller.feeds.registry import FEEDS
 from controller.rules.expressions import lazy_cel_view
 from controller.rules.payloads import Refusal
 
@@ -22,6 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["Matched", "RulePolicy", "begins", "decide", "is_old_news", "latency_of", "off_cue_time"]
 
 
+def _nothing_passed_over(event: Event) -> Ruling | None:
+    del event
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class RulePolicy:
     """What a rule says beside its tests.
@@ -33,6 +40,7 @@ class RulePolicy:
         name: Of the rule.
         priority: Between rules that want the same channel at once.
         same_within: Seconds within which the second identity makes two cues one.
+        passes_over: Why the rule's feed lets it do nothing about an event; None: it does something.
     """
 
     max_age: float
@@ -41,6 +49,7 @@ class RulePolicy:
     name: str = ""
     priority: int = 0
     same_within: float = 0.0
+    passes_over: Callable[[Event], Ruling | None] = _nothing_passed_over
 
     @classmethod
     def of(cls, name: str, spec: TriggerRuleSpec) -> RulePolicy:
@@ -52,6 +61,7 @@ class RulePolicy:
             name=name,
             priority=spec.priority,
             same_within=spec.dedupe.window if spec.dedupe is not None else 0.0,
+            passes_over=partial(FEEDS.of(spec.feed).passes_over, spec.feed.spec),
         )
 
 
@@ -98,6 +108,9 @@ def decide(
         return Matched(cue_id, event.published, Ruling(Verdict.FAILED, time.reason))
     if policy.suspended:
         return Matched(cue_id, time, Ruling(Verdict.SUSPENDED, "spec.suspend of the rule is true"))
+    passed_over = policy.passes_over(event)
+    if passed_over is not None:
+        return Matched(cue_id, time, passed_over)
     trigger = Trigger(
         rule=policy.name,
         event=event,

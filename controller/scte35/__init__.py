@@ -1,0 +1,1 @@
+"""SCTE-35: splice information sections → what they mean for an ad break. Pure."""
