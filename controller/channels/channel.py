@@ -187,7 +187,7 @@ class Channel:
             else None,
             ending=grant_manager.ending,
             refused_input=grant_manager.refused_input,
-            owner_problem=grant_manager.owner_problem or self.stream_key.owner_problem,
+            owner_problem=grant_manager.owners.problem or self.stream_key.owners.problem,
             remedy=grant_manager.remedy,
             scopes=grant.scopes if grant is not None else (),
             wanted_scopes=spec.wanted_scopes if spec is not None else (),

@@ -62,12 +62,17 @@ class ChannelReconciler:
             channel.handled = requested
             self._conclude(channel)
             return None
+        owners = (channel.grant_manager.owners, channel.stream_key.owners)
+        if requested != channel.handled:
+            for each in owners:
+                each.ask_again()
         try:
             again = await channel.grant_manager.reconcile(channel.spec)
             channel.tried = True  # a failure that may pass is no answer: young cues wait on
             channel.handled = requested
             key_again = await self._keep_stream_key(channel, channel.spec)
-            return min((at for at in (again, key_again) if at is not None), default=None)
+            moments = (again, key_again, *(each.next_try for each in owners))
+            return min((at for at in moments if at is not None), default=None)
         finally:
             if channel.grant_manager.user is None:
                 channel.live = None

@@ -12,7 +12,7 @@ from controller.channels.policies import stream_keys as policy
 from controller.clients.helix import Unauthorized
 from controller.clients.kube import KubeConflict, KubeError, KubeNotFound
 from controller.errors import OperatorError, TransientError
-from controller.runtime.owned_secrets import jitter, owner_reference, store_secret
+from controller.runtime.owned_secrets import SecretOwners, jitter, owner_reference, store_secret
 from controller.runtime.plan_loop import settle
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class StreamKeyManager:
     Attributes:
         problem: What keeps the key from its Secret; None: nothing, or no Secret is wanted. While
             `synced`, what may pass by itself is none.
-        owner_problem: Why the Secret's owner is not the channel; None: it is.
+        owners: Whether the Secret's owner is the channel.
         synced: The Secret holds the key that Twitch told last, to this process.
     """
 
@@ -79,7 +79,7 @@ class StreamKeyManager:
         self._refused: Sensitive | None = None
         self.problem: Blocked | None = None
         self.synced = False
-        self.owner_problem: Blocked | None = None
+        self.owners = SecretOwners()
 
     async def reconcile(
         self,
@@ -105,7 +105,7 @@ class StreamKeyManager:
         """
         if secret_name is None:
             self._forget()
-            self.problem, self.synced, self.owner_problem = None, False, None
+            self.problem, self.synced, self.owners = None, False, SecretOwners()
             return None
         if broadcaster_id not in ("", self._broadcaster_id):
             self._forget()
@@ -166,11 +166,9 @@ class StreamKeyManager:
         return tokens.is_ours(secret, self._channel) and content == DATA_KEY
 
     def _is_current(self, secret: Secret) -> bool:
-        if self._uid in secret.owner_uids:
-            self.owner_problem = None
-        elif self.owner_problem is None:
-            return False
-        if self._key is None:
+        # Others may own it besides: they are left alone.
+        found = (self._uid,) if self._uid in secret.owner_uids else secret.owner_uids
+        if not self.owners.settled(found, (self._uid,)) or self._key is None:
             return False
         return secret.data.get(DATA_KEY) == self._key.reveal().encode()
 
@@ -204,6 +202,7 @@ class StreamKeyManager:
         except (KubeConflict, KubeNotFound):
             await self._secrets.get(namespace, name, self._channel, fresh=True)
             return
-        self.owner_problem = policy.owner_refused(name, refusal) if refusal else None
+        refused = policy.owner_refused(name, refusal) if refusal else None
+        self.owners.wrote((self._uid,), refused)
         self._secrets.put(namespace, name, stored)
         logger.info("%s: the stream key is in Secret %s", self._channel, name)

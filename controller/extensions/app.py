@@ -164,7 +164,7 @@ class ExtensionApp:
             conflict=self.conflict,
             blocked=secret_manager.problem,
             warning=secret_manager.warning,
-            owner_problem=secret_manager.owner_problem,
+            owner_problem=secret_manager.owners.problem,
             failure=secret_manager.failure,
             signs=signing_secret(secret_manager.secrets, now) is not None,
             stored=secret_manager.stored,

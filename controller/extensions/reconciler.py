@@ -81,13 +81,15 @@ class ExtensionReconciler:
         problems: list[OperatorError] = []
         try:
             self._release(app, spec)
+            if requested != app.handled:
+                app.secret_manager.owners.ask_again()
             moments = [
                 # Trouble with one of them keeps none of the others from its time.
                 await _tried(self._check_gateway(app, spec), problems),
                 await _tried(self._keep_secrets(app, spec), problems),
                 await _tried(self._keep_configuration(app, spec), problems),
             ]
-            moments += self._after(app, problems)
+            moments += [app.secret_manager.owners.next_try, *self._after(app, problems)]
             if not problems:
                 app.handled = requested
             return min((at for at in moments if at is not None), default=None)

@@ -26,7 +26,7 @@ from controller.policies.extension_secrets import (
 )
 from controller.policies.problems import Blocked, missing_secret, secret_refused
 from controller.resources.common import rfc3339
-from controller.runtime.owned_secrets import jitter
+from controller.runtime.owned_secrets import SecretOwners, jitter
 from controller.runtime.plan_loop import settle
 
 if TYPE_CHECKING:
@@ -105,9 +105,9 @@ class SecretManager:
         self.rotated_at: float | None = None
 
     @property
-    def owner_problem(self) -> Blocked | None:
-        """Why the target Secret's owner is not as the spec has it; None: it is."""
-        return self._target.owner_problem
+    def owners(self) -> SecretOwners:
+        """Whether the target Secret's owner is as the spec has it."""
+        return self._target.owners
 
     def recheck(self) -> None:
         """Ask Twitch in the next round, also for what it refused before."""

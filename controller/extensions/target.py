@@ -12,7 +12,7 @@ from controller.policies.problems import Blocked, owner_refused
 from controller.policies.target_secret import CLIENT_ID_OF, foreign_target, target_labels
 from controller.resources.common import parse_instant, rfc3339
 from controller.resources.kind import GROUP
-from controller.runtime.owned_secrets import owner_reference, store_secret
+from controller.runtime.owned_secrets import SecretOwners, owner_reference, store_secret
 
 if TYPE_CHECKING:
     from controller.clients.kube import Kube, Secret
@@ -35,7 +35,7 @@ class TargetSecret:
         kube: Writes.
 
     Attributes:
-        owner_problem: Why the Secret's owner is not as the spec has it; None: it is.
+        owners: Whether the Secret's owner is as the spec has it.
     """
 
     def __init__(self, resource: Resource, secrets: SecretStore, kube: Kube) -> None:
@@ -43,8 +43,7 @@ class TargetSecret:
         self._uid = resource.uid
         self._secrets = secrets
         self._kube = kube
-        self._refused_owners: tuple[str, ...] = ()
-        self.owner_problem: Blocked | None = None
+        self.owners = SecretOwners()
 
     async def read(self, spec: ExtensionAppSpec) -> Secret | None:
         """Return the Secret; None: there is none."""
@@ -71,7 +70,7 @@ class TargetSecret:
         return (
             dict(secret.data) == wanted
             and marks == _marks(spec, holding)
-            and self._is_owned(secret, owned)
+            and self.owners.settled(secret.owner_uids, owned)
         )
 
     async def write(
@@ -101,17 +100,10 @@ class TargetSecret:
         except (KubeConflict, KubeNotFound):
             await self._secrets.get(namespace, name, self._key, fresh=True)
             return None
-        self._refused_owners = (self._uid,) if owned else ()
-        field = "spec.secret.deletionPolicy"
-        self.owner_problem = owner_refused(field, name, refusal) if refusal else None
+        refused = owner_refused("spec.secret.deletionPolicy", name, refusal) if refusal else None
+        self.owners.wrote((self._uid,) if owned else (), refused)
         self._secrets.put(namespace, name, stored)
         return stored
-
-    def _is_owned(self, secret: Secret, wanted: tuple[str, ...]) -> bool:
-        if secret.owner_uids == wanted:
-            self.owner_problem = None
-            return True
-        return self.owner_problem is not None and self._refused_owners == wanted
 
 
 def holding_of(secret: Secret) -> Holding:

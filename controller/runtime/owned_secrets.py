@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from typing import TYPE_CHECKING, Any
 
 from controller.clients.kube import KubeConflict, KubeError, KubeNotFound
@@ -12,12 +13,56 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from controller.clients.kube import Kube, Secret
+    from controller.policies.problems import Blocked
     from controller.runtime.resource import Key
     from controller.sensitive import Sensitive
 
-__all__ = ["jitter", "owner_reference", "store_secret"]
+__all__ = ["SecretOwners", "jitter", "owner_reference", "store_secret"]
 
 _FORBIDDEN = 403
+_ASK_AGAIN = 60.0  # seconds from a refusal: the right may be given meanwhile
+
+
+class SecretOwners:
+    """Whether a Secret has the owners that it should have, where the API server may refuse them.
+
+    Attributes:
+        problem: Why it has not; None: it has.
+    """
+
+    def __init__(self) -> None:
+        self.problem: Blocked | None = None
+        self._refused: tuple[str, ...] = ()
+        self._again = 0.0
+
+    def settled(self, found: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
+        """Whether nothing is to be written because of them.
+
+        Args:
+            found: UIDs of the owners it has.
+            wanted: UIDs of those that it should have.
+        """
+        if found == wanted:
+            self.problem = None
+        elif self.problem is None or self._refused != wanted:
+            return False
+        return self.problem is None or time.monotonic() < self._again
+
+    def wrote(self, wanted: tuple[str, ...], refused: Blocked | None) -> None:
+        """It was written; `refused` tells why not with these owners."""
+        self._refused, self.problem = wanted, refused
+        self._again = time.monotonic() + _ASK_AGAIN
+
+    def ask_again(self) -> None:
+        """Take no former refusal for an answer."""
+        self._again = 0.0
+
+    @property
+    def next_try(self) -> float | None:
+        """When to ask again (seconds since the epoch); None: not for a former refusal."""
+        left = self._again - time.monotonic()
+        # Past that moment, whoever looks next asks: to be woken again would not make them look.
+        return time.time() + left if self.problem is not None and left > 0 else None
 
 
 async def store_secret(  # noqa: PLR0913 - a Secret has that many parts

@@ -28,7 +28,7 @@ from controller.clients.kube import KubeError
 from controller.errors import OperatorError
 from controller.policies import problems
 from controller.policies.problems import Blocked
-from controller.runtime.owned_secrets import jitter
+from controller.runtime.owned_secrets import SecretOwners, jitter
 from controller.runtime.plan_loop import settle
 
 if TYPE_CHECKING:
@@ -142,9 +142,9 @@ class GrantManager:
         return self._state.last_validation
 
     @property
-    def owner_problem(self) -> Blocked | None:
-        """Why the token Secret's owner is not as the spec has it; None: it is."""
-        return self._secrets.owner_problem
+    def owners(self) -> SecretOwners:
+        """Whether the token Secret's owner is as the spec has it."""
+        return self._secrets.owners
 
     @property
     def revoked_for(self) -> str:

@@ -17,7 +17,7 @@ from controller.clients.secret_values import text_of_key
 from controller.errors import InvalidSecret
 from controller.policies import problems
 from controller.policies.problems import Blocked
-from controller.runtime.owned_secrets import owner_reference, store_secret
+from controller.runtime.owned_secrets import SecretOwners, owner_reference, store_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +65,7 @@ class GrantSecrets:
         permits: Shared by all channels.
 
     Attributes:
-        owner_problem: Why the token Secret's owner is not as the spec has it; None: it is.
+        owners: Whether the token Secret's owner is as the spec has it.
     """
 
     def __init__(
@@ -76,8 +76,7 @@ class GrantSecrets:
         self._secrets = secrets
         self._kube = kube
         self._permits = permits
-        self._refused_owners: tuple[str, ...] = ()
-        self.owner_problem: Blocked | None = None
+        self.owners = SecretOwners()
 
     def keep_only(self, spec: TwitchChannelSpec) -> None:
         """Read no longer what the spec named before."""
@@ -144,10 +143,7 @@ class GrantSecrets:
     def is_owned_as_wanted(self, secret: Secret, spec: TwitchChannelSpec) -> bool:
         """Whether the token Secret goes with the channel, or stays, as the spec has it."""
         wanted = (self._uid,) if _goes_along(spec) else ()
-        if secret.owner_uids == wanted:
-            self.owner_problem = None
-            return True
-        return self.owner_problem is not None and wanted == self._refused_owners
+        return self.owners.settled(secret.owner_uids, wanted)
 
     async def can_store(self, spec: TwitchChannelSpec, holding: Holding) -> bool:
         """Find out whether new tokens could be kept, before a one-time token is spent on them.
@@ -198,9 +194,9 @@ class GrantSecrets:
         except KubeError:
             self._permits.withdraw(namespace)
             raise
-        self._refused_owners = (self._uid,) if owner is not None else ()
-        field = "spec.token.deletionPolicy"
-        self.owner_problem = problems.owner_refused(field, name, refusal) if refusal else None
+        field, wanted = "spec.token.deletionPolicy", (self._uid,) if owner is not None else ()
+        refused = problems.owner_refused(field, name, refusal) if refusal else None
+        self.owners.wrote(wanted, refused)
         if not dry_run:
             self._secrets.put(namespace, name, stored)
         return True
