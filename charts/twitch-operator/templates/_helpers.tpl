@@ -7,7 +7,7 @@
 {{- end }}
 
 {{- define "twitch-operator.name" -}}
-{{- $suffix := eq (index . 1) "gateway" | ternary "-gateway" "" }}
+{{- $suffix := eq (index . 1) "operator" | ternary "" (print "-" (index . 1)) }}
 {{- include "twitch-operator.fullname" (index . 0) }}{{ $suffix }}
 {{- end }}
 
@@ -113,6 +113,17 @@ spec:
     {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- end }}
+  {{- if and (eq $component "gateway") (not $own.affinity) }}
+  affinity:
+    podAntiAffinity:
+      preferredDuringSchedulingIgnoredDuringExecution:
+        - weight: 100
+          podAffinityTerm:
+            topologyKey: kubernetes.io/hostname
+            labelSelector:
+              matchLabels:
+                {{- include "twitch-operator.selector" . | nindent 16 }}
+  {{- end }}
   {{- with $.Values.imagePullSecrets }}
   imagePullSecrets:
     {{- toYaml . | nindent 4 }}
@@ -181,6 +192,12 @@ metadata:
     {{- include "twitch-operator.labels" $all | nindent 4 }}
 rules:
   {{- index $all 2 | nindent 2 }}
+  {{- if $namespace }}
+  # A name that is no namespace is told at the start.
+  - apiGroups: [""]
+    resources: [namespaces]
+    verbs: [get]
+  {{- end }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: {{ $kind }}Binding
