@@ -1,4 +1,4 @@
-"""helm and other projects' CRDs, from pinned Go modules, kept where the control plane is."""
+"""helm, kube-score and other projects' CRDs, from pinned Go modules, kept in the same cache."""
 
 from __future__ import annotations
 
@@ -22,15 +22,26 @@ from controller.sandbox.controlplane.pins import Tool, machine
 from controller.sandbox.controlplane.toolchain import Go, obtain_go
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-__all__ = ["CHART", "Manifest", "helm", "obtain_crds", "obtain_helm", "refusal", "render"]
+__all__ = [
+    "CHART",
+    "Manifest",
+    "helm",
+    "helm_environment",
+    "obtain_crds",
+    "obtain_helm",
+    "refusal",
+    "render",
+    "score",
+]
 
 Manifest = dict[str, Any]
 
 CHART = Path(__file__).parents[2] / "charts" / "twitch-operator"
 _HERE = Path(__file__).parent
-_TOOL = Tool("helm", _HERE / "gomodule", "helm.sh/helm/v4/cmd/helm")
+_HELM = Tool("helm", _HERE / "gomodule", "helm.sh/helm/v4/cmd/helm")
+_SCORE = Tool("kube-score", _HERE / "gomodule-score", "github.com/zegl/kube-score/cmd/kube-score")
 _CRD_MODULES = _HERE / "gomodule-crds"
 _CRDS = {
     "sigs.k8s.io/gateway-api": [
@@ -45,20 +56,24 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _IMAGE = {"image": {"registry": "registry.example.com", "repository": "tv/twitch-operator"}}
 
 
-@cache
 def obtain_helm() -> Path:
     """The program; the first call on a machine takes minutes.
 
     Raises:
         ControlPlaneError: There is no Go to build it with, or the build failed.
     """
-    name = f"helm-{_pinned(_TOOL.module, 'helm.sh/helm/v4')}"
+    return _obtain_tool(_HELM)
+
+
+@cache
+def _obtain_tool(tool: Tool) -> Path:
+    name = f"{tool.name}-{_pinned(tool.module, tool.package.split('/cmd/')[0])}"
 
     def build(go: Go, folder: Path) -> None:
         with Progress().step(f"building {name}") as step:
-            build_tool(go, _TOOL, folder, step)
+            build_tool(go, tool, folder, step)
 
-    return _obtain(f"{name}-{machine()}", [_TOOL.name], build)[0]
+    return _obtain(f"{name}-{machine()}", [tool.name], build)[0]
 
 
 def obtain_crds() -> list[Path]:
@@ -102,7 +117,7 @@ def _pinned(module: Path, name: str) -> str:
 
 
 @cache
-def _environment() -> dict[str, str]:
+def helm_environment() -> dict[str, str]:
     """Nothing of the user's helm, and nothing kept about servers: their ports come again."""
     folder = Path(tempfile.mkdtemp(prefix="twitch-operator-helm-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -116,12 +131,22 @@ def helm(*arguments: str, values: Manifest | None = None) -> subprocess.Complete
     return subprocess.run(
         [obtain_helm(), *arguments, *given],
         input=None if values is None else json.dumps(values),
-        env=_environment(),
+        env=helm_environment(),
         capture_output=True,
         text=True,
         check=False,
         timeout=120,
     )
+
+
+def score(manifests: list[Manifest], options: Iterable[str]) -> list[str]:
+    """What kube-score finds wrong with objects."""
+    argv = [str(_obtain_tool(_SCORE)), "score", "--output-format", "ci", *options, "-"]
+    text = yaml.safe_dump_all(manifests)
+    done = subprocess.run(argv, input=text, capture_output=True, text=True, check=False, timeout=60)
+    lines = done.stdout.splitlines()
+    assert any(line.startswith("[OK]") for line in lines), done.stderr
+    return [line for line in lines if not line.startswith(("[OK]", "[SKIPPED]"))]
 
 
 def render(values: Manifest, *options: str, namespace: str = "twitch") -> list[Manifest]:

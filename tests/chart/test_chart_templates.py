@@ -11,7 +11,7 @@ import yaml
 from controller.settings import PREFIX, Settings
 from reference.chart.__main__ import main
 from reference.chart.settings import setting_schemas
-from tests.chart.helm import CHART, Manifest, helm, refusal, render
+from tests.chart.helm import CHART, Manifest, helm, refusal, render, score
 
 SMALL: Manifest = {"crds": {"enabled": False}}
 EVERYTHING: Manifest = {
@@ -29,6 +29,19 @@ EVERYTHING: Manifest = {
         "httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]},
     },
 }
+
+
+MEANT = [
+    # A limit of CPU would hold up a cue in the moment in which it is to be quick.
+    "--ignore-container-cpu-limit",
+    # The root file system is read-only: what a Pod writes is its log, which the kubelet limits.
+    "--ignore-test=container-ephemeral-storage-request-and-limit",
+    # Tags are versions; who pushes other images under the same one sets image.pullPolicy.
+    "--ignore-test=container-image-pull-policy",
+    # The operator runs once: two would both call Twitch for each cue.
+    "--ignore-test=deployment-replicas",
+    "--ignore-test=deployment-strategy",
+]
 
 
 def of_kind(manifests: list[Manifest], kind: str) -> list[Manifest]:
@@ -49,6 +62,11 @@ def container(manifests: list[Manifest], name: str = "tw-twitch-operator") -> Ma
 def test_helm_finds_nothing_wrong(values: Manifest) -> None:
     done = helm("lint", "--strict", str(CHART), values={"image": {"repository": "x"}} | values)
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("more", [{}, {"watchNamespaces": ["a", "b"]}])
+def test_kube_score_finds_nothing_but_what_is_meant(more: Manifest) -> None:
+    assert score(render(SMALL | EVERYTHING | more), MEANT) == []
 
 
 def test_the_files_that_are_made_are_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
@@ -160,16 +178,26 @@ def test_watched_namespaces_get_a_role_each_and_the_cluster_none() -> None:
         roles = [each for each in of_kind(named, "Role") if each["metadata"]["name"] == name]
         assert [each["metadata"]["namespace"] for each in roles] == ["a", "b"]
         whole = only(everywhere, "ClusterRole", name)
-        assert all(role["rules"] == whole["rules"] for role in roles)
+        only_there = {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]}
+        assert all(role["rules"] == [*whole["rules"], only_there] for role in roles)
     operator = rights(only(everywhere, "ClusterRole", "twitch:tw-twitch-operator"))
     assert operator["secrets"] == {"get", "create", "update"}
+
+
+def test_secrets_may_be_deleted_where_that_is_wanted() -> None:
+    role = only(
+        render(SMALL | {"rbac": {"deleteSecrets": True}}),
+        "ClusterRole",
+        "twitch:tw-twitch-operator",
+    )
+    assert {"apiGroups": [""], "resources": ["secrets"], "verbs": ["delete"]} in role["rules"]
 
 
 def test_the_gateway_only_reads_and_only_the_secrets_that_are_named() -> None:
     values = {"gateway": {"enabled": True, "secretNames": ["deck-secrets", "deck-login"]}}
     name = "twitch:tw-twitch-operator-gateway"
     role = only(render(SMALL | values), "ClusterRole", name)
-    assert rights(role) == {"extensionapps": {"get", "list", "watch"}, "secrets": {"get"}}
+    assert rights(role) == {"extensionapps": {"list", "watch"}, "secrets": {"get"}}
     assert role["rules"][-1]["resourceNames"] == ["deck-secrets", "deck-login"]
 
 

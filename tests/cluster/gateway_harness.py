@@ -127,6 +127,11 @@ class Scene:
         self._folder = folder
         self._gateways: list[Gateway] = []
 
+    @property
+    def helix_url(self) -> str:
+        """Where Twitch's two calls are."""
+        return str(self.upstream.server.make_url("")).rstrip("/")
+
     def app(self, **gateway: object) -> dict[str, Any]:
         """The ExtensionApp."""
         oauth = {
@@ -177,7 +182,7 @@ class Scene:
         """Start a gateway for the namespace; further settings without their prefix."""
         chosen = {
             **_SETTINGS,
-            "HELIX_URL": str(self.upstream.server.make_url("")).rstrip("/"),
+            "HELIX_URL": self.helix_url,
             "WATCH_NAMESPACES": self.site.namespace,
             **settings,
         }

@@ -129,7 +129,7 @@ def _role(name: str) -> dict[str, Any]:
     """All rights that the operator needs in a namespace."""
     kinds = ["twitchchannels", "triggerrules", "extensionapps"]
     rules = [
-        {"apiGroups": [GROUP], "resources": kinds, "verbs": ["get", "list", "watch"]},
+        {"apiGroups": [GROUP], "resources": kinds, "verbs": ["list", "watch"]},
         {
             "apiGroups": [GROUP],
             "resources": [f"{each}/status" for each in kinds],

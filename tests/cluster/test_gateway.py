@@ -7,12 +7,11 @@ import json
 import time
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 import pytest_asyncio
-import yaml
 
 from tests.cluster.gateway_harness import new_scene, new_secret
 from tests.cluster.kubectl import PATIENCE, eventually
@@ -216,39 +215,3 @@ async def test_requests_that_wait_for_twitch_are_answered_before_the_end(
     answers = await asyncio.gather(*waiting)
     assert [answer.status_code for answer in answers] == [200] * 5
     assert await ending == 0
-
-
-async def test_the_documented_rights_suffice_and_no_other_secret_is_read(
-    scene: Scene, client: httpx.AsyncClient, tmp_path: Path
-) -> None:
-    await scene.kubectl.apply(scene.app(), scene.login(), scene.target(new_secret()))
-    account = f"gateway-{scene.name}"
-    await scene.kubectl("create", "serviceaccount", account)
-    role = _documented_role(account, [f"{scene.name}-secrets", f"{scene.name}-login"])
-    await scene.kubectl.apply(role)
-    subject = f"--serviceaccount={scene.kubectl.namespace}:{account}"
-    await scene.kubectl("create", "rolebinding", account, f"--role={account}", subject)
-    token = (await scene.kubectl("create", "token", account)).strip()
-    config = json.loads(scene.site.plane.kubeconfig.read_text())
-    config["users"][0]["user"] = {"token": token}
-    (tmp_path / "kubeconfig").write_text(json.dumps(config))
-    gateway = await scene.start(kubeconfig=tmp_path / "kubeconfig")
-    assert (await send(client, gateway, scene)).status_code == 200
-    assert "with 403" not in gateway.log
-
-
-def _documented_role(name: str, secrets: list[str]) -> dict[str, Any]:
-    """The gateway's rights as docs/install.md has them, for these Secrets alone."""
-    blocks = INSTALL.read_text().split("```yaml\n")[1:]
-    manifests = [each for block in blocks for each in yaml.safe_load_all(block.split("```")[0])]
-    found = next(
-        each
-        for each in manifests
-        if each.get("kind") == "ClusterRole" and each["metadata"]["name"] == "twitch-gateway"
-    )
-    rules = found["rules"]
-    assert not {verb for rule in rules for verb in rule["verbs"]} - {"get", "list", "watch"}
-    for rule in rules:
-        if rule["resources"] == ["secrets"]:
-            rule["resourceNames"] = secrets
-    return {**found, "kind": "Role", "metadata": {"name": name}}
