@@ -68,6 +68,10 @@ soak: .venv/.installed ## the long tests: 200 kills in refreshes and in rotation
 		tests/cluster/test_breaks_kills.py tests/cluster/test_outages.py $(ARGS)
 	@TWITCH_OPERATOR_TEST_EXAMPLES=200 $(BIN)/python -m pytest -s tests/simulated/test_gateway_fuzz.py $(ARGS)
 
+.PHONY: versions
+versions: .venv/.installed ## some of the cluster tests with other versions of Kubernetes, built first: half an hour each
+	@$(BIN)/python -m tests.versions $(or $(VERSIONS),v1.35.4 v1.37.2)
+
 .PHONY: lint
 lint: .venv/.installed ## check format, lint, types and the direction of imports
 	@$(BIN)/ruff format --check $(SOURCES)

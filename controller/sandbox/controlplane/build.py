@@ -94,7 +94,7 @@ def build_tool(go: Go, tool: Tool, folder: Path, step: Step) -> None:
 def _flags(tool: Tool) -> list[str]:
     set_at_link_time = ["-s", "-w"]
     if tool.package.startswith("k8s.io/kubernetes/"):  # else it calls itself v0.0.0
-        version = kubernetes_version()
+        version = kubernetes_version(tool.module)
         major, minor, _ = version.removeprefix("v").split(".", 2)
         for name, value in (("gitVersion", version), ("gitMajor", major), ("gitMinor", minor)):
             set_at_link_time += ["-X", f"k8s.io/component-base/version.{name}={value}"]

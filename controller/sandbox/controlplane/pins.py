@@ -78,9 +78,9 @@ def _pinned(file: Path, pattern: str) -> str:
     return found[1]
 
 
-def kubernetes_version() -> str:
-    """Version of Kubernetes that is built, such as `v1.36.3`."""
-    return _pinned(_MODULES / "kubernetes" / "go.mod", r"^\s+k8s\.io/kubernetes (v\S+)")
+def kubernetes_version(module: Path = _MODULES / "kubernetes") -> str:
+    """Version of Kubernetes that a module builds, such as `v1.36.3`."""
+    return _pinned(module / "go.mod", r"^(?:require|\s)\s*k8s\.io/kubernetes (v\S+)")
 
 
 def etcd_version() -> str:
