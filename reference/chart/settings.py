@@ -33,6 +33,7 @@ def setting_schemas() -> dict[str, dict[str, Any]]:
         _camel(name): {
             "description": field.description,
             **_schema(field),
+            **({"pattern": "^https?://"} if name.endswith("_URL") else {}),
             "default": _default(field),
         }
         for name, field in Settings.variables().items()

@@ -40,6 +40,11 @@ class Pods:
         self._folder = folder
         self._started: list[Operator] = []
 
+    @property
+    def logs(self) -> list[str]:
+        """What each Pod logged."""
+        return [pod.log for pod in self._started]
+
     async def start(self, deployment: str) -> Gateway:
         """Start a Pod, and wait until its program runs."""
         spec = self._get("deployment", deployment)["spec"]["template"]["spec"]

@@ -14,13 +14,13 @@ from controller.sandbox import controlplane
 from tests.chart.helm import CHART, Manifest, helm, obtain_crds, render
 from tests.chart.pods import Pods
 from tests.chart.rights import Audit, granted
-from tests.chart.test_chart_templates import EVERYTHING, SMALL, of_kind
+from tests.chart.test_chart_templates import EVERYTHING, OTHERWISE, SMALL, of_kind
 from tests.chart.tour import tour
 from tests.chart.walk import Walk, commands
 from tests.cluster.gateway_harness import new_scene, new_secret
 from tests.cluster.kubectl import conditions
 from tests.cluster.manifests import message
-from tests.cluster.operator_harness import CLIENT_ID, new_site
+from tests.cluster.operator_harness import CLIENT_ID, leaked, new_site
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -64,10 +64,11 @@ async def site(
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def pods(plane: ControlPlane, tmp_path: Path) -> AsyncIterator[Pods]:
+async def pods(plane: ControlPlane, site: Site, tmp_path: Path) -> AsyncIterator[Pods]:
     pods = Pods(plane, HOME, tmp_path)
     yield pods
     await pods.close()
+    assert not leaked(site.credentials(), pods.logs)
 
 
 def run(plane: ControlPlane, *arguments: str, values: Manifest | None = None) -> str:
@@ -108,8 +109,7 @@ async def test_the_api_server_accepts_whatever_the_chart_renders(plane: ControlP
     for name in ("a", "b"):
         plane.run_kubectl("create", "namespace", name, check=True)
     plane.until_established("crd", "--all")
-    named = SMALL | {"watchNamespaces": ["a", "b"], "gateway": {"enabled": True}}
-    for values in (SMALL | EVERYTHING, named):
+    for values in (SMALL | EVERYTHING, SMALL | OTHERWISE):
         manifests = render(values, namespace=HOME)
         pods = [pod_of(each) for each in of_kind(manifests, "Deployment")]
         for pod in of_kind(manifests, "Pod") + pods:
@@ -267,6 +267,7 @@ async def test_the_page_leads_from_nothing_to_the_first_commercial(
         said, *_ = await asyncio.gather(walk.run(script), node, consent())
     finally:
         await pods.close()
+    assert not leaked(site.credentials(), pods.logs)
     assert "twitchchannel/mst3k is Ready" in said
     [commercial] = [each for each in site.twitch.commercials if each.login == "mst3k"]
     assert commercial.requested == 30

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from controller.durations import DURATION_PATTERN
 from controller.settings import PREFIX, Settings
 from reference.chart.__main__ import main
 from reference.chart.settings import setting_schemas
@@ -31,6 +32,41 @@ EVERYTHING: Manifest = {
 }
 
 
+OTHERWISE: Manifest = {
+    "image": {"repository": "tv/twitch-operator", "digest": "sha256:" + "0" * 64},
+    "watchNamespaces": ["a", "b"],
+    "serviceAccount": {"create": False, "name": "mine"},
+    "settings": {"asRunDir": "/as-run", "allowedFetchHosts": ["id.example.com"]},
+    "extraEnv": [{"name": "TZ", "value": "UTC"}],
+    "extraVolumes": [{"name": "as-run", "emptyDir": {"sizeLimit": "1Gi"}}],
+    "extraVolumeMounts": [{"name": "as-run", "mountPath": "/as-run"}],
+    "podAnnotations": {"example.com/owner": "playout"},
+    "podLabels": {"tier": "air"},
+    "tolerations": [{"key": "air", "operator": "Exists"}],
+    "affinity": {"podAffinity": {}},
+    "metrics": {"serviceMonitor": {"enabled": True, "labels": {"release": "prom"}}},
+    "networkPolicy": {
+        "enabled": True,
+        "metricsFrom": [{"namespaceSelector": {}}],
+        "gatewayFrom": [{"podSelector": {}}],
+        "extraEgress": [{"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}],
+    },
+    "gateway": {
+        "enabled": True,
+        "secretNames": ["deck-secrets"],
+        "service": {"type": "LoadBalancer", "annotations": {"example.com/internal": "true"}},
+        "ingress": {
+            "enabled": True,
+            "className": "nginx",
+            "hosts": ["ebs.example.com"],
+            "tls": [{"hosts": ["ebs.example.com"], "secretName": "ebs-tls"}],
+        },
+        "affinity": {"podAntiAffinity": {}},
+        "topologySpreadConstraints": [
+            {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}
+        ],
+    },
+}
 MEANT = [
     # A limit of CPU would hold up a cue in the moment in which it is to be quick.
     "--ignore-container-cpu-limit",
@@ -58,7 +94,7 @@ def container(manifests: list[Manifest], name: str = "tw-twitch-operator") -> Ma
     return dict(found)
 
 
-@pytest.mark.parametrize("values", [{}, EVERYTHING, {"watchNamespaces": ["a", "b"]}])
+@pytest.mark.parametrize("values", [{}, EVERYTHING, OTHERWISE])
 def test_helm_finds_nothing_wrong(values: Manifest) -> None:
     done = helm("lint", "--strict", str(CHART), values={"image": {"repository": "x"}} | values)
     assert done.returncode == 0, done.stdout
@@ -81,6 +117,7 @@ def test_the_files_that_are_made_are_up_to_date(capsys: pytest.CaptureFixture[st
         ({"settings": {"helixURL": "x"}}, "additional properties 'helixURL' not allowed"),
         ({"settings": {"statusInterval": 10}}, "/settings/statusInterval"),
         ({"settings": {"statusInterval": "10"}}, "/settings/statusInterval"),
+        ({"settings": {"helixUrl": "api.twitch.tv"}}, "/settings/helixUrl"),
         ({"settings": {"logLevel": "TRACE"}}, "/settings/logLevel"),
         ({"image": {"pullPolicy": "Sometimes", "repository": "x"}}, "/image/pullPolicy"),
         ({"watchNamespaces": ["team-*"]}, "/watchNamespaces/0"),
@@ -113,7 +150,7 @@ def test_every_setting_reaches_both_programs() -> None:
             schema["enum"][-1]
             if "enum" in schema
             else "77s"
-            if "pattern" in schema
+            if schema.get("pattern") == DURATION_PATTERN
             else "https://x",
         )
         for name, schema in setting_schemas().items()
