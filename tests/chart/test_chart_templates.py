@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -63,7 +64,12 @@ OTHERWISE: Manifest = {
         },
         "affinity": {"podAntiAffinity": {}},
         "topologySpreadConstraints": [
-            {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}
+            {
+                "maxSkew": 1,
+                "topologyKey": "topology.kubernetes.io/zone",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": {"app.kubernetes.io/component": "gateway"}},
+            }
         ],
     },
 }
@@ -219,6 +225,24 @@ def test_watched_namespaces_get_a_role_each_and_the_cluster_none() -> None:
         assert all(role["rules"] == [*whole["rules"], only_there] for role in roles)
     operator = rights(only(everywhere, "ClusterRole", "twitch:tw-twitch-operator"))
     assert operator["secrets"] == {"get", "create", "update"}
+
+
+@pytest.mark.parametrize(
+    ("section", "name"),
+    [("Permissions", "tw-twitch-operator"), ("The gateway", "tw-twitch-operator-gateway")],
+)
+def test_the_page_lists_the_rights_that_the_chart_gives(section: str, name: str) -> None:
+    page = (CHART.parents[1] / "docs" / "install.md").read_text("utf-8")
+    text = page.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?) \| (.*?) \|", text, re.MULTILINE)
+    told = {
+        resource: set(verbs.split(", "))
+        for about, verbs in rows
+        for resource in re.findall(r"`([a-z/]+)`", about)
+    }
+    values = {"gateway": {"enabled": True}, "watchNamespaces": ["a"]}
+    given = rights(only(render(SMALL | values), "Role", f"twitch:{name}"))
+    assert told == given
 
 
 def test_secrets_may_be_deleted_where_that_is_wanted() -> None:
