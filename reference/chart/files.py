@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from reference.chart.dashboard import dashboard
 from reference.chart.readme import readme
 from reference.chart.settings import in_values, setting_schemas
 from reference.chart.values import Value, read_values
@@ -38,6 +39,7 @@ def made_files() -> dict[str, str]:
         "values.yaml": values,
         "values.schema.json": _schema(described),
         "README.md": readme(described),
+        "files/dashboard.json": dashboard(),
     }
     for path in sorted((ROOT / "crds").glob("*.yaml")):
         made[f"templates/crds/{path.name}"] = _crd(path.read_text("utf-8"))

@@ -23,7 +23,11 @@ EVERYTHING: Manifest = {
     "nodeSelector": {"kubernetes.io/os": "linux"},
     "podDisruptionBudget": {"enabled": True},
     "networkPolicy": {"enabled": True},
-    "metrics": {"serviceMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}},
+    "metrics": {
+        "serviceMonitor": {"enabled": True},
+        "prometheusRule": {"enabled": True},
+        "dashboard": {"enabled": True},
+    },
     "gateway": {
         "enabled": True,
         "autoscaling": {"enabled": True},
@@ -290,6 +294,19 @@ def test_each_alert_has_the_address_of_its_runbook() -> None:
             url = f"{rule['runbookUrl']}#{alert['alert'].lower()}"
             alert["annotations"]["runbook_url"] = url
     assert shown["spec"] == file
+
+
+def test_grafana_finds_the_dashboard_by_its_label_and_folder() -> None:
+    values = {"enabled": True, "folder": "Playout", "annotations": {"team": "ads"}}
+    name = "tw-twitch-operator-dashboard"
+    shown = only(render(SMALL | {"metrics": {"dashboard": values}}), "ConfigMap", name)
+    assert shown["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert shown["metadata"]["annotations"] == {"team": "ads", "grafana_folder": "Playout"}
+    [told] = shown["data"].values()
+    file = (CHART / "files/dashboard.json").read_text("utf-8")
+    assert json.loads(told) == json.loads(file)
+    plain = only(render(SMALL | {"metrics": {"dashboard": {"enabled": True}}}), "ConfigMap", name)
+    assert "annotations" not in plain["metadata"]
 
 
 def test_objects_of_the_user_may_be_templates() -> None:
