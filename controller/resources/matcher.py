@@ -15,7 +15,7 @@ from controller.resources.fields import Flag, Scalar, ScalarNotList
 __all__ = ["FieldPath", "Matcher"]
 
 _OPERATORS = (
-    *("equals", "in_", "glob", "regex", "prefix", "suffix", "exists"),
+    *("equals", "in_", "contains", "glob", "regex", "prefix", "suffix", "exists"),
     *("gt", "gte", "lt", "lte"),
 )
 
@@ -50,6 +50,10 @@ class Matcher(SpecModel):
 
     in_: Annotated[tuple[Scalar, ...], Field(min_length=1, max_length=64)] | None = None
     """The field equals one of these strings, numbers or booleans; 1 to 64 values."""
+
+    contains: ScalarNotList | None = None
+    """The field is a list with this string, number or boolean in it, such as moderator in
+    user.roles."""
 
     glob: Annotated[str, Field(max_length=256)] | None = None
     """The field is a string that matches this pattern, case-sensitively: * is any number of

@@ -5,6 +5,7 @@ How values compare:
 - A field that is null counts as absent. An absent field passes no test but `exists: false`; since
   `not: true` turns a test around, it passes any test that carries it.
 - `equals` and `in` compare as JSON does: the number 1 is 1.0, and neither the text "1" nor true.
+- `contains` looks at lists only, and compares each element like `equals`.
 - `glob`, `regex`, `prefix` and `suffix` look at texts only, and tell capitals from small letters. A
   regex finds its match anywhere in the text; a glob is the whole text. A text of more than 4,096
   characters matches neither: the work for one event must stay small.
@@ -64,6 +65,7 @@ _MOST_BYTES = 4  # of a character
 # Nanoseconds, at the upper end of what was measured.
 _INSTRUCTION = 20.0  # of a regex, on a byte
 _STAR = 25.0  # of a glob, on a character
+_ELEMENT = 150.0  # of a list
 _COMPARED = 2.5  # a character of the longest part between two stars, on a character
 
 _MAX_MEMORY = 1 << 20  # bytes of RE2 for one expression, its cache of states included
@@ -102,6 +104,7 @@ class Test:
     _negated: bool
     _description: str
     _rate: float = 0.0
+    _looks_at_lists: bool = False
 
     __test__ = False  # pytest: no case of a test suite
 
@@ -112,6 +115,8 @@ class Test:
 
     def price(self, value: object) -> float:
         """Return the nanoseconds that it may take to test a value; 0: next to none."""
+        if self._looks_at_lists:
+            return self._rate * len(value) if isinstance(value, list) else 0.0
         if not self._rate or not isinstance(value, str) or len(value) > MAX_TEXT:
             return 0.0
         return self._rate * len(value) * (1 if value.isascii() else _MOST_BYTES)
@@ -184,11 +189,14 @@ def _compile(matcher: Matcher, where: str) -> Test:
         _negated=matcher.not_,
         _description=("not " if matcher.not_ else "") + _describe(name, operand),
         _rate=_rate(name, operand),
+        _looks_at_lists=name == "contains",
     )
 
 
 def _rate(name: str, operand: Operand) -> float:
     """Nanoseconds that a pattern may take for each byte or character of a text."""
+    if name == "contains":
+        return _ELEMENT
     if name == "regex":
         return _INSTRUCTION * float(compile_regex(str(operand), "").programsize)
     if name == "glob" and "*" in str(operand):
@@ -196,12 +204,16 @@ def _rate(name: str, operand: Operand) -> float:
     return 0.0
 
 
-def compile_regex(pattern: str, where: str) -> Any:  # noqa: ANN401 - untyped
+def compile_regex(
+    pattern: str, where: str, *, captures: bool = False, most: int = MAX_PROGRAM
+) -> Any:  # noqa: ANN401 - untyped
     """Compile a regular expression whose cost is bounded.
 
     Args:
         pattern: RE2.
         where: The field that holds it.
+        captures: Its groups are wanted.
+        most: Instructions of its program.
 
     Returns:
         RE2's object.
@@ -213,7 +225,7 @@ def compile_regex(pattern: str, where: str) -> Any:  # noqa: ANN401 - untyped
         raise InvalidExpression(where, f"longer than {MAX_PATTERN} characters")
     options = re2.Options()
     options.max_mem = _MAX_MEMORY
-    options.never_capture = True
+    options.never_capture = not captures
     options.log_errors = False
     try:
         compiled = re2.compile(pattern.encode(), options)
@@ -221,10 +233,10 @@ def compile_regex(pattern: str, where: str) -> Any:  # noqa: ANN401 - untyped
         raise InvalidExpression(where, f"character {error.start + 1} is not a character") from None
     except re2.error as error:
         raise InvalidExpression(where, _explain(error, pattern)) from None
-    if compiled.programsize > MAX_PROGRAM:
+    if compiled.programsize > most:
         raise InvalidExpression(
             where,
-            f"too large ({compiled.programsize} instructions, at most {MAX_PROGRAM}):"
+            f"too large ({compiled.programsize} instructions, at most {most}):"
             " repeat less, or use smaller classes of characters",
         )
     return compiled
@@ -262,6 +274,13 @@ def _require_exact(number: float, where: str) -> None:
 
 def _one_of(keys: frozenset[Hashable]) -> Check:
     return lambda value: scalar_key(value) in keys
+
+
+def _contains(operand: bool | float | str, where: str) -> Check:
+    keys = _keys(operand, where)
+    return lambda value: (
+        isinstance(value, list) and any(scalar_key(element) in keys for element in value)
+    )
 
 
 def _exists(operand: bool, _where: str) -> Check:
@@ -335,6 +354,7 @@ def _number(value: object) -> float | None:
 
 
 _CHECKS: dict[str, Callable[[Any, str], Check]] = {
+    "contains": _contains,
     "exists": _exists,
     "glob": _glob,
     "regex": _regex,
@@ -349,6 +369,7 @@ _CHECKS: dict[str, Callable[[Any, str], Check]] = {
 _PHRASES = {
     "equals": "be",
     "in": "be one of",
+    "contains": "be a list with",
     "glob": "match the glob",
     "regex": "match the regex",
     "prefix": "begin with",

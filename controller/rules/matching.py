@@ -40,10 +40,11 @@ def first_failed(
         value = test.value(payload)
         spent += test.price(value)
         if spent > BUDGET:
+            unit = "elements" if isinstance(value, list) else "characters"
             return Refusal(
                 f"{name}[{index}] is too costly for this event: the globs and regexes up to it"
                 f" may take {spent / 1e6:.0f} ms, and {BUDGET / 1e6:.0f} ms are allowed;"
-                f" {test.path} has {len(value)} characters: make them smaller, or use equals,"
+                f" {test.path} has {len(value)} {unit}: make them smaller, or use equals,"
                 " prefix and suffix"
             )
         if not test.holds(value):

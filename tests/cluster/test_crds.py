@@ -249,6 +249,8 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "the greatest maxAge": rule(maxAge="300000ms"),
     "a fixed length": commercial(length="180s"),
     "a fixed length in minutes": commercial(length="1m30s"),
+    "an element of a list": matching(contains="moderator"),
+    "a length from a string": commercial(lengthField="text", lengthPattern="^!ad ([0-9]+)"),
     "a default length": commercial(lengthField="data.duration_sec", defaultLength="1s"),
 }
 
@@ -278,7 +280,7 @@ def contains(stored: object, given: object) -> bool:
 
 
 USE_IN = 'spec.match[0].equals[0]: … supported values: "(none: use in for a list)"'
-EXACTLY_ONE_TEST = "spec.match[0]: Invalid value: must have exactly one of: equals, in, glob"
+EXACTLY_ONE_TEST = "spec.match[0]: Invalid value: must have exactly one of: equals, in, contains"
 ONE_WAY_IN = (
     "spec.authorization: Invalid value: must have exactly one of: refreshToken, authorizationCode,"
     " deviceCode"
@@ -593,7 +595,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a matcher of an off cue without a test": (
         rule(cancelOn=[{"field": "action"}]),
-        "spec.cancelOn[0]: Invalid value: must have exactly one of: equals, in, glob",
+        "spec.cancelOn[0]: Invalid value: must have exactly one of: equals, in, contains, glob",
     ),
     "33 matchers of an off cue": (
         rule(cancelOn=[{"field": f"f{n}", "exists": True} for n in range(33)]),
@@ -702,7 +704,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "in a list of lists": (matching(**{"in": [["a"]]}), "spec.match[0].in[0]: Too many"),
     "a regex that is too long": (matching(regex="x" * 1025), "spec.match[0].regex: Too long"),
     "greater than a text": (matching(gt="10"), 'must be of type number: "string"'),
-    "an unknown test": (matching(contains="a"), 'unknown field "spec.match[0].contains"'),
+    "an unknown test": (matching(includes="a"), 'unknown field "spec.match[0].includes"'),
     "too young an age": (rule(maxAge="999ms"), AGE),
     "too old an age": (rule(maxAge="5m1s"), AGE),
     "an age without a unit": (rule(maxAge="30"), AGE),
@@ -727,6 +729,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "too long a commercial": (commercial(length="181s"), WHOLE),
     "no commercial at all": (commercial(length="0s"), WHOLE),
     "half a second": (commercial(length="1.5s"), WHOLE),
+    "a pattern without a field": (
+        commercial(length="60s", lengthPattern="([0-9]+)"),
+        "spec.action.commercial.lengthPattern: Invalid value: lengthPattern is for the string",
+    ),
     "milliseconds": (commercial(lengthField="a", defaultLength="1500ms"), WHOLE),
     "an unknown mode": (rule(mode="Try"), 'supported values: "Enforce", "DryRun"'),
 }

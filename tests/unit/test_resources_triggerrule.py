@@ -159,7 +159,7 @@ def test_any_operand_is_read_as_it_is_written(case: tuple[str, Any]) -> None:
     ("wrong", "message"),
     [
         (spec(match=[]), "spec: must have match or when"),
-        (matching(), "spec.match[0]: must have exactly one of: equals, in, glob"),
+        (matching(), "spec.match[0]: must have exactly one of: equals, in, contains, glob"),
         (matching(equals="a", gt=1), "spec.match[0]: must have exactly one of"),
         (
             matching(equal="a"),
@@ -182,7 +182,7 @@ def test_any_operand_is_read_as_it_is_written(case: tuple[str, Any]) -> None:
         (matching(**{"in": ["a", None]}), "spec.match[0].in[1]: must be a string, a number"),
         (matching(gt="10"), "spec.match[0].gt: must be a number, such as 10"),
         (matching(gt=True), "spec.match[0].gt: must be a number, such as 10"),
-        (matching(contains="a"), "spec.match[0].contains: this version of the operator"),
+        (matching(includes="a"), "spec.match[0].includes: this version of the operator"),
         (spec(maxAge="6m"), "spec.maxAge: must be a duration from 1s to 5m"),
         (spec(feed={}), "spec.feed: must have exactly one of: pubnub, hls"),
         (spec(action={}), "spec.action: must have exactly one of: commercial, extensionMessage"),

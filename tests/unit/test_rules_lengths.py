@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from controller.actions.commercial.lengths import LengthPlan, break_length
+from controller.actions.commercial.lengths import LengthPlan, break_length, compile_length_pattern
 from controller.arbiter.lengths import STANDARD, asked_length, standard_below
+from controller.errors import InvalidExpression
 from controller.rules.fieldpath import FieldPath
 from controller.rules.payloads import Refusal
 
@@ -20,6 +22,50 @@ WITH_DEFAULT = LengthPlan(path=FIELD, default=60.0)
 
 def _length(value: object, plan: LengthPlan = MEASURED) -> float | Refusal:
     return break_length(plan, {"data": {"duration_sec": value}})
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("!ad 60", 60),
+        ("!ad 90.5 please", 90.5),
+        (45, 45),
+        ("!ad", "lengthPattern finds no number of seconds in data.duration_sec, which is '!ad'"),
+        ("!ad 0", "a commercial lasts at least half a second"),
+        ("!ad 99999", "no break is longer than an hour"),
+        ("!ad 60" + " " * 600, "has 606 characters, and lengthPattern reads 512"),
+        (True, "a length is a number of seconds"),
+    ],
+)
+def test_a_pattern_takes_the_length_from_a_text(text: object, length: float | str) -> None:
+    pattern = compile_length_pattern(r"^!ad ([0-9.]+)", "f")
+    taken = _length(text, LengthPlan(path=FIELD, pattern=pattern))
+    if isinstance(length, str):
+        assert isinstance(taken, Refusal)
+        assert length in taken.reason.replace('"', "'")
+    else:
+        assert taken == length
+
+
+@pytest.mark.parametrize(
+    ("pattern", "problem"),
+    [
+        ("[0-9]+", "has 0 groups"),
+        ("([0-9]+) ([a-z]+)", "has 2 groups"),
+        ("(a{200})", "too large"),
+        ("(", "not a valid RE2 expression"),
+    ],
+)
+def test_a_pattern_must_have_one_group(pattern: str, problem: str) -> None:
+    with pytest.raises(InvalidExpression, match=problem):
+        compile_length_pattern(pattern, "spec.action.commercial.lengthPattern")
+
+
+def test_no_pattern_takes_long() -> None:
+    pattern = compile_length_pattern("(" + "(?:a?){48}" + "b)", "f")
+    began = time.thread_time()
+    _length("a" * 512, LengthPlan(path=FIELD, pattern=pattern))
+    assert time.thread_time() - began < 0.05
 
 
 @pytest.mark.parametrize("seconds", [0.5, 1, 30, 125.1, 179.5, 180.6, 2400, 3600])

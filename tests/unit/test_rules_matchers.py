@@ -63,6 +63,12 @@ def _passes(value: object, **matcher: Any) -> bool:  # noqa: ANN401 - as in a re
         ({"regex": "^a$"}, ["a"], ["a\n", "ba", "a\nb"]),
         ({"regex": "(?i)^ÄD"}, ["äd_1"], ["xäd"]),
         ({"regex": "."}, ["a", "\ud800"], ["", "\n"]),
+        (
+            {"contains": "moderator"},
+            [["moderator"], ["vip", "moderator"]],
+            [[], ["Moderator"], "moderator", {"moderator": 1}, [["moderator"]], ABSENT],
+        ),
+        ({"contains": 1}, [[1], [1.0], [None, 1]], [["1"], [True], 1, ABSENT]),
         ({"prefix": "Ad_"}, ["Ad_", "Ad_1"], ["ad_1", "xAd_", 1, ["Ad_"], ABSENT]),
         ({"suffix": ".mp4"}, [".mp4", "a.mp4"], ["a.MP4", "a.mp4 ", 1, ABSENT]),
         ({"exists": True}, ["", 0, False, [], {}, NAN], [None, ABSENT]),
@@ -166,6 +172,14 @@ def test_no_regex_takes_long_on_the_largest_text(regex: str) -> None:
         began = time.process_time()
         test.passes({"f": text})
         assert time.process_time() - began < 2
+
+
+def test_a_long_list_is_priced_by_its_elements() -> None:
+    test, elements = _compile(contains="x"), [0] * 16_000
+    began = time.thread_time()
+    assert not test.passes({"f": elements})
+    taken = 1e9 * (time.thread_time() - began)
+    assert taken < 5 * test.price(elements) < 5 * 50e6
 
 
 @pytest.mark.parametrize("matcher", [{"glob": "*"}, {"regex": "a"}])

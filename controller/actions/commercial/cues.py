@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from controller.actions.base import Action
-from controller.actions.commercial.lengths import LengthPlan, break_length
+from controller.actions.commercial.lengths import LengthPlan, break_length, compile_length_pattern
 from controller.actions.commercial.preview import foresee
 from controller.actions.commercial.spec import CommercialAction
 from controller.arbiter.steps import Cue
@@ -56,6 +56,7 @@ class CommercialCues(Action[Cue]):
                 fixed=action.length,
                 path=compile_path(path, f"{_FIELD}.lengthField") if path else None,
                 default=action.default_length,
+                pattern=compile_length_pattern(action.length_pattern, f"{_FIELD}.lengthPattern"),
             ),
             None
             if spec.as_run is None
