@@ -2,6 +2,7 @@
 
     OperatorError
      ├── TransientError        may pass by itself; `retry_after` says when to try again
+     │    ├── NotLeading       another replica leads, or may by now
      │    ├── RateLimited      the service named the moment itself
      │    └── GrantDoubted     a grant is refused without a reason: it may be dead
      └── PermanentError        a human must change something
@@ -27,6 +28,7 @@ __all__ = [
     "GrantRevoked",
     "InvalidExpression",
     "InvalidSecret",
+    "NotLeading",
     "OperatorError",
     "PermanentError",
     "RateLimited",
@@ -51,6 +53,10 @@ class TransientError(OperatorError):
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class NotLeading(TransientError):
+    """A changing call was not made: this replica may not, or no longer, lead."""
 
 
 class RateLimited(TransientError):

@@ -11,11 +11,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from controller.channels.controller import ChannelController
+from controller.clients.kube.leases import Leases
 from controller.clients.twitch import Twitch
 from controller.extensions.controller import ExtensionController
 from controller.policies.clocks import WallClock
 from controller.runtime.gc_tuning import Garbage
 from controller.runtime.kernel import Kernel
+from controller.runtime.leadership import Leadership
+from controller.term import Term
 from controller.tracing.tracer import NO_TRACER
 from controller.triggers.controller import RuleController
 
@@ -34,6 +37,7 @@ __all__ = ["Operator"]
 
 _FLUSH = 5.0
 _HOUSEKEEPING = 1.0
+_TRIES_OF_A_LEASE = 5  # that time out within one
 
 
 class Operator:
@@ -44,13 +48,21 @@ class Operator:
         kube: The API server.
         http: For the calls to Twitch.
         tracer: Takes down what happens for cues.
+        term: Whether this process decides, and may make changing calls: `kube` and `http` ask it.
+        identity: Of this replica, with leader election.
     """
 
     def __init__(
-        self, settings: Settings, kube: Kube, http: HttpClient, tracer: Tracer = NO_TRACER
+        self,
+        settings: Settings,
+        kube: Kube,
+        http: HttpClient,
+        tracer: Tracer = NO_TRACER,
+        term: Term | None = None,
+        identity: str = "",
     ) -> None:
         self._settings = settings
-        self._kernel = kernel = Kernel(settings, kube, tracer)
+        self._kernel = kernel = Kernel(settings, kube, term or Term(), tracer)
         http.on_exchange = kernel.metrics.calls.twitch
         twitch = Twitch(http, settings, kernel.call_priority.note)
         channels = ChannelController(kernel, twitch)
@@ -60,6 +72,19 @@ class Operator:
         self._controllers = (channels, rules, extensions)
         self._beat = time.monotonic()
         self._garbage = Garbage()
+        self._leadership = self._elect(identity) if settings.leader_election else None
+        self._election: asyncio.Task[None] | None = None
+
+    def _elect(self, identity: str) -> Leadership:
+        settings, kernel = self._settings, self._kernel
+        leases = Leases(
+            kernel.kube,
+            settings.lease_namespace,
+            settings.lease_name,
+            settings.lease_duration / _TRIES_OF_A_LEASE,
+        )
+        kernel.secrets.sparing = True
+        return Leadership(leases, identity, settings, kernel.term, kernel.metrics)
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
@@ -83,7 +108,13 @@ class Operator:
     @property
     def healthy(self) -> bool:
         """Whether the event loop keeps up; `run` ends when one of its loops does."""
-        return time.monotonic() - self._beat < 10 * _HOUSEKEEPING
+        elects = self._leadership is None or self._election is None or self._leadership.alive
+        return elects and time.monotonic() - self._beat < 10 * _HOUSEKEEPING
+
+    @property
+    def lost(self) -> str | None:
+        """Why this process must end at once: another replica leads; None: it need not."""
+        return self._leadership.lost if self._leadership is not None else None
 
     def notify(self, kind: str, event: str | None, body: Mapping[str, Any]) -> None:
         """Take a watch event: ADDED, MODIFIED, DELETED."""
@@ -91,11 +122,20 @@ class Operator:
 
     async def run(self) -> None:
         """Run until cancelled."""
-        self._kernel.begin()
-        await self._kernel.sync.first()
+        kernel, leadership = self._kernel, self._leadership
+        if leadership is None:
+            kernel.begin()
+        await kernel.sync.first()
         async with asyncio.TaskGroup() as group:
-            for job in (*self._kernel.jobs(), self._keep_house()):
+            for job in (*kernel.jobs(), self._keep_house()):
                 group.create_task(job)
+            if leadership is not None:
+                # Not a part of this group: it keeps the lease until all is written at the end.
+                self._election = asyncio.get_running_loop().create_task(leadership.run())
+                group.create_task(_follow(self._election))
+                await leadership.acquired.wait()
+                await kernel.sync.surely()  # the statuses have what the former leader did last
+                kernel.begin(leadership.former)
 
     async def drain(self) -> None:
         """Take no new cues, and wait for the answers to the calls under way."""
@@ -107,11 +147,18 @@ class Operator:
             controller.stop()
 
     async def flush(self) -> None:
-        """Write down what is not to be lost; `run` must have ended."""
+        """Write down what is not to be lost, and let another lead; `run` must have ended."""
         for controller in self._controllers:
             await controller.flush()
-        await self._kernel.statuses.flush(_FLUSH)
-        await self._kernel.recorder.flush(_FLUSH)
+        unwritten = 0
+        if self._kernel.term.begun and self.lost is None:
+            unwritten = await self._kernel.statuses.flush(_FLUSH)
+            await self._kernel.recorder.flush(_FLUSH)
+        if self._leadership is not None and self._election is not None:
+            self._leadership.end()
+            self._election.cancel()
+            await asyncio.gather(self._election, return_exceptions=True)
+            await self._leadership.release(unwritten)
 
     async def _keep_house(self) -> None:
         clock = WallClock(time.time(), time.monotonic())
@@ -124,3 +171,8 @@ class Operator:
             for controller in self._controllers:
                 controller.tick(set_back)
             self._garbage.look()
+
+
+async def _follow(election: asyncio.Task[None]) -> None:
+    """Fail with the election, and let it go on when this is cancelled."""
+    await asyncio.shield(election)

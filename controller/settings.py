@@ -19,6 +19,8 @@ from pydantic import (
     Field,
     PrivateAttr,
     ValidationError,
+    ValidationInfo,
+    field_validator,
 )
 
 from controller.durations import parse_duration
@@ -33,6 +35,7 @@ __all__ = ["PARTS", "PREFIX", "Part", "Settings"]
 PREFIX = "TWITCH_OPERATOR_"
 
 _OF_A_SERVICE = re.compile(PREFIX + r"(SERVICE_|PORT($|_)|SANDBOX_)")
+_LEASE = 1.5  # the least lease, in times of a call and a second
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
@@ -144,6 +147,25 @@ class Settings(BaseModel):
     gateway_timeout: Seconds = Field(5, description="Timeout of each call of the gateway.")
     status_interval: Seconds = Field(10, description="Minimum interval between writes of a status.")
     call_timeout: Seconds = Field(5, description="Timeout of a call to Twitch.")
+    leader_election: bool = Field(
+        False,
+        description="Whether replicas elect a leader, by a Lease; the others stand by. Without it, "
+        "one operator alone may run.",
+    )
+    lease_duration: Seconds = Field(
+        10,
+        description="Time after the leader's last renewal of the Lease until another replica "
+        "leads. At least 1.5 times CALL_TIMEOUT + 1 s.",
+    )
+    lease_name: str = Field("twitch-operator", description="Name of the Lease.")
+    lease_namespace: str = Field(
+        "", description="Namespace of the Lease. Empty: that of the Pod, or of the context."
+    )
+    lease_identity: str = Field(
+        "",
+        description="Name of this replica in the Lease, such as the UID of its Pod: unique, and "
+        "the same after a restart. Empty: a new one at each start.",
+    )
     identity_timeout: Seconds = Field(15, description="Timeout of an OAuth call.")
     identity_concurrency: int = Field(
         20, ge=1, description="Maximum number of concurrent OAuth calls."
@@ -172,6 +194,18 @@ class Settings(BaseModel):
         "",
         description="Address of /healthz and /readyz, host:port. Port 0: any free; empty: off.",
     )
+
+    @field_validator("lease_duration")
+    @classmethod
+    def _leaves_time_to_call(cls, seconds: float, info: ValidationInfo) -> float:
+        least = _LEASE * (info.data.get("call_timeout", 0.0) + 1)
+        if info.data.get("leader_election") and seconds < least:
+            msg = (
+                f"must be at least {least:g} s with this {PREFIX}CALL_TIMEOUT: calls of the former"
+                " leader must be over when another replica leads"
+            )
+            raise ValueError(msg)
+        return seconds
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:

@@ -8,6 +8,7 @@ them wakes those that wait whenever the arbiter was told something.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from controller.arbiter.ads_log import AdsLog
@@ -18,6 +19,7 @@ from controller.arbiter.starts import Start
 from controller.arbiter.steps import BY_HAND, Readiness
 from controller.events import Ruling, Verdict
 from controller.rules.times import clock
+from controller.term import Former
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -72,8 +74,13 @@ class Arbiter:
 
     @property
     def started(self) -> float:
-        """When this process began to decide."""
-        return self.term.since
+        """When this process began to decide, if what others did before is not known for certain."""
+        return -math.inf if self.term.former is Former.HANDED_OVER else self.term.since
+
+    @property
+    def settled_at(self) -> float:
+        """When calls of a process before this one can no longer act."""
+        return self.term.settled_at(self.call_timeout)
 
     @property
     def policy(self) -> CommercialPolicy:

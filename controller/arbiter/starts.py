@@ -62,7 +62,12 @@ class Desk(Protocol):
 
     @property
     def started(self) -> float:
-        """When this process began to decide."""
+        """When this process began to decide, if what others did before is not known for certain."""
+        ...
+
+    @property
+    def settled_at(self) -> float:
+        """When calls of a process before this one can no longer act."""
         ...
 
     def goes_first(self, start: UnderWay, now: float) -> bool:
@@ -123,7 +128,7 @@ class Start(UnderWay):
         """Whether a process before this one may have called for it."""
         desk = self._desk
         announced = self.cue.published < desk.started + _START_SKEW
-        was_due = self.brk.due < desk.started + desk.call_timeout
+        was_due = self.brk.due < desk.settled_at
         return announced and was_due and not self.cue.dry_run
 
     def _judge(self, now: float) -> int | Wait | Ruling:
@@ -151,7 +156,7 @@ class Start(UnderWay):
 
     def _after_a_restart(self) -> Generator[Step, Reply, tuple[Ruling | None, float]]:
         """Announced before this process began: another may have called for it a moment ago."""
-        until = self._desk.started + self._desk.call_timeout
+        until = self._desk.settled_at
         self.first_call = max(self.cue.published, self.brk.due)
         told = Ruling(Verdict.WAITING, "announced before the operator started: has it run already?")
         reply = yield Wait(until, told)

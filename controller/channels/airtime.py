@@ -61,7 +61,13 @@ class Airtime:
         self._signer = signer
         self._broadcaster_id = broadcaster_id
         self._under_way: dict[asyncio.Task[None], StartDriver] = {}
-        self._dry_run_arbiter: Arbiter | None = None
+        self._dry_run_arbiter: Arbiter | None
+        self.arbiter: Arbiter
+        self.recall(arbiter)
+
+    def recall(self, arbiter: Arbiter) -> None:
+        """Go on from what an arbiter remembers; nothing is under way."""
+        self._dry_run_arbiter = None
         self.arbiter = arbiter
         now = time.time()
         last = next((record.started for record in self.arbiter.memory.recent), now)

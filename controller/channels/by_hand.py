@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from controller.channels.channel import Channel
+    from controller.term import Term
     from controller.tracing.tracer import Tracer
 
 __all__ = ["ByHand", "identity_of"]
@@ -34,18 +35,25 @@ class ByHand:
     Args:
         answered: Called with a channel, the cue (None: the request is none), and what came of it.
         tracer: Takes down what happens for cues.
+        term: Whether this process decides.
     """
 
     def __init__(
-        self, answered: Callable[[Channel, Cue | None, Progress], None], tracer: Tracer
+        self,
+        answered: Callable[[Channel, Cue | None, Progress], None],
+        tracer: Tracer,
+        term: Term,
     ) -> None:
         self._answered = answered
         self._tracer = tracer
+        self._term = term
         self._under_way: dict[str, str] = {}
 
     def look(self, channel: Channel) -> None:
         """Answer the channel's request, if there is one that was not answered yet."""
         request, uid = channel.resource.annotations.get(FIRE_REQUESTED), channel.resource.uid
+        if not self._term.begun:
+            return
         if not request or request == channel.fired_for or request == self._under_way.get(uid):
             return
         self._under_way[uid] = request

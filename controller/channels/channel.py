@@ -82,13 +82,10 @@ class Channel:
         self.concluded = False
         self.stumbled = False
         self.stopped = False
-        status = TwitchChannelStatus.from_status(resource.status)
-        self._status = pack(resource.status)
-        self.handled = status.last_handled_reconcile_at
-        self.fired_for = status.last_handled_fire_at
-        self.last_fire: LastFire | None = status.last_fire
-        grant_manager.known = channel_status.known(status.broadcaster)
-        grant_manager.revoked_before = status.last_handled_revoke_at or ""
+        self.handled: str | None
+        self.fired_for: str | None
+        self.last_fire: LastFire | None
+        self._remember(resource, arbiter)
         self.resource = resource
         self.pause: str | None = None
         self.spec: TwitchChannelSpec | None = None
@@ -103,10 +100,29 @@ class Channel:
             ),
             arbiter=arbiter,
         )
+        self.update(resource)
+
+    def _remember(self, resource: Resource, arbiter: Arbiter) -> None:
+        """Take what a former process wrote to the status."""
+        status = TwitchChannelStatus.from_status(resource.status)
+        self._status = pack(resource.status)
+        self.handled = status.last_handled_reconcile_at
+        self.fired_for = status.last_handled_fire_at
+        self.last_fire = status.last_fire
+        self.grant_manager.known = channel_status.known(status.broadcaster)
+        self.grant_manager.revoked_before = status.last_handled_revoke_at or ""
         remembered = channel_status.remembered(status)
         arbiter.memory.retry_after = remembered.retry_after
         arbiter.ads.last_confirmed = remembered.last_confirmed
-        self.update(resource)
+
+    def recall(self, resource: Resource) -> None:
+        """Take over what another process wrote to the status; nothing of this one is under way."""
+        status, before = TwitchChannelStatus.from_status(resource.status), self.airtime.arbiter
+        arbiter = channel_status.remembering_arbiter(status, before.term, before.call_timeout)
+        self._remember(resource, arbiter)
+        self.resource = resource.kept(self._status)
+        self.airtime.recall(arbiter)
+        self.settle()
 
     def update(self, resource: Resource) -> None:
         """Take a new state of the resource."""

@@ -75,7 +75,7 @@ class ChannelController(ObjectController["Channel"]):
         self._live = LiveWatch(
             twitch.helix,
             self.objects.values,
-            self._ads.introduce,
+            self._live_changed,
             self.doubt,
             settings.live_check_interval,
         )
@@ -83,7 +83,7 @@ class ChannelController(ObjectController["Channel"]):
         self._reconciler = ChannelReconciler(
             self._metrics,
             conflicts=self._conflicts,
-            by_hand=ByHand(self._answered, kernel.tracer),
+            by_hand=ByHand(self._answered, kernel.tracer, kernel.term),
             look_live=self._live.ask,
             conclude=self.conclude,
         )
@@ -121,7 +121,9 @@ class ChannelController(ObjectController["Channel"]):
     async def run(self) -> None:
         """Look at streams and ads, and write the as-run log, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for job in (self._live.run(), self._ads.run(), self._log.run()):
+            group.create_task(self._live.run())
+            await self._kernel.begun.wait()  # what ads ran is told by one process
+            for job in (self._ads.run(), self._log.run()):
                 group.create_task(job)
 
     def tick(self, set_back: float) -> None:
@@ -129,7 +131,8 @@ class ChannelController(ObjectController["Channel"]):
         if set_back:
             for channel in self.objects.values():
                 channel.airtime.set_back(set_back)
-        self._entries.write_all_ended(self.objects.values())
+        if self._kernel.term.begun:
+            self._entries.write_all_ended(self.objects.values())
 
     async def drain(self, within: float) -> None:
         """Wait for the answers to the calls under way."""
@@ -149,7 +152,8 @@ class ChannelController(ObjectController["Channel"]):
                 await asyncio.gather(*(manager.finish() for manager in managers))
         except TimeoutError:
             logger.error("a token was still being refreshed at the end")
-        self._entries.write_all_ended(self.objects.values(), at_once=True)
+        if self._kernel.term.begun:
+            self._entries.write_all_ended(self.objects.values(), at_once=True)
         await self._log.flush()
 
     def reporter(self, key: Key) -> Reporter | None:
@@ -161,6 +165,17 @@ class ChannelController(ObjectController["Channel"]):
     ) -> tuple[Announcement, ...]:
         """What is worth an Event between two statuses."""
         return announcements(before, after)
+
+    def _live_changed(self, channel: Channel) -> None:
+        """Whether a channel is live is known, or changed."""
+        if self._kernel.term.begun:
+            self._ads.introduce(channel)
+        else:
+            channel.settle()
+
+    def _begun(self, held: Channel) -> None:
+        if held.live is not None:
+            self._ads.introduce(held)
 
     def _new(self, resource: Resource) -> Channel:
         return self._factory.new(resource)
@@ -183,7 +198,8 @@ class ChannelController(ObjectController["Channel"]):
     def _removed(self, held: Channel) -> None:
         held.stopped = True
         held.airtime.retire(_GONE)
-        self._entries.write_ended(held, at_once=True)
+        if self._kernel.term.begun:
+            self._entries.write_ended(held, at_once=True)
         key = held.resource.key
         self._metrics.remove(key.namespace, key.name)
         self._kernel.signals.send(ChannelRemoved(held))

@@ -17,7 +17,7 @@ from controller.clients.helix import Unauthorized
 from controller.clients.http import json_of, text_of
 from controller.clients.network_errors import in_words
 from controller.clients.retry_after import pause_of
-from controller.errors import PermanentError, RateLimited, TransientError
+from controller.errors import NotLeading, PermanentError, RateLimited, TransientError
 from controller.policies.extension_secrets import SharedSecret, key_of
 from controller.resources.common import parse_instant
 from controller.sensitive import Sensitive
@@ -275,6 +275,9 @@ class Extensions:
                 return await self._http.request(
                     method, self._base + path, params=query or None, headers=headers, json=body
                 )
+        except NotLeading as error:
+            msg = f"Twitch was not called: {error}"
+            raise NotSent(msg) from error
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             msg = f"Twitch was not reached: {in_words(error)}"
             raise NotSent(msg, timed_out=isinstance(error, httpx.TimeoutException)) from error

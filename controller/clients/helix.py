@@ -17,7 +17,7 @@ from controller.clients.http import json_of, text_of
 from controller.clients.network_errors import in_words
 from controller.clients.retry_after import pause_of
 from controller.clients.transport import Sending
-from controller.errors import RateLimited, TransientError
+from controller.errors import NotLeading, RateLimited, TransientError
 from controller.events import AdSchedule, Answer, AnswerKind
 from controller.sensitive import Sensitive
 
@@ -161,6 +161,8 @@ class Helix:
                     json=body,
                     extensions={"sending": sending},
                 )
+        except NotLeading as error:
+            return Answer(AnswerKind.NOT_SENT, f"Twitch was not called: {error}")
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, TimeoutError) as error:
             name = in_words(error)
             if sending.begun:

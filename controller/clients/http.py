@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from controller.sensitive import Sensitive
     from controller.settings import Settings
+    from controller.term import Term
 
 __all__ = [
     "Exchange",
@@ -78,19 +79,20 @@ class HttpClient(httpx.AsyncClient):
                 self.on_exchange(_exchange(request, response, sending, begun))
 
 
-def new_http_client(settings: Settings) -> HttpClient:
+def new_http_client(settings: Settings, term: Term | None = None) -> HttpClient:
     """Make the client that all calls to Twitch share.
 
     Redirects are not followed: Twitch's API makes none, and a token must not follow one.
 
     Args:
         settings: How patient to be.
+        term: Whether this process may make changing calls; None: always.
     """
     version = importlib.metadata.version("twitch-operator")
     return HttpClient(
         # A call that could not connect is known not to have run: it must not end as one that may.
         timeout=httpx.Timeout(settings.call_timeout, connect=0.8 * settings.call_timeout),
-        transport=Transport(tls_context(), _LIMITS),
+        transport=Transport(tls_context(), _LIMITS, term),
         headers={"User-Agent": f"twitch-operator/{version}"},
         follow_redirects=False,
     )

@@ -24,9 +24,12 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator
 
+    from controller.term import Term
+
 __all__ = ["Sending", "Transport"]
 
 _CHUNK = 2**16
+_READING = ("GET", "HEAD")
 _TURNS = 3  # of the loop, in which the end of a kept connection is seen that the server closed
 
 
@@ -46,17 +49,21 @@ class Transport(httpx.AsyncBaseTransport):
     Args:
         ssl_context: For https.
         limits: Connections at once (a further call waits), and for how many seconds one is kept.
+        term: Whether this process may make changing calls; None: always.
     """
 
-    def __init__(self, ssl_context: ssl.SSLContext, limits: httpx.Limits) -> None:
+    def __init__(
+        self, ssl_context: ssl.SSLContext, limits: httpx.Limits, term: Term | None = None
+    ) -> None:
         self._ssl_context = ssl_context
+        self._term = term
         self._limits = limits
         self._session: aiohttp.ClientSession | None = None
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:  # it needs a running loop
             trace = aiohttp.TraceConfig()
-            trace.on_request_headers_sent.append(_begins)
+            trace.on_request_headers_sent.append(self._begins)
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
                     ssl=self._ssl_context,
@@ -73,7 +80,13 @@ class Transport(httpx.AsyncBaseTransport):
         return self._session
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Make one request; the body of its answer is still to be read."""
+        """Make one request; the body of its answer is still to be read.
+
+        Raises:
+            NotLeading: It would change something, and this process may not; it did not leave.
+            httpx.TransportError: Anything else that kept the answer away.
+        """
+        self._check(request.method)
         deciding = DECIDING.get()
         if deciding is None:
             return await self._request(request)
@@ -114,6 +127,21 @@ class Transport(httpx.AsyncBaseTransport):
             },
         )
 
+    def _check(self, method: str) -> None:
+        if self._term is not None and method not in _READING:
+            self._term.check()
+
+    async def _begins(
+        self,
+        _session: aiohttp.ClientSession,
+        context: Any,  # noqa: ANN401 - aiohttp's own
+        sent: aiohttp.TraceRequestHeadersSentParams,
+    ) -> None:
+        # Called right before the first byte leaves: to connect may have taken seconds.
+        # A proxy is asked for a tunnel by a request of its own, which is not traced.
+        self._check(sent.method)
+        context.trace_request_ctx.begun = True
+
     async def aclose(self) -> None:
         """Close all connections, also those in use."""
         if self._session is not None:
@@ -135,11 +163,6 @@ class _Body(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         self._answer.release()  # closes the connection if there is more to read
-
-
-async def _begins(_session: aiohttp.ClientSession, context: Any, _headers: Any) -> None:  # noqa: ANN401 - aiohttp's own
-    # A proxy is asked for a tunnel by a request of its own, which is not traced.
-    context.trace_request_ctx.begun = True
 
 
 class _BrokenError(aiohttp.ClientError):

@@ -6,13 +6,16 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
+import uuid
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from controller.channels.as_run import set_up_as_run_logging
 from controller.clients.http import new_http_client
 from controller.clients.kube import Kube
-from controller.clients.kube.config import Configuration, load_configuration
+from controller.clients.kube.config import Configuration, find_namespace, load_configuration
 from controller.commands.other_operators import say_who_is_beside
 from controller.commands.start import say_start
 from controller.feeds.registry import FEEDS
@@ -21,10 +24,12 @@ from controller.logs import set_up_logging
 from controller.operator import Operator
 from controller.runtime.probes import serve_probes
 from controller.settings import Settings
+from controller.term import Term
 from controller.tracing.start import traces
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
+    from contextlib import AbstractAsyncContextManager
     from typing import Any
 
     from controller.tracing.tracer import Tracer
@@ -66,14 +71,16 @@ async def _run(settings: Settings, context: str | None, tracer: Tracer) -> int:
     def load() -> Awaitable[Configuration]:
         return load_configuration(context)
 
-    async with Kube(load) as kube, new_http_client(settings) as http:
+    term = Term()
+    settings, identity = _as_elected(settings, context)
+    async with Kube(load, term) as kube, new_http_client(settings, term) as http:
         limits = (
             f"a feed is stale after {settings.feed_stale_after:.0f} s, a call to Twitch ends after"
             f" {settings.call_timeout:.0f} s, a status is written every"
             f" {settings.status_interval:.0f} s at most"
         )
         say_start("operator", kube.host, settings, limits)
-        operator = Operator(settings, kube, http, tracer)
+        operator = Operator(settings, kube, http, tracer, term, identity)
 
         def notify(
             kind: str,
@@ -98,18 +105,35 @@ async def _run(settings: Settings, context: str | None, tracer: Tracer) -> int:
             return watch.alive and (operator.healthy or not operator.synced)
 
         async with (
-            say_who_is_beside(kube.host, settings.watch_namespaces, os.environ),
+            _alone(kube.host, settings),
             serve_probes(settings, operator.registry, alive, lambda: operator.synced),
         ):
             work = loop.create_task(operator.run())
             try:
                 return await _until_the_end(operator, watch, work, stop)
             finally:
-                await asyncio.to_thread(watch.stop)
                 await operator.drain()
                 work.cancel()
                 await asyncio.gather(work, return_exceptions=True)
                 await operator.flush()
+                await asyncio.to_thread(watch.stop)
+
+
+def _as_elected(settings: Settings, context: str | None) -> tuple[Settings, str]:
+    """The settings with the place of the Lease, and the identity of this replica."""
+    if not settings.leader_election:
+        return settings, ""
+    place = settings.lease_namespace or find_namespace(context)
+    return settings.model_copy(update={"lease_namespace": place}), (
+        settings.lease_identity or f"{socket.gethostname()}-{uuid.uuid4()}"
+    )
+
+
+def _alone(host: str, settings: Settings) -> AbstractAsyncContextManager[None]:
+    """Notice another operator beside this one, unless the two elect a leader."""
+    if settings.leader_election:
+        return nullcontext()
+    return say_who_is_beside(host, settings.watch_namespaces, os.environ)
 
 
 async def _until_the_end(
@@ -125,6 +149,9 @@ async def _until_the_end(
             watch.start()
             watching = True
             logger.info("running")
+        if operator.lost is not None:
+            logger.error("ending: %s", operator.lost)
+            return 1
         if watching and not watch.alive:
             logger.error("ending: %s", watch.problem)
             return 1

@@ -49,6 +49,7 @@ class ExtensionApp:
         configuration: Its configuration segments.
         conflict: The ExtensionApp that has this client id.
         gateway: Whether the gateway can serve it; None: it is not asked to, or not looked at.
+        stands_by: Another process keeps its configuration.
         failures: How many rounds in a row went wrong.
         concluded: A first round has ended, so that there is something to tell.
         handled: The last request to reconcile that a round has answered.
@@ -69,15 +70,28 @@ class ExtensionApp:
         self.conflict: str | None = None
         self.gateway: Finding | None = None
         self.concluded = False
+        self.stands_by = False
         self.failures = 0
-        self.status = ExtensionAppStatus.from_status(resource.status)
-        self.handled = self.status.last_handled_reconcile_at
-        secret_manager.revoked_before = self.status.last_handled_revoke_at or ""
-        secret_manager.rotated_at = self.status.last_rotation_time
+        self.status: ExtensionAppStatus
+        self.handled: str | None
+        self._remember(resource)
         self.resource = resource
         self.spec: ExtensionAppSpec | None = None
         self.problem: Blocked | None = None
         self.update(resource)
+
+    def _remember(self, resource: Resource) -> None:
+        """Take what a former process wrote to the status."""
+        self.status = ExtensionAppStatus.from_status(resource.status)
+        self.handled = self.status.last_handled_reconcile_at
+        self.secret_manager.revoked_before = self.status.last_handled_revoke_at or ""
+        self.secret_manager.rotated_at = self.status.last_rotation_time
+
+    def recall(self, resource: Resource) -> None:
+        """Take over what another process wrote to the status; nothing of this one is under way."""
+        self._remember(resource)
+        self.configuration.recall(self.status.configuration)
+        self.resource = resource.kept()
 
     def update(self, resource: Resource) -> None:
         """Take a new state of the resource; what has changed is held against what Twitch has."""

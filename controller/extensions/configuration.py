@@ -95,6 +95,10 @@ class ConfigurationManager:
         """
         return self._record.finding
 
+    def recall(self, remembered: Iterable[SegmentStatus]) -> None:
+        """Take what the status tells of another process' work."""
+        self._record = ConfigurationRecord(remembered)
+
     def recheck(self) -> None:
         """Look anew at all at the next round, and try again what Twitch refused."""
         self._seen.clear()

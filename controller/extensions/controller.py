@@ -88,7 +88,7 @@ class ExtensionController(ObjectController[ExtensionApp]):
     def _new(self, resource: Resource) -> ExtensionApp:
         kernel, settings = self._kernel, self._kernel.settings
         status = ExtensionAppStatus.from_status(resource.status)
-        return ExtensionApp(
+        made = ExtensionApp(
             resource,
             secret_manager=SecretManager(
                 resource,
@@ -102,6 +102,11 @@ class ExtensionController(ObjectController[ExtensionApp]):
             ),
             least_delay=settings.min_activation_delay,
         )
+        made.stands_by = not kernel.term.begun
+        return made
+
+    def _begun(self, held: ExtensionApp) -> None:
+        held.stands_by = False
 
     async def _reconcile(self, held: ExtensionApp) -> float | None:
         return await self._reconciler.run(held)

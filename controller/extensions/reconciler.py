@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from controller.backoff import MOST_PAUSE, backoff
 from controller.clients.kube import KubeError
 from controller.clients.secret_values import marks_of
-from controller.errors import OperatorError, TransientError
+from controller.errors import NotLeading, OperatorError, TransientError
 from controller.policies.extension_secrets import next_change
 from controller.policies.findings import Finding
 from controller.policies.gateway_checks import provider_problem
@@ -103,8 +103,9 @@ class ExtensionReconciler:
             app.failures = 0
             return []
         app.failures += 1
-        level = logging.WARNING if app.failures == 1 else logging.DEBUG
         for problem in problems:
+            quietly = app.failures > 1 or isinstance(problem, NotLeading)
+            level = logging.DEBUG if quietly else logging.WARNING
             logger.log(level, "%s: %s; trying again", app.resource.key, problem)
         now = time.time()
         hints = [p.retry_after or 0.0 for p in problems if isinstance(p, TransientError)]
@@ -176,7 +177,7 @@ class ExtensionReconciler:
 
     async def _keep_configuration(self, app: ExtensionApp, spec: ExtensionAppSpec) -> float | None:
         signer = app.signer(time.time())
-        if isinstance(signer, str):
+        if isinstance(signer, str) or app.stands_by:
             return None
         namespace = app.resource.key.namespace
         again = await app.configuration.reconcile(

@@ -85,6 +85,9 @@ class Controller(Holder, Protocol):
     async def run(self) -> None:
         """Do what goes on beside the reconciliations, until cancelled."""
 
+    def begin(self) -> None:
+        """Begin to decide: until now, resources were held and statuses followed."""
+
     def tick(self, set_back: float) -> None:
         """Look after what time changes; called about once a second.
 

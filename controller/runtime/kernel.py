@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from controller.runtime.signals import Signals
 from controller.runtime.statuses import StatusWriter
 from controller.runtime.sync import Sync
 from controller.runtime.workqueue import WorkQueue
-from controller.term import Term
+from controller.term import Former
 from controller.tracing.tracer import NO_TRACER
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from controller.runtime.controller import Controller, Reporter
     from controller.runtime.resource import Resource
     from controller.settings import Settings
+    from controller.term import Term
     from controller.tracing.tracer import Tracer
 
 __all__ = ["Kernel"]
@@ -39,6 +41,7 @@ class Kernel:
     Args:
         settings: Limits and intervals.
         kube: The API server.
+        term: Since when this process decides.
         tracer: Takes down what happens for cues.
 
     Attributes:
@@ -47,6 +50,7 @@ class Kernel:
         tracer: Takes down what happens for cues.
         controllers: By the name of their kind.
         term: Since when this process decides.
+        begun: Set when it does.
         metrics: What is counted.
         call_priority: Lets calls to Twitch go first.
         signals: What the kinds tell each other.
@@ -57,12 +61,15 @@ class Kernel:
         sync: Lists.
     """
 
-    def __init__(self, settings: Settings, kube: Kube, tracer: Tracer = NO_TRACER) -> None:
+    def __init__(
+        self, settings: Settings, kube: Kube, term: Term, tracer: Tracer = NO_TRACER
+    ) -> None:
         self.settings = settings
         self.kube = kube
         self.tracer = tracer
         self.controllers: dict[str, Controller] = {}
-        self.term = Term()
+        self.term = term
+        self.begun = asyncio.Event()
         self.metrics = Metrics()
         kube.on_answer = self.metrics.calls.kubernetes
         self.call_priority = CallPriority()
@@ -109,15 +116,25 @@ class Kernel:
         return (
             self._queue.run(),
             self.secrets.run(),
-            self.statuses.run(),
-            self.recorder.run(),
+            self._write(),
             self.sync.run(),
             *(controller.run() for controller in self.controllers.values()),
         )
 
-    def begin(self) -> None:
-        """Begin to decide."""
-        self.term.begin(time.time())
+    async def _write(self) -> None:
+        await self.begun.wait()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.statuses.run())
+            group.create_task(self.recorder.run())
+
+    def begin(self, former: Former = Former.MAY_CALL) -> None:
+        """Begin to decide, with what the statuses tell of the process before."""
+        self.term.begin(time.time(), former)
+        self.metrics.leader.set_function(lambda: self.term.may_act)
+        self.secrets.sparing = False
+        self.begun.set()
+        for controller in self.controllers.values():
+            controller.begin()
 
     async def _reconcile(self, key: Key) -> float | None:
         return await self.controllers[key.kind].reconcile(key)

@@ -76,6 +76,9 @@ class Metrics:
         self.gauge(
             "loop_lag_seconds", "Largest delay of the event loop in the last minute."
         ).set_function(self.loop_lag.most)
+        self.leader = self.gauge(
+            "leader", "1 while this process decides and may call Twitch; else 0, as on a standby."
+        )
         build = self.gauge(
             "build_info", "Always 1; the labels name the build.", ["version", "python"]
         )

@@ -21,6 +21,10 @@ class _Object(Held, Protocol):
         """Take a new state of the resource."""
         ...
 
+    def recall(self, resource: Resource) -> None:
+        """Take over what another process wrote to the status; nothing of this one is under way."""
+        ...
+
 
 T = TypeVar("T", bound=_Object)
 
@@ -50,15 +54,29 @@ class ObjectController(ABC, Generic[T]):
             self.objects[key] = held = self._new(resource)
             self._added(held)
         elif held.resource.asks == resource.asks:
+            self._follow(held, resource)
             return
         else:
             requested_before = held.resource.requested_at
             held.update(resource)
+            self._follow(held, resource)
             if requested_before != resource.requested_at:
                 self._kernel.secrets.look_again(key)
                 self._recheck(held)
             self._changed(held)
         self._kernel.reconcile(key)
+
+    def _follow(self, held: T, resource: Resource) -> None:
+        """Until this process decides, the status is the memory of the one that does."""
+        if not self._kernel.term.begun:
+            held.recall(resource)
+
+    def begin(self) -> None:
+        """Begin to decide: look at everything as it is now."""
+        for key, held in self.objects.items():
+            self._begun(held)
+            self._kernel.secrets.look_again(key)
+            self._kernel.reconcile(key)
 
     def remove(self, key: Key) -> None:
         """Drop a resource that is gone."""
@@ -109,6 +127,9 @@ class ObjectController(ABC, Generic[T]):
 
     def _added(self, held: T) -> None:
         """Take note of a resource that was not there before."""
+
+    def _begun(self, held: T) -> None:
+        """Prepare to decide about it."""
 
     def _changed(self, held: T) -> None:
         """Take note of what changed in a resource that was."""

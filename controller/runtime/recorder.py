@@ -15,11 +15,11 @@ import time
 from collections import OrderedDict, deque
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from controller.backoff import backoff
 from controller.clients.kube import KubeConflict, KubeError, KubeNotFound, KubeUnavailable
+from controller.clients.kube.leases import micro_time
 from controller.displayable import displayable
 from controller.logs import fields, redact
 from controller.policies.buckets import Bucket
@@ -199,7 +199,7 @@ class Recorder:
         except KubeConflict:
             # How often it was told before a restart is not known: it goes on from one.
             count = self._counts.get(notice.name, 1) + 1
-            series = {"count": count, "lastObservedTime": _micro_time(notice.at)}
+            series = {"count": count, "lastObservedTime": micro_time(notice.at)}
             try:
                 await self._kube.patch_event(namespace, notice.name, {"series": series})
             except KubeNotFound as error:
@@ -244,7 +244,7 @@ def _notice(resource: Resource, news: Announcement, now: float) -> _Notice:
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
         "metadata": {"name": name, "namespace": key.namespace},
-        "eventTime": _micro_time(now),
+        "eventTime": micro_time(now),
         "reportingController": _CONTROLLER,
         "reportingInstance": socket.gethostname()[:_INSTANCE] or "operator",
         "action": news.action,
@@ -268,9 +268,3 @@ def _clip(text: str) -> str:
     if len(whole) <= _NOTE:
         return text
     return whole[: _NOTE - len("…".encode())].decode(errors="ignore") + "…"
-
-
-def _micro_time(seconds: float) -> str:
-    # The API server wants exactly six digits of the second.
-    when = datetime.fromtimestamp(seconds, UTC)
-    return when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

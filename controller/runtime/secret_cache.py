@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 _AT_ONCE = 8
 _TICK = 1.0
+_SPARING = 4.0  # seconds between two looks of a standby
 _HASTE = 1.5  # looks in a tick, as a multiple of what keeps all intervals
 
 Name = tuple[str, str]
@@ -75,6 +76,9 @@ class SecretStore:
         settings: How often.
         on_change: Called with each dependant of a Secret that came, went or changed.
         quiet: Waits for a moment in which a look is in nobody's way.
+
+    Attributes:
+        sparing: Look at one Secret every few seconds, however many there are.
     """
 
     def __init__(
@@ -90,6 +94,7 @@ class SecretStore:
         self._quiet = quiet
         self._entries: dict[Name, _Entry] = {}
         self._names: dict[Hashable, tuple[Name, ...]] = {}
+        self.sparing = False
 
     async def get(
         self, namespace: str, name: str, dependant: Hashable, *, fresh: bool = False
@@ -154,8 +159,10 @@ class SecretStore:
                 if entry.known
             )
             due = due_in_tick(waits, time.monotonic(), _TICK)
+            if self.sparing:
+                due = due[:1]
             await asyncio.gather(*(self._look(name, entry, slots) for name, entry in due))
-            await asyncio.sleep(_TICK)
+            await asyncio.sleep(_SPARING if self.sparing else _TICK)
 
     async def _look(self, name: Name, entry: _Entry, slots: asyncio.Semaphore) -> None:
         async with slots:

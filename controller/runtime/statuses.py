@@ -93,8 +93,12 @@ class StatusWriter:
         """Write until cancelled."""
         await self._queue.run()
 
-    async def flush(self, within: float) -> None:
-        """Write what is still marked, due or not, for at most so many seconds."""
+    async def flush(self, within: float) -> int:
+        """Write what is still marked, due or not, for at most so many seconds.
+
+        Returns:
+            How many could not be written.
+        """
         with suppress(TimeoutError, KubeUnavailable):
             async with asyncio.timeout(within):
                 for key in list(self._marked):
@@ -102,6 +106,7 @@ class StatusWriter:
                         await self._write(key)
         if self._marked:
             logger.warning("statuses that were not written at the end: %d", len(self._marked))
+        return len(self._marked)
 
     async def _write(self, key: Key) -> None:
         """Write one status if there is news; raises what is worth another try."""

@@ -74,6 +74,11 @@ class Sync:
         self._intake.drop(kind.name, left)
 
     async def first(self) -> None:
+        """List until it works, and tell what is watched."""
+        await self.surely()
+        await self._tell_what_is_watched()
+
+    async def surely(self) -> None:
         """List until it works."""
         pause, told = 1.0, ""
         while True:
@@ -84,7 +89,6 @@ class Sync:
             except (KubeUnavailable, KubeError) as error:
                 problem = str(error)
             else:
-                await self._tell_what_is_watched()
                 return
             if problem != told:
                 logger.error("waiting for the API server: %s", problem)

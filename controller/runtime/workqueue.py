@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from controller.backoff import MOST_PAUSE, backoff
-from controller.errors import OperatorError, TransientError
+from controller.errors import NotLeading, OperatorError, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
@@ -129,8 +129,9 @@ class WorkQueue(Generic[K]):
         try:
             again = await self._work(key)
         except OperatorError as error:
+            quietly = key in self._failures or isinstance(error, NotLeading)
             logger.log(
-                logging.DEBUG if key in self._failures else logging.WARNING,
+                logging.DEBUG if quietly else logging.WARNING,
                 "%s: %s; trying again", key, error,
             )  # fmt: skip
             pause = self._pause(key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 from controller.actions.base import Services
@@ -101,6 +102,7 @@ class RuleController(ObjectController[Rule]):
             self._metrics,
             self._dispatcher.event,
             on_health=self._refresh,
+            term=kernel.term,
         )
         kernel.metrics.queue("feed", self._feeds.waiting)
         kernel.metrics.queue("late", lambda: len(self._dispatcher.backlog))
@@ -147,6 +149,11 @@ class RuleController(ObjectController[Rule]):
             msg = "a feed's loop has ended"
             raise RuntimeError(msg)
 
+    def begin(self) -> None:
+        """Begin to decide, first about what was heard lately."""
+        super().begin()
+        self._feeds.begin()
+
     async def close(self) -> None:
         """Hear nothing more."""
         await self._feeds.close()
@@ -165,11 +172,20 @@ class RuleController(ObjectController[Rule]):
 
     def _added(self, held: Rule) -> None:
         key = held.resource.key
-        for performer in self._performers.values():
-            performer.recall(held)
+        if self._kernel.term.begun:
+            self._recall(held)
         self._metrics.rule_events.add(key.namespace, key.name)
         self._targets.add_rule(held)
         self._reconciler.expect(held)
+
+    def _begun(self, held: Rule) -> None:
+        held.seen_at = time.monotonic()  # what it depends on begins anew, too
+        held.reporter.concluded = False
+        self._recall(held)
+
+    def _recall(self, held: Rule) -> None:
+        for performer in self._performers.values():
+            performer.recall(held)
 
     def _changed(self, held: Rule) -> None:
         self._targets.add_rule(held)

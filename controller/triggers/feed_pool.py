@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from controller.feeds.base import FeedHealth, News, Source
     from controller.runtime.resource import Key
     from controller.settings import Settings
+    from controller.term import Term
     from controller.triggers.metrics import RuleMetrics
     from controller.triggers.rule import Rule
     from controller.triggers.topic_memory import Heard
@@ -42,6 +43,7 @@ class FeedPool:
         on_event: Called with the keys of the rules that an event may match, of those for which it
             may be an off cue, and the event.
         on_health: Called with the key of each rule whose feed changed its health.
+        term: Whether this process decides.
     """
 
     def __init__(
@@ -50,8 +52,10 @@ class FeedPool:
         metrics: RuleMetrics,
         on_event: Callable[[list[Key], list[Key], Event], Awaitable[None]],
         on_health: Callable[[Key], None],
+        term: Term,
     ) -> None:
         self._settings = settings
+        self._term = term
         self._metrics = metrics
         metrics.rule_feeds.states = self._states
         self._on_event = on_event
@@ -77,7 +81,7 @@ class FeedPool:
             return
         listener = self._listeners.get(source)
         if listener is None:
-            listener = Listener(source, self._settings, self._heard, self._news)
+            listener = Listener(source, self._settings, self._heard, self._news, self._term)
             self._listeners[source] = listener
         self._of_rule[key] = source
         if listener.add(key, listening):
@@ -190,6 +194,11 @@ class FeedPool:
         for listener in self._listeners.values():
             listener.feed.check(now)
         return all(listener.alive for listener in self._listeners.values())
+
+    def begin(self) -> None:
+        """Let rules meet events from now on, first those that were kept."""
+        for listener in self._listeners.values():
+            listener.begin()
 
     async def close(self) -> None:
         """Stop them all, for good; what they told of their health stays."""

@@ -12,6 +12,7 @@ from controller.feeds.registry import FEEDS, named
 from controller.feeds.turns import TURN
 from controller.rules.index import RuleIndex
 from controller.triggers.topic_memory import Heard, TopicMemory
+from controller.triggers.young_events import YoungEvents
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from controller.rules.compiled import CompiledRule
     from controller.runtime.resource import Key
     from controller.settings import Settings
+    from controller.term import Term
     from controller.triggers.rule import Rule
 
 __all__ = ["Listener", "Listening"]
@@ -66,6 +68,7 @@ class Listener:
         on_event: Called with the keys of the rules that an event may match, of those for which it
             may be an off cue, and the event.
         on_news: Called with whatever else the feed tells.
+        term: Whether this process decides: until it does, young events are kept.
     """
 
     def __init__(
@@ -74,7 +77,10 @@ class Listener:
         settings: Settings,
         on_event: Callable[[list[Key], list[Key], Event], Awaitable[None]],
         on_news: Callable[[Listener, News], None],
+        term: Term,
     ) -> None:
+        self._term = term
+        self._young = YoungEvents()
         self._on_event = on_event
         self._on_news = on_news
         self._rules: RuleIndex[Key] = RuleIndex()
@@ -101,18 +107,31 @@ class Listener:
     async def _consume(self) -> None:
         began = time.perf_counter()
         while True:
-            event = await self._events.get()
+            kept = self._young.take() if self._term.begun else None
+            event = kept or await self._events.get()
             try:
-                self._memory.note(event)
+                if kept is None:
+                    self._memory.note(event)
                 found = self._rules.candidates(event.topic, event.payload)
                 off = self._cancels.candidates(event.topic, event.payload)
-                await self._on_event([key for key, _ in found], [key for key, _ in off], event)
+                if self._term.begun:
+                    await self._on_event([key for key, _ in found], [key for key, _ in off], event)
+                elif found or off:
+                    self._young.keep(event, time.time(), self._window)
             except Exception:
                 # A fault of ours in one event must not end the feed of all rules.
                 logger.exception("event %s on %s was not handled", event.id, event.topic)
             if time.perf_counter() - began > TURN:
                 await asyncio.sleep(0)
                 began = time.perf_counter()
+
+    def _window(self, topic: str) -> float:
+        return max(self._windows.get(topic, {}).values(), default=0.0)
+
+    def begin(self) -> None:
+        """Let rules meet events from now on, first those that were kept."""
+        self._consumer.cancel()  # it waits for an event that may never come
+        self._consumer = asyncio.get_running_loop().create_task(self._consume())
 
     # Its rules
 

@@ -86,8 +86,14 @@ class RuleReporter:
     ) -> None:
         self._rule = rule
         self._surroundings = surroundings
-        self._status = pack(rule.resource.status)
+        self._status: bytes
+        self.handled: str | None
         self.concluded = False
+        self.recall(status)
+
+    def recall(self, status: TriggerRuleStatus) -> None:
+        """Go on from what another process wrote."""
+        self._status = pack(self._rule.resource.status)
         self.handled = status.last_handled_reconcile_at
 
     @property

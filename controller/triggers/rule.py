@@ -126,6 +126,17 @@ class Rule:
             self._stop(self._parked[1])
         self._note_topics()
 
+    def recall(self, resource: Resource) -> None:
+        """Take over what another process wrote to the status; nothing of this one is under way."""
+        status = TriggerRuleStatus.from_status(resource.status)
+        self.resource = resource.kept()
+        self.history = RuleHistory(status, resource.generation)
+        self.history.follow(self.spec, changed=False)
+        self.reporter.recall(status)
+        self._parked = _parked_before(status, resource.generation)
+        if self._parked is not None:
+            self._stop(self._parked[1])
+
     def park(self, part: str, took: float, event: Event) -> None:
         """Take it out of service until its spec changes: it took too long for an event.
 

@@ -78,7 +78,9 @@ async def pooling(pubnub: PubNubSimulator, **options: Any) -> AsyncIterator[Hear
 
     told: list[Key] = []
     metrics = RuleMetrics()
-    pool = FeedPool(settings_for(pubnub, **options), metrics, on_event, told.append)
+    pool = FeedPool(
+        settings_for(pubnub, **options), metrics, on_event, told.append, Term(time.time())
+    )
     heard = Heard(pool, told, metrics=metrics)
     try:
         yield heard

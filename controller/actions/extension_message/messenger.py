@@ -106,6 +106,8 @@ class Messenger(Performer[Message]):
         ruling = self._desk.turned_away(line, message, now) or _held(channel, message)
         if ruling is not None:
             return ruling
+        if not self._term.may_act:
+            return None  # until the lease is renewed, or another replica is seen to lead
         extension = self._extension_of(rule.resource.key.namespace, message.extension)
         if isinstance(extension, str):
             settling = now < self._term.since + _SETTLE

@@ -25,7 +25,7 @@ from controller.channels.policies.grant_facts import (
 )
 from controller.clients.helix import Credential
 from controller.clients.kube import KubeError
-from controller.errors import OperatorError
+from controller.errors import NotLeading, OperatorError
 from controller.policies import problems
 from controller.policies.problems import Blocked
 from controller.runtime.owned_secrets import SecretOwners, jitter
@@ -182,6 +182,8 @@ class GrantManager:
 
     def _note(self, error: OperatorError) -> None:
         """What went wrong may pass, or a human must change what refuses the Secret."""
+        if isinstance(error, NotLeading):
+            return  # nothing went wrong: the leader does it
         self.failure = str(error)
         if isinstance(error, KubeError):
             refused = problems.secret_refused(error)

@@ -13,7 +13,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from controller.displayable import displayable
-from controller.errors import PermanentError, TransientError
+from controller.errors import NotLeading, PermanentError, TransientError
 from controller.logs import redact
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ __all__ = [
     "KubeError",
     "KubeExpired",
     "KubeNotFound",
+    "KubeNotLeading",
     "KubeUnavailable",
     "read_answer",
     "values_of",
@@ -59,6 +60,10 @@ class KubeConflict(KubeError):
 
 class KubeUnavailable(TransientError):
     """The API server is away, slow or overloaded, or something else answers in its place."""
+
+
+class KubeNotLeading(KubeUnavailable, NotLeading):
+    """Nothing was written: this process does not lead, or cannot know that it still does."""
 
 
 class KubeExpired(KubeUnavailable):
