@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from controller.durations import DURATION_PATTERN
+from controller.durations import DURATION_PATTERN, parse_duration
 from controller.settings import PREFIX, Settings
 from reference.chart.__main__ import main
 from reference.chart.settings import setting_schemas
@@ -132,7 +132,10 @@ def test_the_files_that_are_made_are_up_to_date(capsys: pytest.CaptureFixture[st
         ({"image": {"pullPolicy": "Sometimes", "repository": "x"}}, "/image/pullPolicy"),
         ({"watchNamespaces": ["team-*"]}, "/watchNamespaces/0"),
         ({"watchNamespaces": "a,b"}, "/watchNamespaces"),
-        ({"replicaCount": 2}, "replicaCount: 2: the operator has no leader election yet"),
+        (
+            {"replicaCount": 2, "settings": {"leaderElection": False}},
+            "replicaCount: 2: without leader election, all replicas would call Twitch",
+        ),
         ({"image": {"repository": ""}}, "image.repository: no image of the operator is published"),
         ({"settings": {"asRunDir": "/as-run"}}, "settings.asRunDir: /as-run: the root file system"),
         ({"gateway": {"enabled": True, "ingress": {"enabled": True}}}, "gateway.ingress.hosts: is"),
@@ -150,16 +153,22 @@ def test_an_old_cluster_is_refused() -> None:
     assert ">=1.29.0-0" in refusal({}, "--kube-version", "1.28.9")
 
 
+def _longer(duration: str) -> str:
+    return f"{parse_duration(duration) + 1:g}s"
+
+
 def test_every_setting_reaches_both_programs() -> None:
     changed: dict[str, Any] = {
-        "boolean": False, "integer": 7, "array": ["a.example.com", "b.example.com:8443"],
+        "integer": 7, "array": ["a.example.com", "b.example.com:8443"],
     }  # fmt: skip
     settings = {
-        name: changed.get(
+        name: not schema["default"]
+        if schema.get("type") == "boolean"
+        else changed.get(
             schema.get("type", ""),
             schema["enum"][-1]
             if "enum" in schema
-            else "77s"
+            else _longer(schema["default"])
             if schema.get("pattern") == DURATION_PATTERN
             else "https://x",
         )
@@ -176,9 +185,11 @@ def test_every_setting_reaches_both_programs() -> None:
     manifests = render(SMALL | values)
     gateway = container(manifests, "tw-twitch-operator-gateway")
     for program in (container(manifests), gateway):
-        environment = {each["name"]: each["value"] for each in program["env"]}
+        environment = {each["name"]: each.get("value", "x") for each in program["env"]}
         if program is not gateway:
             environment[PREFIX + "GATEWAY_ADDRESS"] = ":1003"
+        else:
+            environment |= {PREFIX + f"LEASE_{name}": "x" for name in ("NAMESPACE", "IDENTITY")}
         assert environment.keys() == Settings.variables().keys()
         read = Settings.from_environment(environment)
         same = [n for n, f in Settings.model_fields.items() if getattr(read, n) == f.default]
@@ -205,9 +216,41 @@ def test_a_digest_wins_over_the_tag() -> None:
     assert container(render(SMALL | {"image": image}))["image"] == f"r/x@{digest}"
 
 
-def test_the_operator_never_runs_twice() -> None:
-    spec = only(render(SMALL), "Deployment")["spec"]
+def test_one_replica_never_runs_twice() -> None:
+    manifests = render(SMALL)
+    spec = only(manifests, "Deployment")["spec"]
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    assert "Lease" not in str(manifests)
+    assert of_kind(manifests, "Role") == []
+
+
+@pytest.mark.parametrize("namespaces", [[], ["a"]])
+def test_two_replicas_elect_a_leader_by_a_lease_beside_them(namespaces: list[str]) -> None:
+    manifests = render(SMALL | {"replicaCount": 2, "watchNamespaces": namespaces})
+    spec = only(manifests, "Deployment")["spec"]
+    assert (spec["replicas"], spec["strategy"]) == (2, {"type": "RollingUpdate"})
+    env = {each["name"].removeprefix(PREFIX): each for each in container(manifests)["env"]}
+    assert env["LEADER_ELECTION"]["value"] == "true"
+    assert env["LEASE_NAME"]["value"] == "tw-twitch-operator"
+    assert env["LEASE_NAMESPACE"]["value"] == "twitch"
+    assert env["LEASE_IDENTITY"]["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.uid"}}
+    role = only(manifests, "Role", "tw-twitch-operator-lease")
+    assert role["metadata"]["namespace"] == "twitch"
+    assert [(rule["verbs"], rule.get("resourceNames")) for rule in role["rules"]] == [
+        (["create"], None),
+        (["get", "watch", "update"], ["tw-twitch-operator"]),
+    ]
+    only(manifests, "RoleBinding", "tw-twitch-operator-lease")
+
+
+def test_one_replica_that_elects_is_replaced_without_a_gap() -> None:
+    settings = {"leaderElection": True, "leaseName": "mine"}
+    manifests = render(SMALL | {"settings": settings})
+    assert only(manifests, "Deployment")["spec"]["strategy"] == {"type": "RollingUpdate"}
+    names = [each["name"] for each in container(manifests)["env"]]
+    assert len(names) == len(set(names))
+    role = only(manifests, "Role", "tw-twitch-operator-lease")
+    assert role["rules"][1]["resourceNames"] == ["mine"]
 
 
 def rights(role: Manifest) -> dict[str, set[str]]:

@@ -89,6 +89,36 @@ automountServiceAccountToken: false
 {{- end }}
 {{- end }}
 
+{{/* Not empty: the replicas of the operator elect a leader. */}}
+{{- define "twitch-operator.elects" -}}
+{{- $several := gt (int .Values.replicaCount) 1 }}
+{{- if and $several (eq (toString .Values.settings.leaderElection) "false") }}
+{{- fail (printf "replicaCount: %v: without leader election, all replicas would call Twitch for each cue: leave out settings.leaderElection, or set replicaCount to 1" .Values.replicaCount) }}
+{{- end }}
+{{- if or $several .Values.settings.leaderElection }}true{{ end }}
+{{- end }}
+
+{{- define "twitch-operator.leaseName" -}}
+{{- default (include "twitch-operator.fullname" .) .Values.settings.leaseName }}
+{{- end }}
+
+{{/* Environment of the operator: its identity in the Lease lasts as long as its Pod. */}}
+{{- define "twitch-operator.operatorEnv" -}}
+{{ include "twitch-operator.env" . }}
+{{- if include "twitch-operator.elects" . }}
+{{- if not .Values.settings.leaderElection }}
+- {name: TWITCH_OPERATOR_LEADER_ELECTION, value: "true"}
+{{- end }}
+{{- if not .Values.settings.leaseName }}
+- {name: TWITCH_OPERATOR_LEASE_NAME, value: {{ include "twitch-operator.leaseName" . | quote }}}
+{{- end }}
+- name: TWITCH_OPERATOR_LEASE_NAMESPACE
+  value: {{ .Release.Namespace | quote }}
+- name: TWITCH_OPERATOR_LEASE_IDENTITY
+  valueFrom: {fieldRef: {fieldPath: metadata.uid}}
+{{- end }}
+{{- end }}
+
 {{/* Takes (list $ COMPONENT VALUES ENV PORTS PERIOD): a Pod's template for a Deployment. */}}
 {{- define "twitch-operator.pod" -}}
 {{- $ := index . 0 }}
