@@ -86,7 +86,12 @@ class Panel:
 
 _ROWS: Mapping[str, tuple[Panel, ...]] = {
     "Is it working?": (
-        Panel("Operators", {"": "count(@build_info)"}, "stat", width=4),
+        Panel(
+            "Operators",
+            {"running": "count(@build_info)", "leading": "sum(@leader)"},
+            "stat",
+            width=4,
+        ),
         Panel(
             "Resources that are Ready",
             {"": f"avg(@resource_ready{{{_IN}}})"},
@@ -94,12 +99,7 @@ _ROWS: Mapping[str, tuple[Panel, ...]] = {
             "percentunit",
             4,
         ),
-        Panel(
-            "Resources that need a human",
-            {"": f"sum(@resource_stalled{{{_IN}}})"},
-            "stat",
-            width=4,
-        ),
+        Panel("Who need a human", {"": f"sum(@resource_stalled{{{_IN}}})"}, "stat", width=4),
         Panel(
             "Rules whose feed is connected",
             {"": f"avg(@feed_connected{{{_IN}}})"},
