@@ -31,11 +31,9 @@ _ROOT = Path(__file__).parents[1]
 _BUILT = ("kube-apiserver", "kube-controller-manager")
 _LEFT = ("etcd", "kubectl")
 _TESTS = (
-    "tests/cluster/test_crds.py",
+    "tests/cluster/test_crds_extensions.py",
     "tests/cluster/test_operator_main_job.py",
     "tests/cluster/test_operator_refusals.py",
-    "tests/cluster/test_extension_messages.py",
-    "tests/cluster/test_events.py",
     "tests/chart/test_chart_install.py",
 )
 

@@ -19,6 +19,11 @@ __all__ = ["Sync"]
 logger = logging.getLogger(__name__)
 
 _INSTALL_CRDS = "twitch-operator crds | kubectl apply -f -"
+_NO_NAMESPACE = (
+    ". Give the operator a Role there; if this is no namespace, correct"
+    " TWITCH_OPERATOR_WATCH_NAMESPACES (watchNamespaces of the chart)"
+)
+_FORBIDDEN = 403
 _SPACING = 1.0
 
 
@@ -60,7 +65,9 @@ class Sync:
                 except KubeError as error:
                     # One namespace without rights must not stop the others.
                     problem = error
-                    logger.error("%s of namespace %s: %s", kind.plural, namespace or "(all)", error)
+                    remedy = _NO_NAMESPACE if namespace and error.status == _FORBIDDEN else ""
+                    where = f"{kind.plural} of namespace {namespace or '(all)'}"
+                    logger.error("%s: %s%s", where, error, remedy)
         if problem is not None and (isinstance(problem, KubeNotFound) or not listed):
             raise problem
         self.done = True

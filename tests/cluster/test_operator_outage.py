@@ -97,6 +97,7 @@ async def test_a_namespace_without_rights_keeps_no_other_from_being_served(
         station.publish(message())
         assert await station.verdicts() == ["Fired"]
         assert "twitchchannels of namespace default: " in operator.log
+        assert "if this is no namespace, correct TWITCH_OPERATOR_WATCH_NAMESPACES" in operator.log
         # The others are compared with lists, too.
         await site.kubectl("delete", "trule", "served")
         await operator.until_forgotten("served")
