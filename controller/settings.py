@@ -30,7 +30,7 @@ from controller.pydantic_messages import problem_of
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-__all__ = ["PARTS", "PREFIX", "Part", "Settings"]
+__all__ = ["PARTS", "PREFIX", "Part", "Seconds", "Settings"]
 
 PREFIX = "TWITCH_OPERATOR_"
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from controller.resources.common import SecretReference, SpecModel
 from controller.resources.fields import Matching
-from controller.settings import Part
+from controller.settings import Part, Seconds
 
 __all__ = ["HlsSettings", "HlsSpec", "RenditionChoice"]
 
@@ -16,9 +16,7 @@ __all__ = ["HlsSettings", "HlsSpec", "RenditionChoice"]
 class HlsSettings(Part):
     """How playlists are read."""
 
-    timeout: Annotated[float, Field(gt=0)] = Field(
-        5.0, description="Seconds that the server of a playlist may take for an answer."
-    )
+    timeout: Seconds = Field(5.0, description="Timeout of a request for a playlist.")
 
 
 class RenditionChoice(SpecModel):
