@@ -84,7 +84,7 @@ MEANT = [
     "--ignore-test=container-ephemeral-storage-request-and-limit",
     # Tags are versions; who pushes other images under the same one sets image.pullPolicy.
     "--ignore-test=container-image-pull-policy",
-    # The operator runs once: two would both call Twitch for each cue.
+    # One replica is the default, and two without an election would both call Twitch for each cue.
     "--ignore-test=deployment-replicas",
     "--ignore-test=deployment-strategy",
 ]
