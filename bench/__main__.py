@@ -1,6 +1,6 @@
 """`python -m bench`: all benchmarks, one table."""
 
-from bench import deciding, gateway, latency, memory, scale, throughput
+from bench import deciding, gateway, hls, latency, memory, scale, throughput
 from bench.command import run
 
 __all__: list[str] = []
@@ -10,6 +10,7 @@ if __name__ == "__main__":
         {
             "deciding": deciding.benchmark,
             "gateway": gateway.benchmark,
+            "hls": hls.benchmark,
             "latency": latency.benchmark,
             "scale": scale.benchmark,
             "memory": memory.benchmark,

@@ -1,4 +1,4 @@
-"""A process that runs a simulator: `python -m bench.simulators twitch` or `pubnub`."""
+"""A process that runs a simulator: `python -m bench.simulators twitch`, `pubnub` or `hls`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import sys
 
 from bench.processes import run_until_end_of_input
+from controller.sandbox.hls import HlsSimulator
 from controller.sandbox.pubnub import PubNubSimulator
 from controller.sandbox.twitch import Options, TwitchSimulator
 
@@ -29,10 +30,16 @@ async def _pubnub() -> None:
         await run_until_end_of_input()
 
 
+async def _hls() -> None:
+    async with HlsSimulator() as hls:
+        _tell(url=hls.url)
+        await run_until_end_of_input()
+
+
 def _tell(**addresses: str) -> None:
     sys.stdin.readline()  # the configuration, of which there is none
     print(json.dumps(addresses), flush=True)
 
 
 if __name__ == "__main__":
-    asyncio.run({"twitch": _twitch, "pubnub": _pubnub}[sys.argv[1]]())
+    asyncio.run({"twitch": _twitch, "pubnub": _pubnub, "hls": _hls}[sys.argv[1]]())

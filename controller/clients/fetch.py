@@ -19,20 +19,18 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
-import httpcore
 import httpx
-from httpcore import AnyIOBackend, AsyncNetworkBackend
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from controller.clients.http import tls_context
 from controller.clients.network_errors import in_words
+from controller.clients.transport import Transport
 from controller.errors import PermanentError, TransientError
-from controller.policies.addresses import is_public
+from controller.policies.addresses import is_literal, is_public
 from controller.policies.gateway_checks import allows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-
-    from httpcore import SOCKET_OPTION, AsyncNetworkStream
 
 __all__ = ["MAX_ANSWER", "FetchFailed", "FetchForbidden", "Fetched", "Fetcher"]
 
@@ -40,9 +38,9 @@ MAX_ANSWER = 64 * 1024
 """Bytes of an answer's body that are read."""
 
 _AT_ONCE = 64  # calls to one host
-_IDLE = 100  # connections that are kept
-_KEEP_ALIVE = 30.0
+_LIMITS = httpx.Limits(max_connections=None, keepalive_expiry=30)
 _NAMES_AT_ONCE = 64
+_PORTS = {"http": 80, "https": 443}
 
 
 class FetchForbidden(PermanentError):
@@ -84,8 +82,9 @@ class Fetcher:
         self._allowed = tuple(allowed_hosts)
         self._timeout = timeout
         self._rooms: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._guard = _Guard(self._allowed)
         self._http = httpx.AsyncClient(
-            transport=_Transport(_Guard(self._allowed)),
+            transport=Transport(tls_context(), _LIMITS, resolver=self._guard),
             timeout=httpx.Timeout(self._timeout),
             follow_redirects=False,
             trust_env=False,
@@ -168,6 +167,8 @@ class Fetcher:
                 " ALLOWED_FETCH_HOSTS alone"
             )
             raise FetchForbidden(msg)
+        if is_literal(host):  # which nobody resolves
+            self._guard.look(host, parsed.port or _PORTS[parsed.scheme], host)
         return parsed
 
     async def _call(
@@ -204,75 +205,54 @@ async def _read(response: httpx.Response, host: str, limit: int) -> bytes:
     return bytes(body)
 
 
-class _Transport(httpx.AsyncHTTPTransport):
-    """httpx' own, with a pool whose connections are looked at before they are made."""
+class _Guard(AbstractResolver):
+    """Resolves to public addresses, and to those of allowed hosts.
 
-    def __init__(self, guard: _Guard) -> None:
-        context = tls_context()
-        super().__init__(verify=context, trust_env=False)
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=context,
-            max_connections=None,
-            max_keepalive_connections=_IDLE,
-            keepalive_expiry=_KEEP_ALIVE,
-            network_backend=guard,
-        )
-
-
-class _Guard(AsyncNetworkBackend):
-    """Connects to public addresses, and to those of allowed hosts.
-
-    TLS is told the URL's host all the same: names in certificates are checked against that.
+    The connection goes to an address that was looked at; TLS is told the URL's host all the same:
+    names in certificates are checked against that.
     """
 
     def __init__(self, allowed: Iterable[str]) -> None:
         self._allowed = tuple(allowed)
-        self._backend = AnyIOBackend()
         self._resolver = _Resolver()
 
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's own
-        local_address: str | None = None,
-        socket_options: Iterable[SOCKET_OPTION] | None = None,
-    ) -> AsyncNetworkStream:
-        """Resolve, look, and connect to an address that was looked at."""
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Resolve, and look at each address."""
+        del family
         addresses = await self._resolver.resolve(host, port)
-        if not allows(self._allowed, _url_of(host, port)):
-            closed = [address for address in addresses if not is_public(address)]
-            if closed:
-                msg = (
-                    f"{host} is at {closed[0]}, which is not a public address; the setting"
-                    " ALLOWED_FETCH_HOSTS can allow it"
-                )
-                raise FetchForbidden(msg)
-        problem: Exception | None = None
-        share = timeout / len(addresses) if timeout and addresses else timeout
         for address in addresses:
-            try:
-                return await self._backend.connect_tcp(
-                    address, port, share, local_address, socket_options
-                )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                problem = error
-        raise problem or httpcore.ConnectError("no address")
+            self.look(host, port, address)
+        return [_resolved(host, port, address) for address in addresses]
 
-    async def connect_unix_socket(
-        self,
-        path: str,
-        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's own
-        socket_options: Iterable[SOCKET_OPTION] | None = None,
-    ) -> AsyncNetworkStream:
-        """No URL leads to a socket of this machine."""
-        del path, timeout, socket_options
-        msg = "sockets of this machine must not be called"
-        raise FetchForbidden(msg)
+    def look(self, host: str, port: int, address: str) -> None:
+        """Refuse an address that is not public.
 
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-        await asyncio.sleep(seconds)
+        Raises:
+            FetchForbidden: It is not.
+        """
+        if not is_public(address) and not allows(self._allowed, _url_of(host, port)):
+            msg = (
+                f"{host} is at {address}, which is not a public address; the setting"
+                " ALLOWED_FETCH_HOSTS can allow it"
+            )
+            raise FetchForbidden(msg)
+
+    async def close(self) -> None:
+        """Nothing: the threads end with the process."""
+
+
+def _resolved(host: str, port: int, address: str) -> ResolveResult:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return ResolveResult(
+        hostname=host,
+        host=address,
+        port=port,
+        family=family,
+        proto=socket.IPPROTO_TCP,
+        flags=socket.AI_NUMERICHOST,
+    )
 
 
 def _url_of(host: str, port: int) -> str:
@@ -303,7 +283,7 @@ class _Resolver:
             found = await asyncio.shield(asking)
         except (OSError, UnicodeError) as error:
             msg = "the host's name cannot be resolved"
-            raise httpcore.ConnectError(msg) from error
+            raise OSError(msg) from error
         return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
     def _answered(self, name: tuple[str, int], asked: asyncio.Future[list[Any]]) -> None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator
 
+    from aiohttp.abc import AbstractResolver
+
     from controller.term import Term
 
 __all__ = ["Sending", "Transport"]
@@ -44,20 +46,27 @@ class Transport(httpx.AsyncBaseTransport):
     """Makes requests by aiohttp.
 
     A request may carry a `Sending` as its extension `sending`, for a caller who gives a call up by
-    itself and then has to know whether it began. Proxies of the environment are used.
+    itself and then has to know whether it began.
 
     Args:
         ssl_context: For https.
         limits: Connections at once (a further call waits), and for how many seconds one is kept.
         term: Whether this process may make changing calls; None: always.
+        resolver: Finds the addresses of each new connection, none of which may be another; None:
+            the machine's own, and proxies of the environment are used.
     """
 
     def __init__(
-        self, ssl_context: ssl.SSLContext, limits: httpx.Limits, term: Term | None = None
+        self,
+        ssl_context: ssl.SSLContext,
+        limits: httpx.Limits,
+        term: Term | None = None,
+        resolver: AbstractResolver | None = None,
     ) -> None:
         self._ssl_context = ssl_context
         self._term = term
         self._limits = limits
+        self._resolver = resolver
         self._session: aiohttp.ClientSession | None = None
 
     def _opened(self) -> aiohttp.ClientSession:
@@ -69,13 +78,15 @@ class Transport(httpx.AsyncBaseTransport):
                     ssl=self._ssl_context,
                     limit=self._limits.max_connections or 0,
                     keepalive_timeout=self._limits.keepalive_expiry,
+                    resolver=self._resolver,
+                    use_dns_cache=self._resolver is None,
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 trace_configs=[trace],
                 middlewares=[_only_once],
                 # To look for proxies at each request costs more than the rest of it.
-                trust_env=bool(getproxies()),
+                trust_env=self._resolver is None and bool(getproxies()),
             )
         return self._session
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
-__all__ = ["is_public"]
+__all__ = ["is_literal", "is_public"]
 
 _CLOSED_4 = tuple(
     map(
@@ -54,6 +54,11 @@ _CLOSED_6 = tuple(
 _MAPPED = IPv6Network("::ffff:0:0/96")
 _NAT64 = IPv6Network("64:ff9b::/96")
 """The way of IPv6-only clusters to the rest of the Internet."""
+
+
+def is_literal(host: str) -> bool:
+    """Whether a URL's host looks like an address, so that clients do not ask a resolver for it."""
+    return ":" in host or host.replace(".", "").isdigit()
 
 
 def is_public(text: str) -> bool:

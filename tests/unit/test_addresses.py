@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from controller.policies.addresses import is_public
+from controller.policies.addresses import is_literal, is_public
 
 CLOSED = [
     "0.0.0.0",
@@ -118,3 +118,21 @@ def test_an_address_of_a_special_purpose_is_not_public(address: str) -> None:
 @pytest.mark.parametrize("address", OPEN)
 def test_an_address_beside_those_is_public(address: str) -> None:
     assert is_public(address)
+
+
+@pytest.mark.parametrize(
+    ("host", "literal"),
+    [
+        ("127.0.0.1", True),
+        ("127.0.0.1.", True),
+        ("2130706433", True),
+        ("127.1", True),
+        ("::1", True),
+        ("example.com", False),
+        ("127.0.0.1.example.com", False),
+        ("0x7f000001", False),
+    ],
+)
+def test_what_looks_like_an_address_is_not_left_to_a_resolver(host: str, literal: bool) -> None:
+    assert is_literal(host) is literal
+    assert not literal or not is_public(host)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from controller.feeds.base import Sink
     from controller.feeds.hls.breaks import Occurrence
     from controller.feeds.hls.keys import HlsKey
+    from controller.feeds.hls.origin import Loaded
     from controller.feeds.hls.playlist import MediaPlaylist
     from controller.settings import Settings
 
@@ -58,6 +59,7 @@ class _Playlist:
         self._media: str | None = None
         self._validators: Mapping[str, str] = {}
         self._health = self.following.health
+        self._arrived = time.monotonic()
         self.task = asyncio.get_running_loop().create_task(self._run())
 
     async def _run(self) -> None:
@@ -75,19 +77,18 @@ class _Playlist:
 
     async def _look(self) -> bool:
         """Read the playlist; return whether it changed."""
-        began = time.monotonic()
         playlist = await self._read()
         now = time.time()
         if playlist is None:
             await self._tell(self.following.unchanged(now))
             return False
-        await self._tell(self.following.read(playlist, now), began)
+        await self._tell(self.following.read(playlist, now))
         return self.following.moved
 
     async def _read(self) -> MediaPlaylist | None:
         """The playlist as it is now; None: it did not change."""
         if self._media is None:
-            loaded = await self._origin.load(self._url)
+            loaded = await self._load(self._url, {})
             parsed = await _parsed(loaded.text or "")
             if not isinstance(parsed, MasterPlaylist):
                 self._media, self._validators = self._url, loaded.validators
@@ -97,7 +98,7 @@ class _Playlist:
         url, patience, validators = self._media, 0.0, self._validators
         if held is not None:
             url, patience, validators = _held(url, held), 3 * self.following.target, {}
-        loaded = await self._origin.load(url, validators, patience)
+        loaded = await self._load(url, validators, patience)
         self._validators = loaded.validators
         if loaded.text is None:
             return None
@@ -107,14 +108,18 @@ class _Playlist:
             raise InvalidPlaylist(msg)
         return playlist
 
-    async def _tell(self, found: list[Occurrence], began: float | None = None) -> None:
-        received = time.monotonic() if began is None else began
+    async def _load(self, url: str, validators: Mapping[str, str], patience: float = 0.0) -> Loaded:
+        loaded = await self._origin.load(url, validators, patience)
+        self._arrived = time.monotonic()
+        return loaded
+
+    async def _tell(self, found: list[Occurrence]) -> None:
         if self.following.health != self._health:
             self._health = self.following.health
             self._sink.tell(HealthChanged((self._url,)))
         for each in found:
             if each.time >= self._since:
-                event = Event(self._url, each.id, each.time, received, each.payload)
+                event = Event(self._url, each.id, each.time, self._arrived, each.payload)
                 await self._sink.put(event)
 
 
