@@ -35,6 +35,10 @@ __all__ = ["DRY_RUN", "Connection"]
 DRY_RUN = [("dryRun", "All")]
 """The query by which the API server only finds out what a write would lead to."""
 
+_MANAGER = ("fieldManager", "twitch-operator")
+# Who writes what, for `kubectl get --show-managed-fields`. Flux takes back what managers named
+# kubectl… have changed, and so must not take the plug-in for one.
+_WRITES = ("PATCH", "POST", "PUT")
 _TIMEOUT = 10.0
 _GRACE = 1.0  # seconds for which a write may last beyond the deadline before which it began
 _LOG_IN_INTERVAL = 10.0
@@ -163,7 +167,7 @@ class Connection:
         method, url, headers, _, _ = await self._client.param_serialize(
             method,
             path,
-            query_params=query,
+            query_params=[*query, _MANAGER] if method in _WRITES else query,
             header_params={"Accept": "application/json", "Content-Type": content_type},
             auth_settings=["BearerToken"],
         )
