@@ -242,8 +242,9 @@ class Condition(StatusModel):
 class ObjectStatus(StatusModel):
     """Fields that the status of each kind has."""
 
-    observed_generation: Annotated[int, Field(ge=0)] | None = None
-    """Value of metadata.generation that this status was computed for."""
+    observed_generation: Annotated[int, Field(ge=-1)] | None = None
+    """Value of metadata.generation that this status was computed for; -1: the operator has not seen
+    the object yet."""
 
     last_handled_reconcile_at: Annotated[str, Clip(1024)] | None = None
     """Last value of the annotation twitch-operator.dev/requestedAt that the operator handled."""

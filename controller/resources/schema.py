@@ -35,6 +35,8 @@ _KEYS = (
     *("required", "properties", "additionalProperties", "items"),
 )
 _NULL = {"type": "null"}
+# A new object without a status counts as ready for kstatus, by which Flux and others judge.
+_NOT_SEEN = {"default": {"observedGeneration": -1}}
 
 
 class UnsupportedSchema(TypeError):
@@ -174,7 +176,7 @@ def _crd(kind: Kind) -> dict[str, Any]:
         "required": ["spec"],
         "properties": {
             "spec": structural_schema(kind.spec, f"{kind.name}.spec"),
-            "status": structural_schema(kind.status, f"{kind.name}.status"),
+            "status": structural_schema(kind.status, f"{kind.name}.status") | _NOT_SEEN,
         },
     }
     if kind.rules:
