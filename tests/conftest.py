@@ -58,7 +58,7 @@ _LONGEST = (
     "test_gateway_fuzz",
     "test_controlplane_locate",
 )
-_FOLDERS = ("chart", "cluster", "sandbox", "simulated", "unit")
+_FOLDERS = ("chart", "cluster", "gitops", "sandbox", "simulated", "unit")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -22,15 +22,18 @@ from controller.sandbox.controlplane.pins import Tool, machine
 from controller.sandbox.controlplane.toolchain import Go, obtain_go
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 __all__ = [
     "CHART",
     "Manifest",
     "helm",
     "helm_environment",
+    "obtain",
     "obtain_crds",
+    "obtain_files",
     "obtain_helm",
+    "pinned",
     "refusal",
     "render",
     "score",
@@ -67,13 +70,13 @@ def obtain_helm() -> Path:
 
 @cache
 def _obtain_tool(tool: Tool) -> Path:
-    name = f"{tool.name}-{_pinned(tool.module, tool.package.split('/cmd/')[0])}"
+    name = f"{tool.name}-{pinned(tool.module, tool.package.split('/cmd/')[0])}"
 
     def build(go: Go, folder: Path) -> None:
         with Progress().step(f"building {name}") as step:
             build_tool(go, tool, folder, step)
 
-    return _obtain(f"{name}-{machine()}", [tool.name], build)[0]
+    return obtain(f"{name}-{machine()}", [tool.name], build)[0]
 
 
 def obtain_crds() -> list[Path]:
@@ -83,19 +86,29 @@ def obtain_crds() -> list[Path]:
         ControlPlaneError: There is no Go to fetch them with.
     """
 
+    return obtain_files(_CRD_MODULES, _CRDS)
+
+
+def obtain_files(pins: Path, wanted: Mapping[str, Sequence[str]]) -> list[Path]:
+    """Return files of Go modules: module → paths in it; `pins` has the go.mod with the versions.
+
+    Raises:
+        ControlPlaneError: There is no Go to fetch them with.
+    """
+
     def fetch(go: Go, folder: Path) -> None:
-        for module, files in _CRDS.items():
+        for module, files in wanted.items():
             argv = [str(go.command), "mod", "download", "-json", module]
-            told = subprocess.check_output(argv, cwd=_CRD_MODULES, env=go.env)
+            told = subprocess.check_output(argv, cwd=pins, env=go.env)
             for file in files:
                 shutil.copyfile(Path(json.loads(told)["Dir"]) / file, folder / Path(file).name)
 
-    name = "-".join(_pinned(_CRD_MODULES, module) for module in _CRDS)
-    files = [Path(file).name for each in _CRDS.values() for file in each]
-    return _obtain(f"crds-{name}", files, fetch)
+    name = "-".join(pinned(pins, module) for module in wanted)
+    files = [Path(file).name for each in wanted.values() for file in each]
+    return obtain(f"crds-{name}", files, fetch)
 
 
-def _obtain(folder: str, names: list[str], make: Callable[[Go, Path], None]) -> list[Path]:
+def obtain(folder: str, names: list[str], make: Callable[[Go, Path], None]) -> list[Path]:
     """Files of the cache, made where they are missing."""
     kept, progress = Cache.of_user(os.environ), Progress()
     files = [kept.root / folder / name for name in names]
@@ -110,7 +123,7 @@ def _obtain(folder: str, names: list[str], make: Callable[[Go, Path], None]) -> 
     return files
 
 
-def _pinned(module: Path, name: str) -> str:
+def pinned(module: Path, name: str) -> str:
     found = re.search(rf"{re.escape(name)} (v\S+)", (module / "go.mod").read_text("utf-8"))
     assert found
     return found[1]
