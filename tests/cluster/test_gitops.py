@@ -56,8 +56,8 @@ async def test_an_hour_of_events_is_no_drift_for_a_tool_and_a_person(site: Site)
     for number in range(AN_HOUR):
         station.publish(message(cue_id=f"{number}_steady"))
         by_hand.publish(message(cue_id=f"{number}_by_hand"))
-    for rule in ("steady", "by-hand"):
-        await site.kubectl.until_path("trule", rule, f"counts.matched={AN_HOUR}")
+    for name in ("steady", "by-hand"):
+        await site.kubectl.until_path("trule", name, f"counts.matched={AN_HOUR}")
     await site.kubectl.until("tch", "steady", lambda status: "commercials" in status)
 
     # `kubectl diff` ends with 1, which raises here, if anything differs.
