@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from controller.resources.schema import KINDS, crd_manifests
 from tests.cluster.api import try_create
 from tests.cluster.manifests import message
 from tests.gitops.tools import kstatus, obtain_crds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from controller.sandbox.controlplane import ControlPlane
     from tests.cluster.operator_harness import Site
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.cluster, pytest.mark.asyncio(loop_scope="module")]
 
 GITOPS = Path(__file__).parents[2] / "examples" / "gitops"
-BASE = GITOPS / "kustomize" / "base"
 AN_HOUR = 120  # messages of a playout system: one each half minute
 TOOL = ("--server-side", "--field-manager=kustomize-controller")
 
@@ -111,30 +109,6 @@ async def test_kustomize_renames_a_channel_with_its_references(cluster: ControlP
     assert name == "staging-mst3k"
     assert found["TriggerRule"]["spec"]["channelRef"]["name"] == name
     assert found["TriggerRule"]["spec"]["mode"] == "DryRun"
-
-
-async def test_kustomize_knows_every_reference_of_the_resources() -> None:
-    known = yaml.safe_load((BASE / "references.yaml").read_text("utf-8"))["nameReference"]
-    told = {f"{spec['kind']}: {spec['path']}" for each in known for spec in each["fieldSpecs"]}
-    assert told == set(references())
-
-
-def references() -> Iterator[str]:
-    """Kind and path of each field that names another object."""
-    for kind in KINDS:
-        crd = yaml.safe_load(crd_manifests()[f"{kind.plural}.yaml"])
-        schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
-        for path in names_in(schema, "spec"):
-            yield f"{kind.name}: {path}"
-
-
-def names_in(schema: Mapping[str, Any], path: str) -> Iterator[str]:
-    for name, part in schema.get("properties", {}).items():
-        if name.endswith("Ref"):
-            yield f"{path}/{name}/name"
-        yield from names_in(part, f"{path}/{name}")
-    if isinstance(schema.get("items"), dict):
-        yield from names_in(schema["items"], path)
 
 
 async def test_the_tools_own_crds_accept_the_examples(cluster: ControlPlane) -> None:
