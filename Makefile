@@ -73,12 +73,13 @@ versions: .venv/.installed ## some of the cluster tests with other versions of K
 	@$(BIN)/python -m tests.versions $(or $(VERSIONS),v1.35.4 v1.37.2)
 
 .PHONY: lint
-lint: .venv/.installed ## check format, lint, types and the direction of imports
+lint: .venv/.installed ## check format, lint, types, the direction of imports, and CRDs against the last release
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m reference.chart --check
+	@$(BIN)/python -m reference.compatibility
 
 .PHONY: format
 format: .venv/.installed ## format, and mend what ruff can
