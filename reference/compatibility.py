@@ -62,8 +62,8 @@ def changes(old: Schema, new: Schema) -> list[str]:
             found.append(f"{kind}: version {name} is not stored any more")
         before, now = (each["schema"]["openAPIV3Schema"] for each in (version, after))
         found += _narrowed(before, now, kind)
-        statuses = [each["properties"].get("status", {}) for each in (before, now)]
-        found += _widened(*statuses, f"{kind}.status")
+        was, status = (each["properties"].get("status", {}) for each in (before, now))
+        found += _widened(was, status, f"{kind}.status")
     return found
 
 
