@@ -66,6 +66,7 @@ soak: .venv/.installed ## the long tests: 200 kills in refreshes and in rotation
 		tests/cluster/test_extension_kills.py $(ARGS)
 	@TWITCH_OPERATOR_TEST_KILLS=100 TWITCH_OPERATOR_TEST_OUTAGE=600 $(BIN)/python -m pytest -s \
 		tests/cluster/test_breaks_kills.py tests/cluster/test_outages.py $(ARGS)
+	@TWITCH_OPERATOR_TEST_HEALTHY=240 $(BIN)/python -m pytest -s tests/simulated/test_prometheus.py $(ARGS)
 	@TWITCH_OPERATOR_TEST_EXAMPLES=200 $(BIN)/python -m pytest -s tests/simulated/test_gateway_fuzz.py $(ARGS)
 
 .PHONY: versions

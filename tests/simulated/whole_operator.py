@@ -58,6 +58,7 @@ class Api:
         app.router.add_patch(kinds + "/namespaces/default/{plural}/{name}/status", self._status)
         app.router.add_get(_SECRETS + "/{name}", self._secret)
         app.router.add_post(_SECRETS, self._make_secret)
+        app.router.add_put(_SECRETS + "/{name}", self._make_secret)
         app.router.add_post("/apis/events.k8s.io/v1/namespaces/default/events", self._event)
         return app
 
