@@ -44,6 +44,7 @@ _WATCHER_GRACE = 45.0  # after the start, and while kopf replaces a watcher
 _MOST_PAUSE = 10.0  # between two tries of kopf, and between two starts of it
 _MOST_STARTS = 3  # in a row that led to no watch although the API server answers
 _STOP_WITHIN = 20.0
+_IDENTITY: Any = "twitch-operator"  # among kopf's peers, of which there are none
 
 
 class _EndlessBackoff:
@@ -171,6 +172,8 @@ class Watch:
                 registry=self._registry(),
                 settings=_settings(),
                 standalone=True,
+                # kopf would name the user, and a container's has no name.
+                identity=_IDENTITY,
                 namespaces=self._namespaces,
                 clusterwide=not self._namespaces,
                 stop_flag=self._kopf_stop,
