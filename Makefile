@@ -6,7 +6,7 @@ SHELL := /bin/bash
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := controller tests bench reference charts
+SOURCES := controller tests bench reference charts e2e
 # Tests mostly wait, for processes and for pauses: four workers fit on two cores.
 WORKERS ?= 4
 # The interpreter must be this machine's: none is downloaded.
@@ -109,10 +109,23 @@ bench: .venv/.installed ## measure latency, start-up, memory, throughput (ARGS=-
 smoke: .venv/.installed ## run each benchmark to its end, as small as it can be; no figure of it counts
 	@$(BIN)/python -m bench --smoke
 
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --custom-compile-command "make lock"
+
 .PHONY: lock
-lock: | $(UV) ## resolve requirements.lock anew from pyproject.toml
-	@$(UV) pip compile --quiet pyproject.toml --extra otel --group dev --universal --python-version 3.11 \
-		--generate-hashes --no-emit-index-url --custom-compile-command "make lock" -o requirements.lock
+lock: | $(UV) ## resolve requirements.lock anew from pyproject.toml, and what of it the image has
+	@$(COMPILE) pyproject.toml --extra otel --group dev -o requirements.lock
+	@$(COMPILE) pyproject.toml --extra otel -c requirements.lock -o requirements-runtime.lock
+	@$(COMPILE) --group build -c requirements.lock -o requirements-build.lock
+	@$(COMPILE) --group plugin -c requirements.lock -o requirements-plugin.lock
+
+.PHONY: image
+image: .venv/.installed ## build the container image with buildah, docker or podman (BASE=… for another base)
+	@$(BIN)/python -m e2e.image $(if $(BASE),--base $(BASE)) $(ARGS)
+
+.PHONY: e2e
+e2e: .venv/.installed ## install the chart on a real node, made here, and fire cues; needs root (INSTALL=1: apt-get what lacks)
+	@$(BIN)/python -m e2e $(if $(INSTALL),--install) $(ARGS)
 
 .PHONY: clean
 clean: ## remove what was made here (the control plane's binaries stay in the user's cache)

@@ -21,8 +21,8 @@ _INTRODUCTION = """<!-- Generated from values.yaml by: make chart -->
 For cluster administrators. The chart installs the operator, the CRDs and, with
 `gateway.enabled`, the backend of extensions.
 
-No image is published yet: build one with Python 3.11 or newer, in which `pip install .` runs in
-a checkout, push it, and set `image.registry` and `image.repository`.
+No image is published yet: `make image` builds one in a checkout (docs/install.md tells how to
+push it). Set `image.registry` and `image.repository`.
 
 ```console
 $ kubectl create namespace twitch
