@@ -20,6 +20,7 @@ __all__ = [
     "TOOLS",
     "Tool",
     "etcd_version",
+    "kubernetes_tool",
     "kubernetes_version",
     "machine",
     "required_go",
@@ -57,15 +58,16 @@ class Tool:
     package: str
 
 
-def _kubernetes(name: str) -> Tool:
+def kubernetes_tool(name: str) -> Tool:
+    """A program of Kubernetes, such as `kubelet`, that the pinned module lists as a tool."""
     return Tool(name, _MODULES / "kubernetes", f"k8s.io/kubernetes/cmd/{name}")
 
 
 TOOLS = {  # in the order in which they are built: what a plane cannot do without comes first
-    "kube-apiserver": _kubernetes("kube-apiserver"),
+    "kube-apiserver": kubernetes_tool("kube-apiserver"),
     "etcd": Tool("etcd", _MODULES / "etcd", "go.etcd.io/etcd/server/v3"),
-    "kubectl": _kubernetes("kubectl"),
-    "kube-controller-manager": _kubernetes("kube-controller-manager"),
+    "kubectl": kubernetes_tool("kubectl"),
+    "kube-controller-manager": kubernetes_tool("kube-controller-manager"),
 }
 
 
