@@ -15,10 +15,12 @@ from controller.clients.kube.leases import Leases
 from controller.clients.twitch import Twitch
 from controller.extensions.controller import ExtensionController
 from controller.policies.clocks import WallClock
+from controller.policies.sharding import lease_name
 from controller.runtime.gc_tuning import Garbage
 from controller.runtime.kernel import Kernel
 from controller.runtime.leadership import Leadership
-from controller.term import Term
+from controller.runtime.shards import TRIES_OF_A_LEASE
+from controller.term import Former, Term
 from controller.tracing.tracer import NO_TRACER
 from controller.triggers.controller import RuleController
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from controller.clients.http import HttpClient
     from controller.clients.kube import Kube
     from controller.resources.kind import Kind
+    from controller.runtime.shards import Shards
     from controller.settings import Settings
     from controller.tracing.tracer import Tracer
 
@@ -37,7 +40,6 @@ __all__ = ["Operator"]
 
 _FLUSH = 5.0
 _HOUSEKEEPING = 1.0
-_TRIES_OF_A_LEASE = 5  # that time out within one
 
 
 class Operator:
@@ -72,19 +74,20 @@ class Operator:
         self._controllers = (channels, rules, extensions)
         self._beat = time.monotonic()
         self._garbage = Garbage()
-        self._leadership = self._elect(identity) if settings.leader_election else None
+        self._leadership = self._elect(identity, kernel.shards) if kernel.shards else None
         self._election: asyncio.Task[None] | None = None
+        self._moves: Mapping[str, int] = {}
 
-    def _elect(self, identity: str) -> Leadership:
+    def _elect(self, identity: str, shards: Shards) -> Leadership:
         settings, kernel = self._settings, self._kernel
         leases = Leases(
             kernel.kube,
             settings.lease_namespace,
-            settings.lease_name,
-            settings.lease_duration / _TRIES_OF_A_LEASE,
+            lease_name(settings.lease_name, settings.shard, settings.shards),
+            settings.lease_duration / TRIES_OF_A_LEASE,
         )
         kernel.secrets.sparing = True
-        return Leadership(leases, identity, settings, kernel.term, kernel.metrics)
+        return Leadership(leases, identity, settings, shards, kernel.term, kernel.metrics)
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
@@ -106,6 +109,12 @@ class Operator:
         return self._kernel.sync.done
 
     @property
+    def ready(self) -> bool:
+        """Whether it has seen all resources, and may take part in the election if there is one."""
+        refused = self._leadership is not None and self._leadership.refused
+        return self.synced and not refused
+
+    @property
     def healthy(self) -> bool:
         """Whether the event loop keeps up; `run` ends when one of its loops does."""
         elects = self._leadership is None or self._election is None or self._leadership.alive
@@ -115,6 +124,13 @@ class Operator:
     def lost(self) -> str | None:
         """Why this process must end at once: another replica leads; None: it need not."""
         return self._leadership.lost if self._leadership is not None else None
+
+    @property
+    def moving(self) -> bool:
+        """Whether to end and to begin anew: namespaces are to go to another shard, or came."""
+        shards = self._kernel.shards
+        gained = shards is not None and self._kernel.term.begun and shards.gained
+        return bool(self._moves) or gained
 
     def notify(self, kind: str, event: str | None, body: Mapping[str, Any]) -> None:
         """Take a watch event: ADDED, MODIFIED, DELETED."""
@@ -134,8 +150,16 @@ class Operator:
                 self._election = asyncio.get_running_loop().create_task(leadership.run())
                 group.create_task(_follow(self._election))
                 await leadership.acquired.wait()
+                kernel.intake.sift()
                 await kernel.sync.surely()  # the statuses have what the former leader did last
-                kernel.begin(leadership.former)
+                kernel.begin(self._former)
+
+    @property
+    def _former(self) -> Former:
+        leadership, shards = self._leadership, self._kernel.shards
+        if leadership is None:
+            return Former.MAY_CALL
+        return (shards and shards.former) or leadership.former
 
     async def drain(self) -> None:
         """Take no new cues, and wait for the answers to the calls under way."""
@@ -154,6 +178,8 @@ class Operator:
         if self._kernel.term.begun and self.lost is None:
             unwritten = await self._kernel.statuses.flush(_FLUSH)
             await self._kernel.recorder.flush(_FLUSH)
+            if not unwritten:
+                await self._kernel.give(self._moves)
         if self._leadership is not None and self._election is not None:
             self._leadership.end()
             self._election.cancel()
@@ -171,6 +197,7 @@ class Operator:
             for controller in self._controllers:
                 controller.tick(set_back)
             self._garbage.look()
+            self._moves = self._kernel.moves()
 
 
 async def _follow(election: asyncio.Task[None]) -> None:

@@ -157,7 +157,23 @@ class Settings(BaseModel):
         description="Time after the leader's last renewal of the Lease until another replica "
         "leads. At least 1.5 times CALL_TIMEOUT + 1 s.",
     )
-    lease_name: str = Field("twitch-operator", description="Name of the Lease.")
+    shards: int = Field(
+        1,
+        ge=1,
+        le=1000,
+        validate_default=True,
+        description="How many operators share the namespaces, each with its own SHARD. More than 1 "
+        "needs LEADER_ELECTION.",
+    )
+    shard: int = Field(
+        0,
+        ge=0,
+        validate_default=True,
+        description="Which of the SHARDS this operator is: from 0 to SHARDS - 1.",
+    )
+    lease_name: str = Field(
+        "twitch-operator", description="Name of the Lease. With shards: how its name begins."
+    )
     lease_namespace: str = Field(
         "", description="Namespace of the Lease. Empty: that of the Pod, or of the context."
     )
@@ -206,6 +222,23 @@ class Settings(BaseModel):
             )
             raise ValueError(msg)
         return seconds
+
+    @field_validator("shards")
+    @classmethod
+    def _are_elected(cls, shards: int, info: ValidationInfo) -> int:
+        if shards > 1 and info.data.get("leader_election") is False:
+            msg = f"more than 1 needs {PREFIX}LEADER_ELECTION=true: set it, or leave this out"
+            raise ValueError(msg)
+        return shards
+
+    @field_validator("shard")
+    @classmethod
+    def _is_one_of_them(cls, shard: int, info: ValidationInfo) -> int:
+        shards = info.data.get("shards")
+        if shards is not None and shard >= shards:
+            msg = f"must be from 0 to {shards - 1}: less than {PREFIX}SHARDS, which is {shards}"
+            raise ValueError(msg)
+        return shard
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:

@@ -70,6 +70,10 @@ class Term:
         """Begin to decide."""
         self.since, self.former = now, former
 
+    def end(self) -> None:
+        """Decide no more, as if it had not begun."""
+        self.since, self.former, self.until = math.inf, Former.MAY_CALL, -math.inf
+
     def settled_at(self, call_timeout: float) -> float:
         """When calls of the process before this one can no longer act, in seconds since the epoch.
 

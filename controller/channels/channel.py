@@ -153,9 +153,7 @@ class Channel:
             return self.grant_manager.user.id
         if self.tried:
             return None
-        status = self.status
-        held = any(c.type == "Authorized" and c.status == "True" for c in status.conditions)
-        return status.broadcaster.id if status.broadcaster is not None and held else None
+        return channel_status.claim_of(self.status)
 
     @property
     def status(self) -> TwitchChannelStatus:

@@ -1,13 +1,17 @@
-"""A broadcaster belongs to one channel: the oldest that has its grant. Others are in conflict."""
+"""A broadcaster belongs to one channel: the oldest that has its grant. Others are in conflict.
+
+Those that other shards act for count as well; their statuses tell whose grant they have.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from controller.channels.channel import Channel
+    from controller.runtime.elsewhere import Foreign
     from controller.runtime.resource import Key
 
 __all__ = ["Conflicts"]
@@ -19,13 +23,18 @@ class Conflicts:
     Args:
         find: Finds a channel; None: it is gone.
         changed: Called with a channel that lost its rival or got one, other than the one settled.
+        elsewhere: The channels of other shards that have the grant of a broadcaster.
     """
 
     def __init__(
-        self, find: Callable[[Key], Channel | None], changed: Callable[[Channel], None]
+        self,
+        find: Callable[[Key], Channel | None],
+        changed: Callable[[Channel], None],
+        elsewhere: Callable[[str], Iterable[Foreign]],
     ) -> None:
         self._find = find
         self._changed = changed
+        self._elsewhere = elsewhere
         self._of_broadcaster: dict[str, set[Key]] = {}
 
     def settle(self, channel: Channel) -> None:
@@ -33,23 +42,30 @@ class Conflicts:
         before = channel.broadcaster_id
         channel.broadcaster_id = channel.claim
         if before is not None and before != channel.broadcaster_id:
-            self._rank(before, channel)
+            self.rank(before, channel)
         if channel.broadcaster_id is not None:
             keys = self._of_broadcaster.setdefault(channel.broadcaster_id, set())
             keys.add(channel.resource.key)
-            self._rank(channel.broadcaster_id, channel)
+            self.rank(channel.broadcaster_id, channel)
 
-    def _rank(self, broadcaster_id: str, asking: Channel) -> None:
+    def rank(self, broadcaster_id: str, asking: Channel | None = None) -> None:
+        """Find the one channel that a broadcaster belongs to.
+
+        Args:
+            broadcaster_id: Whose grant came or went.
+            asking: The channel that is being settled.
+        """
         found = [self._find(key) for key in self._of_broadcaster.get(broadcaster_id, ())]
         same = [c for c in found if c is not None and c.broadcaster_id == broadcaster_id]
         if not same:
             self._of_broadcaster.pop(broadcaster_id, None)
             return
         self._of_broadcaster[broadcaster_id] = {channel.resource.key for channel in same}
-        same.sort(key=lambda c: (c.resource.created, c.resource.uid))
-        first = same[0].resource.key
+        held = [(c.resource.created, c.resource.uid, c.resource.key) for c in same]
+        there = [(f.created, f.uid, f.key) for f in self._elsewhere(broadcaster_id)]
+        *_, first = min(held + there)
         for channel in same:
-            conflict = None if channel is same[0] else f"{first.namespace}/{first.name}"
+            conflict = None if channel.resource.key == first else first.path
             if channel.conflict != conflict:
                 channel.conflict = conflict
                 channel.settle()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from controller.channels.ads import AdsWatch
@@ -24,6 +25,7 @@ from controller.channels.signals import (
     CommercialCalled,
     CommercialSettled,
 )
+from controller.channels.status import claimed
 from controller.events import Ruling, Verdict
 from controller.logs import fields
 from controller.resources.twitchchannel import CHANNEL, TWITCH_CHANNEL
@@ -68,7 +70,10 @@ class ChannelController(ObjectController["Channel"]):
         self._metrics.states.states = lambda: [each.state() for each in self.objects.values()]
         self._log = AsRunLog(settings.as_run_dir, self._metrics)
         self._entries = AsRunEntries(self._log, self._metrics.breaks)
-        self._conflicts = Conflicts(self.objects.get, self.conclude)
+        self._conflicts = Conflicts(
+            self.objects.get, self.conclude, partial(kernel.elsewhere.with_claim, CHANNEL)
+        )
+        kernel.elsewhere.follow(CHANNEL, claimed, self._conflicts.rank)
         self._ads = AdsWatch(
             twitch.helix, self.objects.values, self, settings.ads_check_interval, quiet
         )

@@ -17,13 +17,14 @@ from controller.resources.twitchchannel import (
     Broadcaster,
     Commercials,
     RecentCue,
+    TwitchChannelStatus,
 )
 
 if TYPE_CHECKING:
     from controller.channels.grant.manager import GrantManager
     from controller.clients.helix import User
     from controller.events import AdSchedule
-    from controller.resources.twitchchannel import TwitchChannelStatus
+    from controller.runtime.resource import Resource
     from controller.term import Term
 
 __all__ = [
@@ -31,6 +32,8 @@ __all__ = [
     "ad_schedule",
     "authorization",
     "broadcaster",
+    "claim_of",
+    "claimed",
     "commercials",
     "known",
     "remembered",
@@ -55,6 +58,17 @@ class Remembered:
     retry_after: float | None
     last_ad: float | None
     last_confirmed: float | None
+
+
+def claim_of(status: TwitchChannelStatus) -> str | None:
+    """Id of the broadcaster whose grant a channel has, as its status tells."""
+    held = any(c.type == "Authorized" and c.status == "True" for c in status.conditions)
+    return status.broadcaster.id if status.broadcaster is not None and held else None
+
+
+def claimed(resource: Resource) -> str | None:
+    """The same, of a channel that another shard acts for."""
+    return claim_of(TwitchChannelStatus.from_status(resource.status))
 
 
 def remembered(status: TwitchChannelStatus) -> Remembered:

@@ -80,42 +80,54 @@ async def _run(settings: Settings, context: str | None, tracer: Tracer) -> int:
             f" {settings.status_interval:.0f} s at most"
         )
         say_start("operator", kube.host, settings, limits)
-        operator = Operator(settings, kube, http, tracer, term, identity)
+        async with _alone(kube.host, settings):
+            while True:
+                operator = Operator(settings, kube, http, tracer, term, identity)
+                code = await _serve(settings, operator, kube, context, stop)
+                if code is not None:
+                    return code
+                logger.info("beginning anew, with other namespaces")
+                term.end()
 
-        def notify(
-            kind: str,
-            event: str | None,
-            body: Mapping[str, Any],
-        ) -> None:
-            loop.call_soon_threadsafe(operator.notify, kind, event, body)
 
-        def log_in() -> Configuration:
-            return asyncio.run(load_configuration(context))
+async def _serve(
+    settings: Settings, operator: Operator, kube: Kube, context: str | None, stop: asyncio.Event
+) -> int | None:
+    """Run one operator to its end.
 
-        def discover() -> None:
-            asyncio.run_coroutine_threadsafe(kube.discover(), loop).result()
+    Returns:
+        The exit code; None: it is to begin anew, with other namespaces.
+    """
+    loop = asyncio.get_running_loop()
 
-        watch = Watch(
-            notify, log_in, discover, namespaces=settings.watch_namespaces, kinds=operator.kinds
-        )
+    def notify(kind: str, event: str | None, body: Mapping[str, Any]) -> None:
+        loop.call_soon_threadsafe(operator.notify, kind, event, body)
 
-        watch.on_restart = operator.watch_restarted
+    def log_in() -> Configuration:
+        return asyncio.run(load_configuration(context))
 
-        def alive() -> bool:
-            return watch.alive and (operator.healthy or not operator.synced)
+    def discover() -> None:
+        asyncio.run_coroutine_threadsafe(kube.discover(), loop).result()
 
-        async with (
-            _alone(kube.host, settings),
-            serve_probes(settings, operator.registry, alive, lambda: operator.synced),
-        ):
-            work = loop.create_task(operator.run())
+    watch = Watch(
+        notify, log_in, discover, namespaces=settings.watch_namespaces, kinds=operator.kinds
+    )
+    watch.on_restart = operator.watch_restarted
+
+    def alive() -> bool:
+        return watch.alive and (operator.healthy or not operator.synced)
+
+    async with serve_probes(settings, operator.registry, alive, lambda: operator.ready):
+        work = loop.create_task(operator.run())
+        try:
+            return await _until_the_end(operator, watch, work, stop)
+        finally:
             try:
-                return await _until_the_end(operator, watch, work, stop)
-            finally:
                 await operator.drain()
                 work.cancel()
                 await asyncio.gather(work, return_exceptions=True)
                 await operator.flush()
+            finally:
                 await asyncio.to_thread(watch.stop)
 
 
@@ -138,7 +150,7 @@ def _alone(host: str, settings: Settings) -> AbstractAsyncContextManager[None]:
 
 async def _until_the_end(
     operator: Operator, watch: Watch, work: asyncio.Task[None], stop: asyncio.Event
-) -> int:
+) -> int | None:
     watching = False
     while not stop.is_set():
         if work.done():
@@ -152,6 +164,8 @@ async def _until_the_end(
         if operator.lost is not None:
             logger.error("ending: %s", operator.lost)
             return 1
+        if operator.moving:
+            return None
         if watching and not watch.alive:
             logger.error("ending: %s", watch.problem)
             return 1

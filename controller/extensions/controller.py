@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from controller.channels.signals import ChannelChanged
@@ -61,6 +62,8 @@ class ExtensionController(ObjectController[ExtensionApp]):
             conclude=self._conclude,
             reconcile=kernel.reconcile,
         )
+        self._reconciler.elsewhere = partial(kernel.elsewhere.with_claim, EXTENSION)
+        kernel.elsewhere.follow(EXTENSION, _claimed, self._reconciler.changed)
         kernel.signals.subscribe(ChannelChanged, self._channel_changed)
 
     def signer_of(self, namespace: str, name: str) -> Extension | str:
@@ -145,3 +148,10 @@ class ExtensionController(ObjectController[ExtensionApp]):
         for key, app in self.objects.items():
             if key.namespace == channel.namespace and channel.name in app.channels:
                 self._kernel.reconcile(key)
+
+
+def _claimed(resource: Resource) -> str | None:
+    """The client id of an ExtensionApp that another shard acts for, if Twitch accepted it."""
+    status = ExtensionAppStatus.from_status(resource.status)
+    found = resource.spec.get("clientId")
+    return found if isinstance(found, str) and status.secrets else None

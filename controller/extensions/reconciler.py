@@ -17,10 +17,11 @@ from controller.policies.gateway_checks import provider_problem
 from controller.policies.problems import secret_refused
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from controller.extensions.app import ExtensionApp
     from controller.resources.extensionapp import ExtensionAppSpec
+    from controller.runtime.elsewhere import Foreign
     from controller.runtime.resource import Key
     from controller.runtime.secret_cache import SecretStore
     from controller.settings import Settings
@@ -40,6 +41,9 @@ class ExtensionReconciler:
         broadcaster_of: Finds a channel's broadcaster id; None: it is not known.
         conclude: Called when the status of one may have changed.
         reconcile: Asks for a round.
+
+    Attributes:
+        elsewhere: The ExtensionApps of other shards with a client id that Twitch accepted.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class ExtensionReconciler:
         self._broadcaster_of = broadcaster_of
         self._on_conclusion = conclude
         self._reconcile = reconcile
+        self.elsewhere: Callable[[str], Iterable[Foreign]] = lambda _: ()
 
     def changed(self, client_id: str | None) -> None:
         """An ExtensionApp of this client id came, changed or went: others may have the turn."""
@@ -200,8 +205,12 @@ class ExtensionReconciler:
         same = [other for other in self._apps.values() if other.client_id == app.client_id]
         same.sort(key=lambda o: (not o.accepted, o.resource.created, o.resource.uid))
         first = same[0] if same else app
-        free = first is app or not first.accepted
-        app.conflict = None if free else first.resource.key.path
+        best = [(first.resource.created, first.resource.uid, first.resource.key)]
+        # Those of other shards are told of once Twitch accepted them.
+        there = [(f.created, f.uid, f.key) for f in self.elsewhere(app.client_id)]
+        *_, owner = min((best if first.accepted else []) + there, default=best[0])
+        free = owner == app.resource.key or not (first.accepted or there)
+        app.conflict = None if free else owner.path
 
 
 async def _tried(work: Awaitable[float | None], problems: list[OperatorError]) -> float | None:

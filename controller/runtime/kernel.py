@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import TYPE_CHECKING, Any
 
+from controller.clients.kube import KubeError, KubeUnavailable
+from controller.policies import sharding
 from controller.runtime.call_priority import CallPriority
+from controller.runtime.elsewhere import Elsewhere
 from controller.runtime.intake import Intake
 from controller.runtime.metrics import Metrics
 from controller.runtime.recorder import Recorder
 from controller.runtime.resource import Key
 from controller.runtime.secret_cache import SecretStore
+from controller.runtime.shards import TRIES_OF_A_LEASE, Shards
 from controller.runtime.signals import Signals
 from controller.runtime.statuses import StatusWriter
 from controller.runtime.sync import Sync
@@ -32,7 +37,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Kernel"]
 
+logger = logging.getLogger(__name__)
+
 _WORKERS = 32
+_SETTLED = 10.0  # seconds
 
 
 class Kernel:
@@ -57,6 +65,8 @@ class Kernel:
         secrets: The Secrets that resources name.
         recorder: Writes Events.
         statuses: Writes statuses.
+        elsewhere: What other shards act for.
+        shards: Which namespaces this shard acts for; None: all, without an election.
         intake: Takes what is watched.
         sync: Lists.
     """
@@ -84,12 +94,26 @@ class Kernel:
             reporter=self._reporter,
             on_result=self._status_written,
         )
-        self.intake = Intake(self.controllers)
+        self.elsewhere = Elsewhere()
+        self.shards = self._sharing()
+        owns = self.shards.owns if self.shards is not None and settings.shards > 1 else None
+        self.intake = Intake(self.controllers, owns, self.elsewhere)
         self.sync = Sync(kube, settings, self.intake)
+        self._told: set[sharding.Wish] = set()
         self._queue: WorkQueue[Key] = WorkQueue(self._reconcile, _WORKERS)
         self.metrics.queue("reconcile", self._queue.waiting)
         self.metrics.queue("status", self.statuses.waiting)
         self.metrics.queue("event", self.recorder.waiting)
+
+    def _sharing(self) -> Shards | None:
+        settings = self.settings
+        if not settings.leader_election:
+            return None
+        part = self.metrics.gauge(
+            "shard_info", "Always 1; the labels name this process' shard.", ["shard", "shards"]
+        )
+        part.labels(str(settings.shard), str(settings.shards)).set(1)
+        return Shards(self.kube, settings, settings.lease_duration / TRIES_OF_A_LEASE)
 
     def register(self, *controllers: Controller) -> None:
         """Take the controllers of all kinds, in the order in which the kinds are listed."""
@@ -135,6 +159,33 @@ class Kernel:
         self.begun.set()
         for controller in self.controllers.values():
             controller.begin()
+
+    def moves(self) -> Mapping[str, int]:
+        """The namespaces that are to go to another shard, and to which.
+
+        Not in the first seconds: labels that contradict each other in turn must not keep it from
+        its work.
+        """
+        shards, settings = self.shards, self.settings
+        if shards is None or settings.shards == 1 or time.time() < self.term.since + _SETTLED:
+            return {}
+        wishes, namespaces = self.intake.wishes()
+        ignored = sharding.ignored(
+            (w for w in wishes if w.namespace in namespaces), settings.shards
+        )
+        for wish in ignored.keys() - self._told:
+            logger.warning("%s (UID of the resource: %s)", ignored[wish], wish.uid)
+        self._told = set(ignored)
+        return sharding.moves(shards.acting, settings.shard, namespaces, wishes)
+
+    async def give(self, moves: Mapping[str, int]) -> None:
+        """Let other shards act for namespaces, whose resources are at rest and written."""
+        if self.shards is None or not moves or not self.term.may_act:
+            return
+        try:
+            await self.shards.give(moves)
+        except (KubeUnavailable, KubeError) as error:
+            logger.warning("namespaces that were not given to another shard: %s", error)
 
     async def _reconcile(self, key: Key) -> float | None:
         return await self.controllers[key.kind].reconcile(key)

@@ -19,7 +19,10 @@ from controller.policies.leasing import Lease, Sight
 from controller.term import Former, boot_time
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from controller.runtime.metrics import Metrics
+    from controller.runtime.shards import Shards
     from controller.settings import Settings
     from controller.term import Term
 
@@ -40,19 +43,28 @@ class Leadership:
         leases: The Lease.
         identity: Of this replica: the same after a restart of its container, and nobody else's.
         settings: LEASE_DURATION and CALL_TIMEOUT.
+        shards: In which this replica's shard must be one of those in force.
         term: Gets the deadline of changing calls.
         metrics: Counts.
 
     Attributes:
         former: What is known of the process that led before.
         acquired: Set when this replica leads.
+        refused: It lacks a right on the Leases.
         lost: Why it leads no more and must end; None: it does not have to.
     """
 
     def __init__(
-        self, leases: Leases, identity: str, settings: Settings, term: Term, metrics: Metrics
+        self,
+        leases: Leases,
+        identity: str,
+        settings: Settings,
+        shards: Shards,
+        term: Term,
+        metrics: Metrics,
     ) -> None:
         self._leases = leases
+        self._shards = shards
         self._identity = identity
         self._seconds = settings.lease_duration
         self._call_timeout = settings.call_timeout
@@ -72,6 +84,7 @@ class Leadership:
         self._released = asyncio.Event()
         self.former = Former.MAY_CALL
         self.acquired = asyncio.Event()
+        self.refused = False
         self.lost: str | None = None
         term.until = -math.inf
 
@@ -102,7 +115,9 @@ class Leadership:
             if self._left() > 0 and lease.holder != told:
                 told = lease.holder
                 logger.info("%s: standing by; %s leads", self._leases, told or "nobody")
-            if (self._left() <= 0 or await self._follow(lease)) and await self._take():
+            vacant = self._shards.outside and not lease.holder
+            due = vacant or self._left() <= 0 or await self._follow(lease)
+            if due and await self._may_enter() and await self._take():
                 return
 
     @property
@@ -112,9 +127,26 @@ class Leadership:
             raise RuntimeError(msg)
         return self._sight
 
+    async def _may_enter(self) -> bool:
+        """Whether no operator with another number of shards may still act."""
+        free = await self._answer(self._shards.free())
+        if not free:
+            await asyncio.sleep(0.2 * self._pause)
+        return free
+
+    async def _answer(self, question: Awaitable[bool]) -> bool:
+        """What is known of the layout; False, too, where the API server does not tell."""
+        try:
+            return await question
+        except (KubeUnavailable, KubeError) as error:
+            self._failed(error)
+            return False
+
     async def _look(self) -> bool:
         """Read the Lease; whether the API server told it."""
         try:
+            if not self.acquired.is_set():
+                await self._shards.look()
             self._saw(await self._leases.get())
         except (KubeUnavailable, KubeError) as error:
             self._failed(error)
@@ -124,17 +156,18 @@ class Leadership:
     def _saw(self, lease: Lease | None) -> None:
         self._beat = now = boot_time()
         self._sight = leasing.observe(self._sight, lease, now)
-        self._problem = ""
+        self._problem, self.refused = "", False
 
     def _failed(self, error: KubeUnavailable | KubeError) -> None:
         sight = self._sight
         if sight is not None and sight.failing is None:
             self._sight = Sight(sight.lease, sight.since, boot_time())
         told = str(error)
+        self.refused = isinstance(error, KubeError) and error.status == _FORBIDDEN
         if told != self._problem:
             self._problem = told
             remedy = ""
-            if isinstance(error, KubeError) and error.status == _FORBIDDEN:
+            if self.refused:
                 remedy = ": give the operator's role get, watch, create and update on leases"
             logger.warning("%s: %s%s", self._leases, told, remedy)
 
@@ -206,19 +239,23 @@ class Leadership:
             logger.error("%s: not renewed in time: no changing call until it is", self._leases)
 
     def _is_lost(self) -> bool:
-        lease, in_time = self._known.lease, self._term.left > 0
-        if leasing.may_keep(lease, self._identity, in_time=in_time):
-            return False
+        lease, lost, in_time = self._known.lease, self._shards.lost, self._term.left > 0
+        if lost is None:
+            if leasing.may_keep(lease, self._identity, in_time=in_time):
+                return False
+            holder = (lease.holder if lease is not None else "") or "nobody"
+            lost = f"{self._leases}: {holder} leads instead of this replica"
         self._term.until = -math.inf
         self._count("Lost")
-        holder = (lease.holder if lease is not None else "") or "nobody"
-        self.lost = f"{self._leases}: {holder} leads instead of this replica"
+        self.lost = lost
         return True
 
     async def _renew(self, lease: Lease | None) -> bool:
         """Write the Lease; whether this process leads by it."""
-        sent, now = boot_time(), micro_time(time.time())
+        sent, now, in_time = boot_time(), micro_time(time.time()), self._term.left > 0
         if not await self._write(leasing.renewed(lease, self._identity, self._seconds, now), now):
+            return False
+        if not await self._answer(self._shards.confirm() if in_time else self._shards.enter()):
             return False
         self._term.until = leasing.fence(sent, self._seconds, self._call_timeout)
         return True
@@ -259,7 +296,9 @@ class Leadership:
             logger.warning("%s was not released: %s", self._leases, error)
             return
         self._count("Released")
-        without = f", without {counted(unwritten, 'status', 'being')} written" if unwritten else ""
+        without = (
+            f"; not written: statuses of {counted(unwritten, 'resource')}" if unwritten else ""
+        )
         logger.info("%s: released%s", self._leases, without)
 
     def _count(self, event: str) -> None:

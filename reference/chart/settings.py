@@ -21,6 +21,8 @@ ELSEWHERE = {
     PREFIX + "GATEWAY_ADDRESS": "gateway.port",
     PREFIX + "HEALTH_ADDRESS": "healthPort",
     PREFIX + "METRICS_ADDRESS": "metrics.port",
+    PREFIX + "SHARDS": "shards",
+    PREFIX + "SHARD": "the number of the Deployment",
     PREFIX + "LEASE_NAMESPACE": "the release's namespace",
     PREFIX + "LEASE_IDENTITY": "the UID of the Pod",
 }

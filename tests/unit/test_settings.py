@@ -29,6 +29,8 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "call_timeout": ("1.5s", 1.5),
     "leader_election": ("true", True),
     "lease_duration": ("20s", 20.0),
+    "shards": ("3", 3),
+    "shard": ("2", 2),
     "lease_name": ("operators", "operators"),
     "lease_namespace": ("playout", "playout"),
     "lease_identity": ("0b1a", "0b1a"),
@@ -62,7 +64,8 @@ def test_every_setting_has_an_example_here() -> None:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_each_variable_is_read_and_differs_from_the_default(name: str) -> None:
     text, value = EXAMPLES[name]
-    assert getattr(read(**{name: text}), name) == value
+    others = {"leader_election": "true", "shards": "3"} if name in ("shards", "shard") else {}
+    assert getattr(read(**others | {name: text}), name) == value
     assert getattr(Settings(), name) != value
 
 
@@ -125,6 +128,8 @@ def test_known_variables_and_those_of_a_kubernetes_service_are_not_told() -> Non
         ("call_timeout", "0s", "greater than 0"),
         ("identity_concurrency", "0", "greater than or equal to 1"),
         ("identity_concurrency", "many", "must be a whole number"),
+        ("shards", "3", "needs TWITCH_OPERATOR_LEADER_ELECTION=true"),
+        ("shard", "1", "must be from 0 to 0: less than TWITCH_OPERATOR_SHARDS, which is 1"),
         ("pubnub_tls", "perhaps", "must be true or false"),
         ("log_format", "xml", "'text' or 'json'"),
         ("log_level", "debug", "'DEBUG'"),

@@ -56,12 +56,13 @@ class Leases:
             return None
         return _lease(told)
 
-    async def put(self, lease: Lease, now: str) -> Lease:
+    async def put(self, lease: Lease, now: str, *, new: bool | None = None) -> Lease:
         """Write it, provided that it is as it was read; returns what is stored.
 
         Args:
-            lease: Without metadata: it is made.
+            lease: What to write.
             now: The time of the renewal, as it is to be stored; "": it is none.
+            new: It does not exist yet; default: if there is no metadata.
 
         Raises:
             KubeConflict: Somebody wrote it in between.
@@ -85,7 +86,7 @@ class Leases:
                 "leaseTransitions": lease.transitions,
             },
         }
-        if lease.metadata:
+        if lease.metadata and not new:
             return _lease(await self._call("PUT", f"{self._all}/{self._name}", body))
         return _lease(await self._call("POST", self._all, body))
 
