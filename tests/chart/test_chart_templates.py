@@ -136,6 +136,11 @@ def test_the_files_that_are_made_are_up_to_date(capsys: pytest.CaptureFixture[st
             {"replicaCount": 2, "settings": {"leaderElection": False}},
             "replicaCount: 2: without leader election, all replicas would call Twitch",
         ),
+        (
+            {"shards": 3, "settings": {"leaderElection": False}},
+            "shards: 3: without leader election, nothing would keep two operators from one channel",
+        ),
+        ({"shards": 0}, "/shards"),
         ({"image": {"repository": ""}}, "image.repository: no image of the operator is published"),
         ({"settings": {"asRunDir": "/as-run"}}, "settings.asRunDir: /as-run: the root file system"),
         ({"gateway": {"enabled": True, "ingress": {"enabled": True}}}, "gateway.ingress.hosts: is"),
@@ -176,6 +181,7 @@ def test_every_setting_reaches_both_programs() -> None:
     }
     values: Manifest = {
         "settings": settings,
+        "shards": 3,
         "watchNamespaces": ["a", "b"],
         "healthPort": 1001,
         "extraVolumeMounts": [{"name": "as-run", "mountPath": "/as-run"}],
@@ -184,12 +190,14 @@ def test_every_setting_reaches_both_programs() -> None:
     }
     manifests = render(SMALL | values)
     gateway = container(manifests, "tw-twitch-operator-gateway")
-    for program in (container(manifests), gateway):
+    for program in (container(manifests, "tw-twitch-operator-shard-1"), gateway):
         environment = {each["name"]: each.get("value", "x") for each in program["env"]}
         if program is not gateway:
             environment[PREFIX + "GATEWAY_ADDRESS"] = ":1003"
         else:
             environment |= {PREFIX + f"LEASE_{name}": "x" for name in ("NAMESPACE", "IDENTITY")}
+        if program is gateway:  # it serves the ExtensionApps of all shards
+            environment |= {PREFIX + "SHARDS": "3", PREFIX + "SHARD": "1"}
         assert environment.keys() == Settings.variables().keys()
         read = Settings.from_environment(environment)
         same = [n for n, f in Settings.model_fields.items() if getattr(read, n) == f.default]
@@ -236,9 +244,9 @@ def test_two_replicas_elect_a_leader_by_a_lease_beside_them(namespaces: list[str
     assert env["LEASE_IDENTITY"]["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.uid"}}
     role = only(manifests, "Role", "tw-twitch-operator-lease")
     assert role["metadata"]["namespace"] == "twitch"
+    # Not by name: while the number of shards changes, those of both numbers use theirs.
     assert [(rule["verbs"], rule.get("resourceNames")) for rule in role["rules"]] == [
-        (["create"], None),
-        (["get", "watch", "update"], ["tw-twitch-operator"]),
+        (["get", "watch", "create", "update"], None)
     ]
     only(manifests, "RoleBinding", "tw-twitch-operator-lease")
 
@@ -249,8 +257,7 @@ def test_one_replica_that_elects_is_replaced_without_a_gap() -> None:
     assert only(manifests, "Deployment")["spec"]["strategy"] == {"type": "RollingUpdate"}
     names = [each["name"] for each in container(manifests)["env"]]
     assert len(names) == len(set(names))
-    role = only(manifests, "Role", "tw-twitch-operator-lease")
-    assert role["rules"][1]["resourceNames"] == ["mine"]
+    only(manifests, "Role", "tw-twitch-operator-lease")
 
 
 def rights(role: Manifest) -> dict[str, set[str]]:
@@ -364,3 +371,42 @@ def test_objects_of_the_user_may_be_templates() -> None:
 def test_every_object_has_the_labels_of_the_user() -> None:
     for each in render(SMALL | EVERYTHING):
         assert each["metadata"]["labels"]["team"] == "playout", json.dumps(each)
+
+
+def test_each_shard_has_a_deployment_of_its_own() -> None:
+    values: Manifest = {"shards": 3, "replicaCount": 2, "podDisruptionBudget": {"enabled": True}}
+    manifests = render(SMALL | values)
+    names = [f"tw-twitch-operator-shard-{number}" for number in range(3)]
+    assert [each["metadata"]["name"] for each in of_kind(manifests, "Deployment")] == names
+    pods = []
+    for number, name in enumerate(names):
+        deployment = only(manifests, "Deployment", name)["spec"]
+        assert deployment["replicas"] == 2
+        assert deployment["strategy"] == {"type": "RollingUpdate"}
+        pod = deployment["template"]["metadata"]["labels"]
+        assert deployment["selector"]["matchLabels"].items() <= pod.items()
+        pods.append((pod, deployment["selector"]["matchLabels"]))
+        environment = {
+            each["name"]: each.get("value", "uid") for each in container(manifests, name)["env"]
+        }
+        read = Settings.from_environment(environment)
+        assert (read.shard, read.shards, read.leader_election) == (number, 3, True)
+        assert read.lease_name == "tw-twitch-operator"
+    for number, (pod, _) in enumerate(pods):
+        found = [
+            other for other, (_, selector) in enumerate(pods) if selector.items() <= pod.items()
+        ]
+        assert found == [number]
+    budget = only(manifests, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"]
+    service = only(manifests, "Service")["spec"]["selector"]
+    for pod, _ in pods:
+        assert budget.items() <= pod.items()
+        assert service.items() <= pod.items()
+
+
+def test_one_shard_is_as_ever() -> None:
+    manifests = render(SMALL)
+    [deployment] = of_kind(manifests, "Deployment")
+    assert deployment["metadata"]["name"] == "tw-twitch-operator"
+    assert "twitch-operator.dev/shard" not in json.dumps(deployment)
+    assert not [each for each in container(manifests)["env"] if "SHARD" in each["name"]]

@@ -91,31 +91,60 @@ automountServiceAccountToken: false
 
 {{/* Not empty: the replicas of the operator elect a leader. */}}
 {{- define "twitch-operator.elects" -}}
+{{- $sharded := gt (int .Values.shards) 1 }}
+{{- if and $sharded (eq (toString .Values.settings.leaderElection) "false") }}
+{{- fail (printf "shards: %v: without leader election, nothing would keep two operators from one channel: leave out settings.leaderElection, or set shards to 1" .Values.shards) }}
+{{- end }}
 {{- $several := gt (int .Values.replicaCount) 1 }}
 {{- if and $several (eq (toString .Values.settings.leaderElection) "false") }}
 {{- fail (printf "replicaCount: %v: without leader election, all replicas would call Twitch for each cue: leave out settings.leaderElection, or set replicaCount to 1" .Values.replicaCount) }}
 {{- end }}
-{{- if or $several .Values.settings.leaderElection }}true{{ end }}
+{{- if or $several $sharded .Values.settings.leaderElection }}true{{ end }}
+{{- end }}
+
+{{/* Fails where an operator that elects nobody would run beside the new ones for a while. */}}
+{{- define "twitch-operator.checkShards" -}}
+{{- $name := include "twitch-operator.fullname" . }}
+{{- $elects := include "twitch-operator.elects" . }}
+{{- if gt (int .Values.shards) 1 }}
+{{- with lookup "apps/v1" "Deployment" .Release.Namespace $name }}
+{{- if not (contains "TWITCH_OPERATOR_LEADER_ELECTION" (toJson .spec.template)) }}
+{{- fail (printf "shards: %v: the operator that runs elects no leader, and the new ones would not wait for its end: upgrade with settings.leaderElection: true and shards: 1 first" $.Values.shards) }}
+{{- end }}
+{{- end }}
+{{- else if not $elects }}
+{{- if lookup "apps/v1" "Deployment" .Release.Namespace (printf "%s-shard-0" $name) }}
+{{- fail "shards: 1: an operator without leader election would not wait for the end of the shards that run: upgrade with settings.leaderElection: true first" }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "twitch-operator.leaseName" -}}
 {{- default (include "twitch-operator.fullname" .) .Values.settings.leaseName }}
 {{- end }}
 
-{{/* Environment of the operator: its identity in the Lease lasts as long as its Pod. */}}
+{{/* Takes (list $ SHARD): environment of an operator. Its identity in the Lease is that of its Pod. */}}
 {{- define "twitch-operator.operatorEnv" -}}
-{{ include "twitch-operator.env" . }}
-{{- if include "twitch-operator.elects" . }}
-{{- if not .Values.settings.leaderElection }}
+{{- $ := index . 0 }}
+{{- $shard := index . 1 }}
+{{- with $.Values }}
+{{- include "twitch-operator.env" $ }}
+{{- if include "twitch-operator.elects" $ }}
+{{- if not .settings.leaderElection }}
 - {name: TWITCH_OPERATOR_LEADER_ELECTION, value: "true"}
 {{- end }}
-{{- if not .Values.settings.leaseName }}
-- {name: TWITCH_OPERATOR_LEASE_NAME, value: {{ include "twitch-operator.leaseName" . | quote }}}
+{{- if not .settings.leaseName }}
+- {name: TWITCH_OPERATOR_LEASE_NAME, value: {{ include "twitch-operator.leaseName" $ | quote }}}
 {{- end }}
 - name: TWITCH_OPERATOR_LEASE_NAMESPACE
-  value: {{ .Release.Namespace | quote }}
+  value: {{ $.Release.Namespace | quote }}
 - name: TWITCH_OPERATOR_LEASE_IDENTITY
   valueFrom: {fieldRef: {fieldPath: metadata.uid}}
+{{- end }}
+{{- if gt (int .shards) 1 }}
+- {name: TWITCH_OPERATOR_SHARDS, value: {{ .shards | quote }}}
+- {name: TWITCH_OPERATOR_SHARD, value: {{ $shard | quote }}}
+{{- end }}
 {{- end }}
 {{- end }}
 
