@@ -67,6 +67,8 @@ soak: .venv/.installed ## the long tests: 200 kills in refreshes and in rotation
 	@TWITCH_OPERATOR_TEST_KILLS=100 TWITCH_OPERATOR_TEST_OUTAGE=600 $(BIN)/python -m pytest -s \
 		tests/cluster/test_breaks_kills.py tests/cluster/test_outages.py $(ARGS)
 	@TWITCH_OPERATOR_TEST_HEALTHY=240 $(BIN)/python -m pytest -s tests/simulated/test_prometheus.py $(ARGS)
+	@TWITCH_OPERATOR_TEST_ROUNDS=5 TWITCH_OPERATOR_TEST_LEASE=10 $(BIN)/python -m pytest -s \
+		tests/cluster/test_shards.py $(ARGS)
 	@TWITCH_OPERATOR_TEST_EXAMPLES=200 $(BIN)/python -m pytest -s tests/simulated/test_gateway_fuzz.py $(ARGS)
 
 .PHONY: versions
