@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from kubernetes.aio.client.configuration import Configuration
 
-from controller.clients.kube import Kube
+from controller.clients.kube import Kube, KubeUnavailable
+from controller.handlers.watch import Patience, Watch
 from controller.operator import Operator
 from controller.resources.kind import FIRE_REQUESTED
 from controller.resources.triggerrule import RULE
 from controller.resources.twitchchannel import CHANNEL
 from controller.runtime.resource import Key
+from tests.simulated.harness import eventually
 
 if TYPE_CHECKING:
     from controller.clients.http import HttpClient
@@ -127,3 +131,26 @@ async def test_only_the_last_deletions_are_remembered(
     for n in range(10):
         operator.notify(RULE, "DELETED", body(RULE, uid=f"rule-{n}"))
     assert list(operator._kernel.intake._deleted) == ["rule-7", "rule-8", "rule-9"]
+
+
+async def test_each_restart_of_the_watch_is_counted(operator: Operator) -> None:
+    def nobody_answers() -> None:
+        msg = "away"
+        raise KubeUnavailable(msg)
+
+    watch = Watch(
+        operator.notify,
+        lambda: Configuration(host="http://127.0.0.1:9"),
+        nobody_answers,
+        namespaces=("default",),
+        kinds=operator.kinds,
+        patience=Patience(grace=0.2, most_pause=0.1),
+    )
+    watch.on_restart = operator.watch_restarted
+    counted = partial(operator.registry.get_sample_value, "twitch_operator_watch_restarts_total")
+    assert counted() == 0
+    watch.start()
+    try:
+        await eventually(lambda: (counted() or 0) >= 2)
+    finally:
+        await asyncio.to_thread(watch.stop)
