@@ -70,6 +70,7 @@ soak: .venv/.installed ## the long tests: 200 kills in refreshes and in rotation
 	@TWITCH_OPERATOR_TEST_ROUNDS=5 TWITCH_OPERATOR_TEST_LEASE=10 $(BIN)/python -m pytest -s \
 		tests/cluster/test_shards.py $(ARGS)
 	@TWITCH_OPERATOR_TEST_EXAMPLES=200 $(BIN)/python -m pytest -s tests/simulated/test_gateway_fuzz.py $(ARGS)
+	@TWITCH_OPERATOR_TEST_EXAMPLES=500 $(BIN)/python -m pytest tests/unit tests/sandbox/test_pubnub_store.py $(ARGS)
 
 .PHONY: versions
 versions: .venv/.installed ## some of the cluster tests with other versions of Kubernetes, built first: half an hour each

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from controller.actions import registry as _actions  # noqa: F401 - as for feeds
@@ -25,6 +27,17 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started in the background, by a shell that lets none of its Ctrl-C through. Programs that the
     # tests start would inherit that, and could not be interrupted.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The same examples in each run, and few of them; `make soak` has many, and others each time.
+_EXAMPLES = os.environ.get("TWITCH_OPERATOR_TEST_EXAMPLES")
+hypothesis.settings.register_profile(
+    "suite",
+    max_examples=int(_EXAMPLES or 40),
+    derandomize=not _EXAMPLES,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],  # so is a busy machine
+)
+hypothesis.settings.load_profile("suite")
 
 
 # Whole files go to workers. Those that take minutes begin first: at the end nobody waits for one.

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.arbiter.arbiter import COOLDOWN
@@ -197,7 +197,6 @@ LAGS = st.sampled_from([0.0, 0.0, 0.5, None])
 DIALECTS = st.sampled_from(["plain", "mock", "strange"])
 
 
-@settings(max_examples=120, deadline=None)
 @given(
     policy=POLICIES,
     acts=st.lists(ACTS, min_size=1, max_size=12),
@@ -246,7 +245,6 @@ def test_a_repeat_after_a_crash_runs_nothing_where_the_status_was_written(lag: f
     assert world.outcomes[-1].verdict is Verdict.DUPLICATE
 
 
-@settings(max_examples=120, deadline=None)
 @given(
     policy=POLICIES,
     acts=st.lists(ACTS, min_size=1, max_size=12),
@@ -276,7 +274,6 @@ def test_whatever_happens_a_break_has_one_commercial(
         assert len(own) <= 1 or (lag is None and forgotten(own, centre.crashes)), own
 
 
-@settings(max_examples=120, deadline=None)
 @given(
     policy=POLICIES,
     acts=st.lists(ACTS, min_size=1, max_size=12),
@@ -310,7 +307,6 @@ def test_whatever_happens_what_ran_is_told(
         assert record.result.started or record.result is Verdict.UNKNOWN
 
 
-@settings(max_examples=80, deadline=None)
 @given(
     policy=POLICIES,
     acts=st.lists(ACTS, min_size=1, max_size=10),
@@ -338,7 +334,6 @@ def test_whatever_happens_no_call_is_made_within_a_cooldown_that_is_known(
     assert calls <= 60 * len(world.outcomes)
 
 
-@settings(max_examples=80, deadline=None)
 @given(
     policy=POLICIES,
     acts=st.lists(ACTS, min_size=1, max_size=12),
@@ -355,7 +350,6 @@ def test_a_rehearsal_calls_nothing_whatever_happens(
     assert not world.arbiter.breaks
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     policy=POLICIES,
     lengths=st.lists(st.floats(30, 125), min_size=1, max_size=6),

@@ -22,6 +22,7 @@ from controller.policies.rest import Rest
 
 NOW = 1_700_000_000.0
 INTERVAL = 600.0
+FEW = settings().max_examples // 4  # each plays two hours
 Key = tuple[str, str | None]
 
 contents = st.sampled_from(
@@ -150,7 +151,7 @@ def worlds(draw: st.DrawFn) -> World:
     return World(facts, Twitch(holds, trouble))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=FEW)
 @given(worlds())
 def test_all_is_as_declared_in_the_end_within_the_limits(world: World) -> None:
     world.run(NOW + 3600)
@@ -162,7 +163,7 @@ def test_all_is_as_declared_in_the_end_within_the_limits(world: World) -> None:
     assert len(world.twitch.puts) == before, "it is set though nothing differs"
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=FEW)
 @given(worlds())
 def test_drift_is_put_right_within_an_interval(world: World) -> None:
     world.run(NOW + 3600)

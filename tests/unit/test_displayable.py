@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 NASTY = "seen\x1b[2J\n\x7f\x9b\u202e\u200b\u2028\u2029\U000e0041\ud800end"
 TEXTS = st.text(st.characters() | st.sampled_from(NASTY), max_size=30)
 ALONE = Surroundings((), None, None)
-SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 def hidden(text: str) -> set[str]:

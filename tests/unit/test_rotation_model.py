@@ -11,7 +11,7 @@ import base64
 from dataclasses import dataclass, field, replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.extensions.policies import rotation
@@ -232,7 +232,6 @@ MOVES = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.lists(MOVES, max_size=40))
 def test_no_consumer_is_refused_and_no_secret_is_made_in_vain(
     moves: list[tuple[str, object]],

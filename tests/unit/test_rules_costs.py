@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.actions.extension_message.objects import compile_object
@@ -271,7 +271,6 @@ SIZES = [
 ]
 
 
-@settings(deadline=None)
 @given(GROWN, st.sampled_from(SIZES))
 def test_the_estimate_is_an_upper_bound(text: str, event: dict[str, object]) -> None:
     try:

@@ -7,7 +7,7 @@ from functools import cache
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from controller.arbiter.quiet_hours import quiet_until
@@ -157,7 +157,6 @@ def _text(minute: int) -> str:
     return f"{minute // 60:02}:{minute % 60:02}"
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     change=st.sampled_from(CHANGES),
     begin=st.integers(0, 1439) | st.integers(0, 200) | st.integers(1380, 1439),
