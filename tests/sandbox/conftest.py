@@ -35,5 +35,5 @@ async def oauth() -> AsyncIterator[OAuthSimulator]:
 @pytest.fixture
 async def http(pubnub: PubNubSimulator) -> AsyncIterator[httpx.AsyncClient]:
     """Speaks to PubNub."""
-    async with httpx.AsyncClient(base_url=pubnub.url, timeout=10, **PLAIN) as client:
+    async with httpx.AsyncClient(base_url=pubnub.url, timeout=60, **PLAIN) as client:
         yield client

@@ -18,7 +18,7 @@ from controller.sandbox.controlplane.processes import Processes, last_lines
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_PATIENCE = 20.0  # seconds; all of this takes well under one
+_PATIENCE = 60.0  # seconds; all of this takes well under one
 
 _PARENT = """
 import sys, time

@@ -65,7 +65,7 @@ async def subscribed(client: PubNubAsyncio, pubnub: PubNubSimulator, *channels: 
 
 
 async def test_a_listener_gets_what_another_client_publishes(pubnub: PubNubSimulator) -> None:
-    async with asyncio.timeout(10), sdk(pubnub) as client, sdk(pubnub) as publisher:
+    async with asyncio.timeout(60), sdk(pubnub) as client, sdk(pubnub) as publisher:
         listener = await subscribed(client, pubnub, "mst3k.playout", "other,channel")
         for n in range(3):
             channel = "other,channel" if n == 1 else "mst3k.playout"
@@ -80,7 +80,7 @@ async def test_a_listener_gets_what_another_client_publishes(pubnub: PubNubSimul
 
 
 async def test_a_listener_goes_on_after_its_poll_was_dropped(pubnub: PubNubSimulator) -> None:
-    async with asyncio.timeout(20), sdk(pubnub, reconnection_interval=1) as client:
+    async with asyncio.timeout(60), sdk(pubnub, reconnection_interval=1) as client:
         listener = await subscribed(client, pubnub, "a")
         pubnub.drop_polls()
         await pubnub.wait_for_polls(0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING
 
 import httpx
@@ -61,12 +60,11 @@ async def test_stopping_drops_calls_that_a_delay_holds(caplog: pytest.LogCapture
     async with TwitchSimulator() as twitch, client(twitch) as http:
         twitch.order_fault(Fault(delay=600))
         held = asyncio.create_task(http.get("/helix/users"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not twitch.calls():  # noqa: ASYNC110 - the simulator offers nothing to wait for
                 await asyncio.sleep(0.01)
-        begin = time.monotonic()
-        await twitch.stop()
-        assert time.monotonic() - begin < 5
+        async with asyncio.timeout(60):
+            await twitch.stop()
         with pytest.raises(httpx.TransportError):
             await held
     assert _problems(caplog) == []

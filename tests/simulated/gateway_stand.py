@@ -250,7 +250,7 @@ async def new_stand(
             ) as http:
                 stand = Stand(at, http, twitch, book, catalog, metrics)
                 stand.serve()
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(60):
                     await server.listens()
                 yield stand
             server.stop()

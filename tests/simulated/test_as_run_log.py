@@ -41,7 +41,7 @@ def keys(folder: Path) -> list[str]:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - files tell nobody
             await asyncio.sleep(0.01)
 

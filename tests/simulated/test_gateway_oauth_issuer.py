@@ -356,9 +356,9 @@ async def test_keys_that_take_long_to_read_are_not_read(
         {"kty": "RSA", "n": segment(b"\xff" * 1024), "e": "Aw", "d": "Aw", "kid": "k1"},
         jwk(RSA_KEY),
     ]
-    begin = time.monotonic()
+    begin = time.process_time()
     await authorizer.authorize(made.issuer(), made.token())
-    assert time.monotonic() - begin < 1
+    assert time.process_time() - begin < 1
 
 
 @pytest.mark.parametrize(
@@ -450,9 +450,9 @@ async def test_keys_are_read_again_before_they_run_out_and_nobody_waits(reading:
     reading.made.gate.clear()
     reading.made.called.clear()
     reading.ticks.now += 301
-    await asyncio.wait_for(reading.verify(), 1)
+    await asyncio.wait_for(reading.verify(), PATIENCE / 2)
     await reading.made.called.wait()
-    await asyncio.wait_for(reading.verify(), 1)
+    await asyncio.wait_for(reading.verify(), PATIENCE / 2)
     assert reading.reads == 2
 
 

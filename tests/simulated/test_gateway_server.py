@@ -18,6 +18,7 @@ from controller.gateway import connection as module
 from controller.gateway.connection import MAX_HEAD, MAX_HEADERS, Connection
 from controller.gateway.server import Server
 from controller.settings import Settings
+from tests.simulated.harness import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -76,7 +77,7 @@ class Client:
 
     async def answer(self) -> bytes:
         """Status line, headers and body of one answer; b"": the connection was closed."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             try:
                 head = await self._reader.readuntil(b"\r\n\r\n")
             except asyncio.IncompleteReadError as error:
@@ -85,7 +86,7 @@ class Client:
             return head + await self._reader.readexactly(length)
 
     async def closed(self) -> bool:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             try:
                 return not await self._reader.read(1)
             except ConnectionError:
@@ -123,7 +124,7 @@ async def connected(server: Server) -> AsyncIterator[Client]:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, "it did not become true in time"
         await asyncio.sleep(0.01)
@@ -217,19 +218,19 @@ def test_the_end_drops_no_request_under_load(
 def test_no_answer_waits_for_an_acknowledgement(
     new_loop: Callable[[], asyncio.AbstractEventLoop],
 ) -> None:
-    took: list[float] = []
-
-    async def scenario() -> None:
+    async def median() -> float:
+        took: list[float] = []
         async with serving(App()) as server, connected(server) as client:
             for _ in range(21):
                 began = time.monotonic()
                 await client.send(REQUEST)
                 await client.answer()
                 took.append(time.monotonic() - began)
+        return statistics.median(took)
 
+    # By Nagle's algorithm it is 0.04 and more each time, on a busy machine now and then.
     with asyncio.Runner(loop_factory=new_loop) as runner:
-        runner.run(scenario())
-    assert statistics.median(took) < 0.03  # by Nagle's algorithm it would be 0.04 and more
+        assert any(runner.run(median()) < 0.03 for _ in range(20))
 
 
 @pytest.mark.parametrize("by_parts", [False, True])

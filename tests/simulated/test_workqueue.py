@@ -87,12 +87,12 @@ async def test_what_was_added_before_the_start_is_worked_on() -> None:
 async def test_a_later_instant_is_waited_for_and_the_earlier_one_counts() -> None:
     async with working() as (work, queue):
         begin = time.monotonic()
-        queue.add("a", begin + 60)
+        queue.add("a", begin + 600)
         queue.add("a", begin + 0.1)
-        queue.add("a", begin + 60)
-        queue.add("b", begin + 60)
+        queue.add("a", begin + 600)
+        queue.add("b", begin + 600)
         await eventually(lambda: work.done == ["a"])
-        assert 0.1 <= time.monotonic() - begin < 5
+        assert time.monotonic() - begin >= 0.1
         queue.add("b")
         await eventually(lambda: work.done == ["a", "b"])
 
@@ -148,7 +148,7 @@ async def test_a_failure_is_tried_again_after_a_pause(
         begin = time.time()
         queue.add("a")
         await eventually(lambda: len(work.done) == 2)
-        assert 0.15 <= time.time() - begin < 3
+        assert time.time() - begin >= 0.15
         assert ("work on a failed" in caplog.text) == (not isinstance(error, OperatorError))
 
 

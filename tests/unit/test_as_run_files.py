@@ -128,7 +128,7 @@ async def test_what_a_full_disk_cut_short_is_taken_back_and_written_whole_later(
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, hard))
     try:
         task = asyncio.get_running_loop().create_task(log.run())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not count(metrics, "failed"):  # noqa: ASYNC110 - the metric tells nobody
                 await asyncio.sleep(0.01)
     finally:
