@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from controller.clients.helix import Credential, Helix
 from controller.clients.http import new_http_client
+from controller.clients.identity import Identity
 from controller.feeds.pubnub import denied_topics, polling
 from controller.sandbox.pubnub import PubNubSimulator
 from controller.sandbox.twitch import TwitchSimulator
+from controller.sensitive import Sensitive
 from controller.settings import Settings
-from tests.simulated.harness import PATIENCE
+from tests.simulated.harness import PATIENCE, hurried
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -55,3 +58,23 @@ def settings(twitch: TwitchSimulator) -> Settings:
 async def http(settings: Settings) -> AsyncIterator[HttpClient]:
     async with new_http_client(settings) as client:
         yield client
+
+
+@pytest.fixture
+def helix(http: HttpClient, settings: Settings) -> Helix:
+    return Helix(http, settings)
+
+
+@pytest.fixture
+def hasty(http: HttpClient, settings: Settings) -> Helix:
+    return Helix(http, hurried(settings))
+
+
+@pytest.fixture
+def credential(twitch: TwitchSimulator) -> Credential:
+    return Credential("client", Sensitive(twitch.consent("mst3k", "client").access_token))
+
+
+@pytest.fixture
+def identity(http: HttpClient, settings: Settings) -> Identity:
+    return Identity(http, settings)

@@ -503,3 +503,17 @@ def record(
 ) -> CueRecord:
     """A cue that the status tells of."""
     return CueRecord(name, started, started, length, result, due=due, break_seconds=break_seconds)
+
+
+def hear_all(world: World, cues: list[Cue]) -> list[Outcome]:
+    """Deliver each when it is published; then let all come to its end."""
+    outcomes = []
+    for cue in cues:
+        world.until(cue.published)
+        outcomes.append(world.hear(cue))
+    world.settle()
+    return outcomes
+
+
+def verdicts(outcomes: list[Outcome]) -> list[Verdict]:
+    return [outcome.verdict for outcome in outcomes]

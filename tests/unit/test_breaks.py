@@ -24,30 +24,16 @@ from tests.unit.arbiter_driver import (
     LOST,
     NOW,
     REFUSED,
-    Outcome,
     World,
     a_cue,
-    record,
+    hear_all,
+    verdicts,
 )
 
 MESSAGES = Path(__file__).parents[2] / "examples" / "messages"
 FIRED, SAME, DUPLICATE = Verdict.FIRED, Verdict.SAME_BREAK, Verdict.DUPLICATE
 DELAYED = CommercialPolicy(min_length=0, delay=10)
 SKIP = CommercialPolicy(min_length=0, on_cooldown="Skip")
-
-
-def hear_all(world: World, cues: list[Cue]) -> list[Outcome]:
-    """Deliver each when it is published; then let all come to its end."""
-    outcomes = []
-    for cue in cues:
-        world.until(cue.published)
-        outcomes.append(world.hear(cue))
-    world.settle()
-    return outcomes
-
-
-def verdicts(outcomes: list[Outcome]) -> list[Verdict]:
-    return [outcome.verdict for outcome in outcomes]
 
 
 # What happens in a playout centre
@@ -440,153 +426,6 @@ def test_who_asks_by_hand_goes_before_what_waits() -> None:
     world.settle()
     assert (waits.verdict, asked.verdict) == (Verdict.OUTRANKED, FIRED)
     assert "a request by hand" in waits.detail
-
-
-# Over a restart
-
-
-@pytest.mark.parametrize("down", [0.0, 3.0, 15.0])
-def test_a_start_that_waits_survives_a_restart(down: float) -> None:
-    world = World(CommercialPolicy(min_length=0, delay=10), next_eligible=NOW + 12)
-    world.hear(a_cue())
-    world.advance(5)
-    (again,) = world.crash(down)
-    world.settle()
-    assert again.verdict is FIRED
-    (ran,) = world.twitch.ran
-    assert ran.time == max(NOW + 12, NOW + 5 + down + 5)
-
-
-def test_a_start_that_was_called_for_is_recognised_after_a_restart() -> None:
-    world = World()
-    world.hear(a_cue())
-    first, second = world.hear(a_cue("b", at=NOW + 4.5)), world.crash(1.0)
-    world.settle()
-    assert first.verdict is SAME
-    assert verdicts(second) == [DUPLICATE, SAME]
-    assert len(world.twitch.ran) == 1
-
-
-@pytest.mark.parametrize("readable", [True, False])
-def test_a_call_that_nobody_wrote_down_is_recognised_after_a_restart(readable: bool) -> None:
-    world = World(lag=None)
-    world.twitch.readable = readable
-    world.hear(a_cue())
-    outcomes = world.crash(1.0)
-    world.settle()
-    assert verdicts(outcomes) == [FIRED]
-    assert len(world.twitch.ran) == 1
-    assert outcomes[0].calls == ([] if readable else [119])
-
-
-def test_an_off_cue_is_heard_again_too() -> None:
-    world = World(DELAYED)
-    world.hear(a_cue())
-    world.advance(1)
-    world.off()
-    (again,) = world.crash(1.0)
-    world.settle()
-    assert (again.verdict, again.calls) == (Verdict.CANCELLED, [])
-
-
-def test_the_breaks_of_a_former_process_are_known_in_their_order() -> None:
-    world = World(SKIP)
-    world.hear(a_cue("a", length=60))
-    world.advance(500)
-    world.hear(a_cue("b", at=world.now, length=60))
-    world.advance(70)
-    world.crash(0)
-    late = world.hear(a_cue("c", at=world.now, length=60))
-    assert late.verdict is SAME
-    assert "with cue b" in late.detail
-
-
-def test_of_two_breaks_of_a_former_process_that_overlap_the_newer_is_meant() -> None:
-    older = record("older", started=NOW - 100, due=NOW - 100, break_seconds=200)
-    newer = record("newer", started=NOW - 50, due=NOW - 50, break_seconds=100)
-    for recent in ([older, newer], [newer, older]):
-        outcome = World(recent=recent).hear(a_cue())
-        assert outcome.verdict is SAME
-        assert "with cue newer" in outcome.detail
-
-
-def test_an_ad_of_another_break_is_not_taken_for_that_of_a_replayed_cue() -> None:
-    other = record("other", started=NOW - 1.5, due=NOW - 70, break_seconds=50)
-    world = World(SKIP, started=NOW, recent=[other], next_eligible=NOW + 478.5)
-    world.twitch.last_ads = [NOW - 1.5]
-    outcome = world.hear(a_cue())
-    world.settle()
-    assert (outcome.verdict, outcome.calls) == (Verdict.COOLING_DOWN, [])
-
-
-# Dry runs
-
-
-def rehearsal(name: str = "break-1", at: float = NOW, **more: Any) -> Cue:  # noqa: ANN401
-    return a_cue(name, at=at, dry_run=True, rule="new", **more)
-
-
-def test_a_dry_run_tells_what_it_would_do_and_does_nothing() -> None:
-    world = World()
-    outcome = world.hear(rehearsal(age=10))
-    world.settle()
-    told = Ruling(Verdict.DRY_RUN, "would have started a commercial of 115 s")
-    assert outcome.ruling == told
-    assert world.twitch.ran == []
-    memory = world.arbiter.memory
-    assert (memory.recent, memory.next_eligible, list(world.arbiter.breaks)) == ((), None, [])
-    assert world.hear(rehearsal()).verdict is DUPLICATE
-
-
-def test_a_dry_run_does_not_keep_the_same_cue_from_firing_for_another_rule() -> None:
-    world = World()
-    assert world.hear(rehearsal()).verdict is Verdict.DRY_RUN
-    assert world.hear(a_cue()).verdict is FIRED
-
-
-def test_a_dry_run_has_a_cooldown_of_its_own() -> None:
-    world = World(SKIP)
-    pod = [rehearsal("a", length=30), rehearsal("b", at=NOW + 30, length=30)]
-    pod += [rehearsal("c", at=NOW + 100, length=30), rehearsal("d", at=NOW + 480, length=30)]
-    assert verdicts(hear_all(world, pod)) == [
-        Verdict.DRY_RUN,
-        SAME,
-        Verdict.COOLING_DOWN,
-        Verdict.DRY_RUN,
-    ]
-    assert world.twitch.ran == []
-
-
-def test_a_dry_run_sees_what_really_ran() -> None:
-    world = World(SKIP)
-    assert world.hear(a_cue("real", length=60)).verdict is FIRED
-    assert world.hear(rehearsal("same", at=NOW)).verdict is SAME
-    world.advance(100)
-    assert world.hear(rehearsal("next", at=world.now)).verdict is Verdict.COOLING_DOWN
-    world.advance(1000)
-    world.foreign()
-    world.advance(10)
-    world.look()
-    assert world.hear(rehearsal("more", at=world.now)).verdict is Verdict.COOLING_DOWN
-
-
-def test_a_dry_run_meets_the_same_refusals() -> None:
-    assert World().hear(rehearsal("old", age=31)).verdict is Verdict.EXPIRED
-    world = World()
-    world.ready(Readiness(Verdict.NOT_ELIGIBLE, "neither affiliate nor partner"))
-    assert world.hear(rehearsal("next")).verdict is Verdict.NOT_ELIGIBLE
-
-
-def test_a_dry_run_from_before_the_start_waits_for_nothing() -> None:
-    world = World(started=NOW - 1)
-    assert world.hear(rehearsal(age=3)).verdict is Verdict.DRY_RUN
-
-
-def test_an_off_cue_reaches_a_dry_run() -> None:
-    world = World(DELAYED)
-    outcome = world.hear(rehearsal())
-    assert world.off(NOW + 1)
-    assert outcome.verdict is Verdict.CANCELLED
 
 
 # The end of a break
