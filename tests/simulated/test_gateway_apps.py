@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -57,12 +58,13 @@ async def test_extensions_deleted_during_a_request_leave_no_series() -> None:
             gate.set()
             assert {each.status_code for each in await asyncio.gather(*calls)} == {200}
     counted = [
-        (sample.labels["extension"], sample.value)
+        sample
         for metric in metrics.requests.collect()
         for sample in metric.samples
         if sample.name.endswith("_total")
     ]
-    assert counted == [("unknown", len(names))]
+    assert {sample.labels["extension"] for sample in counted} == {"unknown"}
+    assert sum(sample.value for sample in counted) == len(names)
 
 
 @pytest.mark.parametrize(
@@ -173,11 +175,12 @@ async def test_many_statuses_are_few_reads() -> None:
     api.put_app("deck")
     api.put_target("deck", shared("one"))
     async with learning(api) as known:
-        before = len(api.asked)
+        before, began = len(api.asked), time.monotonic()
         for n in range(200):
             known.tell("deck", status=status("True", "Succeeded", handled=str(n)))
             await asyncio.sleep(0.002)
-        assert len(api.asked) - before < 20
+        looks = 1 + (time.monotonic() - began) / 0.3
+        assert len(api.asked) - before < 10 * looks
 
 
 async def test_what_is_known_is_served_while_the_api_server_is_away() -> None:
