@@ -146,9 +146,9 @@ async def test_a_silent_network_is_cut_and_asked_anew(pubnub: PubNubSimulator) -
 async def test_a_poll_without_messages_proves_the_connection_now_and_then(
     pubnub: PubNubSimulator,
 ) -> None:
-    async with listening(pubnub, "a", subscribe_timeout=0.1) as hearing:
+    async with listening(pubnub, "a", subscribe_timeout=0.5) as hearing:
         first = hearing.feed.polled_at or 0.0
-        await eventually(lambda: (hearing.feed.polled_at or 0.0) > first + 0.2)
+        await eventually(lambda: (hearing.feed.polled_at or 0.0) > first + 0.6)
         assert hearing.reasons() == ["Succeeded"]
         pubnub.publish("a", {"n": 1})
         assert await hearing.payloads(1) == [{"n": 1}]
