@@ -249,7 +249,8 @@ async def test_what_an_installation_cannot_have_is_said_by_name(plane: ControlPl
 async def test_the_page_leads_from_nothing_to_the_first_commercial(
     plane: ControlPlane, site: Site, tmp_path: Path
 ) -> None:
-    plane.run_kubectl("delete", "crd", "-l", "app.kubernetes.io/instance=tw", check=True)
+    ours = ("crd", "-l", "app.kubernetes.io/instance=tw")
+    plane.run_kubectl("delete", *ours, timeout=120, check=True)
     given = {"CLIENT_ID": CLIENT_ID, "CLIENT_SECRET": site.client_secret}
     given |= {"SUBSCRIBE_KEY": site.subscribe_key, "PUBLISH_KEY": "any"}
     given |= {"IMAGE_REGISTRY": "registry.example.com", "IMAGE_REPOSITORY": "tv/twitch-operator"}

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.chart.helm import helm_environment, obtain_helm
-from tests.cluster.kubectl import PATIENCE, eventually
+from tests.cluster.kubectl import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +33,7 @@ __all__ = ["Walk", "commands"]
 _ROOT = Path(__file__).parents[2]
 _PAGE = _ROOT / "docs" / "install.md"
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_WHOLE = 240.0  # seconds for the whole way; it takes some twenty
 _CODE = re.compile(r"device-code=(\w+)")
 
 
@@ -90,14 +91,16 @@ class Walk:
         }
         done = await asyncio.to_thread(
             subprocess.run, ["bash", "-c", script], cwd=_ROOT, env=helm_environment() | own,
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=300,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=_WHOLE,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     async def code(self) -> str:
         """The device code of the page that was opened in the browser."""
-        await eventually(lambda: self._opened.is_file() and self._opened.read_text().strip())
+        # All that comes before it on the page has to be done first.
+        opened = self._opened
+        await eventually(lambda: opened.is_file() and opened.read_text().strip(), within=_WHOLE)
         found = _CODE.search(self._opened.read_text())
         assert found, self._opened.read_text()
         return found[1]
@@ -116,8 +119,15 @@ class Walk:
         assert phase == "Succeeded", ended.stdout + ended.stderr
 
     async def _until_there(self, kind: str, name: str, namespace: str) -> None:
-        wait = ("wait", "--for=create", f"{kind}/{name}", "-n", namespace, "--timeout=60s")
-        await asyncio.to_thread(self._plane.run_kubectl, *wait, timeout=PATIENCE + 30, check=True)
+        wait = (
+            "wait",
+            "--for=create",
+            f"{kind}/{name}",
+            "-n",
+            namespace,
+            f"--timeout={_WHOLE:.0f}s",
+        )
+        await asyncio.to_thread(self._plane.run_kubectl, *wait, timeout=_WHOLE + 30, check=True)
 
     def _report(self, kind: str, name: str, namespace: str, status: Manifest) -> None:
         patch = ("patch", kind, name, "-n", namespace, "--subresource=status", "--type=merge")
