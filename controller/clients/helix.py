@@ -15,7 +15,7 @@ import httpx
 from controller.clients.helix_answers import answer_of, lacks_scope, schedule_of
 from controller.clients.http import json_of, text_of
 from controller.clients.network_errors import in_words
-from controller.clients.retry_after import pause_of
+from controller.clients.retry_after import ahead_of, pause_of
 from controller.clients.transport import Sending
 from controller.errors import NotLeading, RateLimited, TransientError
 from controller.events import AdSchedule, Answer, AnswerKind
@@ -108,15 +108,16 @@ class Helix:
     async def ad_schedule(self, credential: Credential, broadcaster_id: str) -> AdSchedule:
         """What Twitch tells of the channel's ads: the last one, and the next that it means to run.
 
-        Needs the scope channel:read:ads.
+        Needs the scope channel:read:ads. Its instants are on this machine's clock.
 
         Raises:
             Unauthorized: The token is refused, lacks the scope, or is another broadcaster's.
             TransientError: Anything that may pass.
         """
-        data = await self._get("/channels/ads", credential, [("broadcaster_id", broadcaster_id)])
-        for entry in _objects(data):
-            return schedule_of(entry)
+        path, query = "/channels/ads", [("broadcaster_id", broadcaster_id)]
+        response = await self._answer(path, credential, query)
+        for entry in _objects(_data(response, path)):
+            return schedule_of(entry, ahead_of(response))
         return AdSchedule()
 
     async def stream_key(self, credential: Credential, broadcaster_id: str) -> Sensitive:
@@ -173,6 +174,11 @@ class Helix:
     async def _get(
         self, path: str, credential: Credential, query: list[tuple[str, str]]
     ) -> list[Any]:
+        return _data(await self._answer(path, credential, query), path)
+
+    async def _answer(
+        self, path: str, credential: Credential, query: list[tuple[str, str]]
+    ) -> httpx.Response:
         try:
             async with asyncio.timeout(self._timeout):
                 response = await self._http.get(
@@ -189,12 +195,16 @@ class Helix:
             raise RateLimited(told, retry_after=pause_of(response))
         if response.status_code != 200:
             raise TransientError(told, retry_after=pause_of(response))
-        try:
-            data = json_of(response)["data"]
-        except (ValueError, KeyError, TypeError) as error:
-            msg = f"Twitch's answer to GET {path} has no data"
-            raise TransientError(msg) from error
-        return data if isinstance(data, list) else []
+        return response
+
+
+def _data(response: httpx.Response, path: str) -> list[Any]:
+    try:
+        data = json_of(response)["data"]
+    except (ValueError, KeyError, TypeError) as error:
+        msg = f"Twitch's answer to GET {path} has no data"
+        raise TransientError(msg) from error
+    return data if isinstance(data, list) else []
 
 
 def _objects(data: Iterable[Any]) -> list[dict[str, Any]]:

@@ -162,11 +162,17 @@ def _entry_of(response: httpx.Response) -> tuple[dict[str, Any], bool]:
     return next((found for found in (data, body) if isinstance(found, dict)), {}), False
 
 
-def schedule_of(entry: Mapping[str, Any]) -> AdSchedule:
-    """What an entry of GET /channels/ads tells; what is no time or number tells nothing."""
+def schedule_of(entry: Mapping[str, Any], ahead: float = 0.0) -> AdSchedule:
+    """What an entry of GET /channels/ads tells; what is no time or number tells nothing.
+
+    Args:
+        entry: Of the answer.
+        ahead: Seconds by which this machine's clock is ahead of Twitch's.
+    """
+    last_ad, next_ad = _instant(entry.get("last_ad_at")), _instant(entry.get("next_ad_at"))
     return AdSchedule(
-        last_ad=_instant(entry.get("last_ad_at")),
-        next_ad=_instant(entry.get("next_ad_at")),
+        last_ad=last_ad + ahead if last_ad is not None else None,
+        next_ad=next_ad + ahead if next_ad is not None else None,
         duration=_whole(entry.get("duration")) or None,
         snooze_count=_whole(entry.get("snooze_count")),
         preroll_free=_whole(entry.get("preroll_free_time")),

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["LONGEST_PAUSE", "pause_of"]
+__all__ = ["LONGEST_PAUSE", "ahead_of", "pause_of"]
 
 LONGEST_PAUSE = 86_400.0
 """Seconds that a longer pause counts as: by then somebody has looked."""
 
 # RFC 9110 has whole seconds; servers were seen to send fractions. ASCII only: str.isdigit is true
 # of characters that are no numbers to float.
+_CLOCKS_AGREE = 5.0
 _SECONDS = re.compile(r"[0-9]{1,30}(\.[0-9]{1,30})?")
 
 
@@ -49,6 +50,16 @@ def pause_of(response: httpx.Response) -> float | None:
         told = [moment - (time.time() if date is None else date)]
     pause = max(told, default=0.0)
     return min(pause, LONGEST_PAUSE) if pause > 0 else None  # one that lasts no time says nothing
+
+
+def ahead_of(response: httpx.Response) -> float:
+    """Seconds by which this machine's clock is ahead of the answer's Date; 0 where they agree.
+
+    A Date tells whole seconds, and the answer was on its way.
+    """
+    date = _moment(response.headers.get("Date", ""))
+    ahead = time.time() - date if date is not None else 0.0
+    return ahead if abs(ahead) > _CLOCKS_AGREE else 0.0
 
 
 def _seconds(text: str) -> float | None:

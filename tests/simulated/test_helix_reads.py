@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import time
 import traceback
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -91,6 +93,20 @@ async def test_an_ad_that_tells_no_time_is_none(
     body = f'{{"data":[{{"last_ad_at":{text},"next_ad_at":{text}}}]}}'
     twitch.order_fault(Fault(path=ADS, status=200, body=body))
     assert await helix.ad_schedule(credential, "1") == AdSchedule(instant, instant)
+
+
+@pytest.mark.parametrize("behind", [0, 3, 30, -30])
+async def test_ads_are_told_on_this_machines_clock(
+    helix: Helix, credential: Credential, twitch: TwitchSimulator, behind: int
+) -> None:
+    twitchs_now = int(time.time()) - behind
+    headers = {"Date": formatdate(twitchs_now, usegmt=True)}
+    ad = {"last_ad_at": twitchs_now - 10, "next_ad_at": twitchs_now + 600}
+    twitch.order_fault(Fault(path=ADS, status=200, body={"data": [ad]}, headers=headers))
+    told = await helix.ad_schedule(credential, "1")
+    shift = behind if abs(behind) > 5 else 0
+    assert told.last_ad == pytest.approx(ad["last_ad_at"] + shift, abs=5)
+    assert told.next_ad == pytest.approx(ad["next_ad_at"] + shift, abs=5)
 
 
 @pytest.mark.parametrize(
