@@ -40,6 +40,7 @@ __all__ = ["Operator"]
 
 _FLUSH = 5.0
 _HOUSEKEEPING = 1.0
+_SETTLED = 30.0
 
 
 class Operator:
@@ -174,17 +175,16 @@ class Operator:
         """Write down what is not to be lost, and let another lead; `run` must have ended."""
         for controller in self._controllers:
             await controller.flush()
-        unwritten = 0
-        if self._kernel.term.begun and self.lost is None:
-            unwritten = await self._kernel.statuses.flush(_FLUSH)
+        written, term = False, self._kernel.term
+        if term.begun and self.lost is None:
+            written = not await self._kernel.statuses.flush(_FLUSH)
             await self._kernel.recorder.flush(_FLUSH)
-            if not unwritten:
+            if written:
                 await self._kernel.give(self._moves)
         if self._leadership is not None and self._election is not None:
-            self._leadership.end()
-            self._election.cancel()
-            await asyncio.gather(self._election, return_exceptions=True)
-            await self._leadership.release(unwritten)
+            # What a leader before this one did last is found out in the first moments of a term.
+            found_out = term.former is Former.HANDED_OVER or time.time() > term.since + _SETTLED
+            await self._leadership.release(self._election, complete=written and found_out)
 
     async def _keep_house(self) -> None:
         clock = WallClock(time.time(), time.monotonic())

@@ -100,9 +100,10 @@ def expires(sight: Sight, identity: str, seconds: float) -> float:
     lease = sight.lease
     if lease is None:
         return math.inf
-    if lease.holder == identity or lease.handed_over:
+    released = not lease.holder and lease.transitions > 0
+    if released or lease.holder == identity:
         return sight.since
-    return sight.since + max(seconds if lease.holder else 0.0, lease.seconds)
+    return sight.since + max(seconds, lease.seconds)
 
 
 def former(sight: Sight, identity: str) -> Former:

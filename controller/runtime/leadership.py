@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from controller.clients.kube import KubeConflict, KubeError, KubeNotFound, KubeUnavailable
 from controller.clients.kube.leases import Leases, micro_time
-from controller.plurals import counted
 from controller.policies import leasing
 from controller.policies.leasing import Lease, Sight
 from controller.term import Former, boot_time
@@ -257,6 +256,8 @@ class Leadership:
             return False
         if not await self._answer(self._shards.confirm() if in_time else self._shards.enter()):
             return False
+        if self._released.is_set():
+            return True
         self._term.until = leasing.fence(sent, self._seconds, self._call_timeout)
         return True
 
@@ -273,33 +274,30 @@ class Leadership:
 
     # After
 
-    def end(self) -> None:
-        """Let no changing call begin any more but the release."""
-        self._term.until = -math.inf
-        self._released.set()
-
-    async def release(self, unwritten: int) -> None:
-        """Let another replica lead at once; `run` must have ended.
+    async def release(self, election: asyncio.Task[None], *, complete: bool) -> None:
+        """Make no changing call any more, and let another replica lead at once.
 
         Args:
-            unwritten: So many statuses could not be written: the next leader must find out by
-                itself what this one did last.
+            election: Runs `run`.
+            complete: The statuses have all that this process and those before it did; else the
+                next leader must find out by itself.
         """
-        self.end()
+        self._term.until = -math.inf
+        self._released.set()
+        if not self.acquired.is_set():
+            election.cancel()
+        await asyncio.gather(election, return_exceptions=True)  # a renewal on its way ends first
         lease = self._known.lease if self.acquired.is_set() and self.lost is None else None
         if lease is None:
             return
-        free = Lease("", 1, lease.transitions, "", not unwritten, lease.metadata)
+        free = Lease("", 1, lease.transitions, "", complete, lease.metadata)
         try:
             await self._leases.put(free, micro_time(time.time()))
         except (KubeUnavailable, KubeError) as error:
             logger.warning("%s was not released: %s", self._leases, error)
             return
         self._count("Released")
-        without = (
-            f"; not written: statuses of {counted(unwritten, 'resource')}" if unwritten else ""
-        )
-        logger.info("%s: released%s", self._leases, without)
+        logger.info("%s: released", self._leases)
 
     def _count(self, event: str) -> None:
         self._transitions.labels(event).inc()

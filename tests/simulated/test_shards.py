@@ -69,9 +69,7 @@ class Process:
 
     async def end(self) -> None:
         """End in order, as an operator does."""
-        self.leadership.end()
-        await self.kill()
-        await self.leadership.release(0)
+        await self.leadership.release(self.task, complete=True)
 
 
 class World:

@@ -45,15 +45,10 @@ def test_a_renewal_counts_from_when_it_was_seen() -> None:
     assert expires(sight, ME, LEASE) == 114.5
 
 
-@pytest.mark.parametrize("found", [lease(ME, 2), lease("", 2, handed_over=True)])
-def test_a_lease_that_was_handed_over_or_is_ones_own_is_taken_at_once(found: Lease) -> None:
+@pytest.mark.parametrize("found", [lease(ME, 2), lease("", 2, transitions=3)])
+def test_a_lease_that_was_released_or_is_ones_own_is_taken_at_once(found: Lease) -> None:
     sight = observe(observe(None, lease(OTHER), 100.0), found, 103.0)
     assert expires(sight, ME, LEASE) == 103.0
-
-
-def test_a_lease_that_was_only_released_is_taken_after_its_own_duration() -> None:
-    released = observe(None, lease("", 2, seconds=1.0), 100.0)
-    assert expires(released, ME, LEASE) == 101.0
 
 
 def test_a_lease_that_is_not_there_may_have_been_deleted_under_a_leader() -> None:
