@@ -69,6 +69,8 @@ soak: .venv/.installed ## the long tests: 200 kills in refreshes and in rotation
 	@TWITCH_OPERATOR_TEST_HEALTHY=240 $(BIN)/python -m pytest -s tests/simulated/test_prometheus.py $(ARGS)
 	@TWITCH_OPERATOR_TEST_ROUNDS=5 TWITCH_OPERATOR_TEST_LEASE=10 $(BIN)/python -m pytest -s \
 		tests/cluster/test_shards.py $(ARGS)
+	@TWITCH_OPERATOR_TEST_KILLS=20 TWITCH_OPERATOR_TEST_LEASE=10 TWITCH_OPERATOR_TEST_AWAY=120 \
+		$(BIN)/python -m pytest -s tests/cluster/test_leader_election.py $(ARGS)
 	@TWITCH_OPERATOR_TEST_EXAMPLES=200 $(BIN)/python -m pytest -s tests/simulated/test_gateway_fuzz.py $(ARGS)
 	@TWITCH_OPERATOR_TEST_EXAMPLES=500 $(BIN)/python -m pytest tests/unit tests/sandbox/test_pubnub_store.py $(ARGS)
 

@@ -25,7 +25,7 @@ from controller.sandbox.pubnub import PubNubSimulator
 from controller.sandbox.twitch import TwitchSimulator
 from tests.cluster.kubectl import PATIENCE, Kubectl, eventually
 from tests.cluster.manifests import channel, rule, secret
-from tests.programs import Program
+from tests.programs import CLOCK_AHEAD, Program
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -104,6 +104,7 @@ class Site:
 
     Attributes:
         forks: Start operators without their imports; False: with an interpreter of their own.
+        clock_ahead: Seconds by which the wall clock of the next operator is ahead, if it forks.
     """
 
     def __init__(
@@ -119,6 +120,7 @@ class Site:
         self.client_secret = uuid.uuid4().hex
         self.operators: list[Operator] = []
         self.forks = True
+        self.clock_ahead = 0.0
         self._folder = folder
 
     async def start_operator(
@@ -131,9 +133,10 @@ class Site:
             "PUBNUB_ORIGIN": self.pubnub.origin,
             "WATCH_NAMESPACES": self.namespace,
         }
-        environment = {"KUBECONFIG": str(kubeconfig or self.plane.kubeconfig)} | {
-            f"TWITCH_OPERATOR_{name}": value for name, value in (chosen | settings).items()
-        }
+        environment = {
+            "KUBECONFIG": str(kubeconfig or self.plane.kubeconfig),
+            CLOCK_AHEAD: str(self.clock_ahead),
+        } | {f"TWITCH_OPERATOR_{name}": value for name, value in (chosen | settings).items()}
         log = self._folder / f"operator-{len(self.operators)}.log"
         start = Program.start if self.forks else _start
         process = start("run", os.environ | environment, log)

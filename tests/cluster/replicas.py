@@ -82,6 +82,7 @@ class Replicas:
 
     Attributes:
         lease: Seconds.
+        apart: Seconds by which the wall clocks of two that follow each other differ.
         running: Those that were not ended.
         published: When the cue of each channel was published.
     """
@@ -89,6 +90,7 @@ class Replicas:
     studio: Studio
     twitch: Witness
     lease: float
+    apart: float = 0.0
     running: list[Replica] = field(default_factory=list)
     published: dict[str, float] = field(default_factory=dict)
     _started: int = 0
@@ -111,6 +113,7 @@ class Replicas:
             "LEASE_NAMESPACE": self.studio.site.namespace,
             "LEASE_IDENTITY": name,
         }
+        self.studio.site.clock_ahead = self.apart * (self._started % 2)
         chosen = self.studio.settings | urls | elects | settings
         operator = await self.studio.site.start_operator(kubeconfig=kubeconfig, wait=True, **chosen)
         replica = Replica(name, host, operator)
@@ -144,9 +147,9 @@ class Replicas:
             *(one for name in names for one in (*self.studio.channel(name), rule(name, **settings)))
         )
 
-    def publish(self, name: str) -> None:
+    def publish(self, name: str, length: float = LENGTH) -> None:
         self.published[name] = time.time()
-        self.studio.publish(name, message(cue_id=f"cue-{name}", duration_sec=LENGTH))
+        self.studio.publish(name, message(cue_id=f"cue-{name}", duration_sec=length))
 
     def calls_of(self, replica: Replica) -> list[Called]:
         return [call for call in self.twitch.called if call.host == replica.host]

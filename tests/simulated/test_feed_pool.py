@@ -72,14 +72,18 @@ def connected(pool: FeedPool, one: Rule) -> bool | None:
 
 
 @asynccontextmanager
-async def pooling(pubnub: PubNubSimulator, **options: Any) -> AsyncIterator[Heard]:  # noqa: ANN401 - settings
+async def pooling(
+    pubnub: PubNubSimulator,
+    term: Term | None = None,
+    **options: Any,  # noqa: ANN401 - settings
+) -> AsyncIterator[Heard]:
     async def on_event(keys: list[Key], cancels: list[Key], event: Event) -> None:
         heard.events.append(([key.name for key in keys], [key.name for key in cancels], event))
 
     told: list[Key] = []
     metrics = RuleMetrics()
     pool = FeedPool(
-        settings_for(pubnub, **options), metrics, on_event, told.append, Term(time.time())
+        settings_for(pubnub, **options), metrics, on_event, told.append, term or Term(0.0)
     )
     heard = Heard(pool, told, metrics=metrics)
     try:
@@ -97,6 +101,30 @@ async def test_a_rule_that_joins_a_connected_feed_is_told_so(pubnub: PubNubSimul
         assert connected(heard.pool, second) is None
         await eventually(lambda: second.resource.key in heard.told)
         await eventually(lambda: connected(heard.pool, second))
+
+
+async def test_a_standby_keeps_young_events_and_meets_them_when_it_begins_to_decide(
+    pubnub: PubNubSimulator,
+) -> None:
+    term = Term()
+    async with pooling(pubnub, term) as heard:
+        await heard.use(rule("short", "short", maxAge="1s"), rule("long", "long", maxAge="1m"))
+        for topic in ("short", "long"):
+            pubnub.publish(topic, {"msg_type": "scte35", "number": 1})
+        pubnub.publish("long", {"msg_type": "another"})
+        published = time.time()
+        await eventually(lambda: time.time() > published + 1)
+        pubnub.publish("long", {"msg_type": "scte35", "number": 2})
+        listener = next(iter(heard.pool._listeners.values()))
+        await eventually(lambda: [e.payload["number"] for e in listener._young._events] == [1, 2])
+        assert heard.events == []
+        assert {e.topic for e in listener._young._events} == {"long"}
+        term.begin(time.time())
+        heard.pool.begin()
+        pubnub.publish("short", {"msg_type": "scte35", "number": 3})
+        await eventually(lambda: len(heard.events) == 3)
+        assert [event.payload["number"] for _, _, event in heard.events] == [1, 2, 3]
+        assert heard.pool.check()
 
 
 async def test_a_rule_that_is_used_again_as_it_was_costs_nothing(pubnub: PubNubSimulator) -> None:

@@ -4,6 +4,7 @@ left are told apart."""
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import ssl
 import struct
@@ -18,7 +19,9 @@ import pytest
 
 from controller.clients.http import Exchange, new_http_client
 from controller.clients.transport import Sending, Transport
+from controller.errors import NotLeading
 from controller.settings import Settings
+from controller.term import Term
 from tests.simulated.harness import eventually
 
 
@@ -70,6 +73,35 @@ async def server() -> AsyncIterator[Server]:
 def client(connections: int = 10, kept: float = 60) -> httpx.AsyncClient:
     limits = httpx.Limits(max_connections=connections, keepalive_expiry=kept)
     return httpx.AsyncClient(transport=Transport(ssl.create_default_context(), limits))
+
+
+@pytest.mark.parametrize("moment", ["standing by", "past the deadline", "while it connects"])
+async def test_a_process_that_does_not_lead_reads_and_sends_nothing_else(
+    server: Server, moment: str
+) -> None:
+    now = 0.0
+
+    def clock() -> float:
+        nonlocal now
+        now += 1.0
+        return now
+
+    term = Term(clock=clock)
+    if moment != "standing by":
+        term.begin(1000.0)
+        term.until = {"past the deadline": 0.5, "while it connects": 1.5}[moment]
+    async with new_http_client(Settings(), term) as http:
+        for method in ("POST", "PUT", "PATCH", "DELETE"):
+            now = 0.0
+            sending = Sending()
+            with pytest.raises(NotLeading):
+                await http.request(method, server.url, extensions={"sending": sending})
+            assert not sending.begun
+        assert server.calls == []
+        assert (await http.get(server.url)).text == "ok"
+        term.begin(1000.0)
+        term.until = math.inf
+        assert (await http.post(server.url)).text == "ok"
 
 
 async def test_calls_in_turn_share_a_connection(server: Server) -> None:
