@@ -9,9 +9,17 @@ from typing import Any
 
 from aiohttp import web
 
+from controller.resources.extensionapp import EXTENSION_APP
+from controller.resources.triggerrule import TRIGGER_RULE
+from controller.resources.twitchchannel import TWITCH_CHANNEL
+
 __all__ = ["LeaseApi"]
 
 _PATH = "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+
+
+_KINDS = {each.plural: each.name for each in (TWITCH_CHANNEL, TRIGGER_RULE, EXTENSION_APP)}
+_CUSTOM = "/apis/twitch-operator.dev/v1alpha1"
 
 
 class LeaseApi:
@@ -19,10 +27,14 @@ class LeaseApi:
 
     Attributes:
         leases: As they are stored, by name.
+        resources: What lists of custom resources tell, by the plural of the kind.
+        written: The names of those whose status was written.
     """
 
     def __init__(self) -> None:
         self.leases: dict[str, dict[str, Any]] = {}
+        self.resources: dict[str, list[dict[str, Any]]] = {}
+        self.written: list[str] = []
         self._version = 0
         self._changed = asyncio.Condition()
         self.app = web.Application()
@@ -32,12 +44,32 @@ class LeaseApi:
                 web.post(_PATH, self._create),
                 web.get(_PATH + "/{name}", self._get),
                 web.put(_PATH + "/{name}", self._replace),
+                web.get(_CUSTOM + "/{plural}", self._list),
+                web.get("/api/v1/namespaces/{namespace}/secrets/{name}", self._no_secret),
+                web.patch(
+                    _CUSTOM + "/namespaces/{namespace}/{plural}/{name}/status", self._note_status
+                ),
             ]
         )
 
     async def delete(self, name: str) -> None:
         del self.leases[name]
         await self._tell()
+
+    async def _list(self, request: web.Request) -> web.Response:
+        items = self.resources.get(request.match_info["plural"], [])
+        kind = f"{_KINDS[request.match_info['plural']]}List"
+        return web.json_response({"kind": kind, "metadata": {}, "items": items})
+
+    async def _note_status(self, request: web.Request) -> web.Response:
+        self.written.append(request.match_info["name"])
+        plural = request.match_info["plural"]
+        [found] = self.resources[plural]
+        api = "twitch-operator.dev/v1alpha1"
+        return web.json_response({"apiVersion": api, "kind": _KINDS[plural], **found, "status": {}})
+
+    async def _no_secret(self, _: web.Request) -> web.Response:
+        return _refusal(404)
 
     async def _get(self, request: web.Request) -> web.Response:
         found = self.leases.get(request.match_info["name"])

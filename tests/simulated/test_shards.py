@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from controller.clients.http import new_http_client
 from controller.clients.kube import Kube
 from controller.clients.kube.leases import Leases
-from controller.policies.sharding import Layout, lease_name, shard_of
+from controller.operator import Operator
+from controller.policies.sharding import SHARD_LABEL, Layout, lease_name, shard_of
 from controller.runtime.leadership import Leadership
 from controller.runtime.metrics import Metrics
 from controller.runtime.shards import Shards
 from controller.settings import Settings
 from controller.term import Term
+from controller.tracing.tracer import NO_TRACER
 from tests.simulated.lease_api import LeaseApi
 from tests.simulated.local_api import LocalApi
 
@@ -204,3 +207,45 @@ async def test_a_layout_that_was_deleted_is_written_again() -> None:
         await world.pass_by(LEASE)
         assert all(process.leads for process in running)
         assert running[2].shards.layout == Layout(3, {NAMESPACES[0]: 1})
+
+
+async def test_an_operator_gives_a_labelled_namespace_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("controller.runtime.kernel._SETTLED", 0.0)
+    api = LeaseApi()
+    name, shard = NAMESPACES[0], shard_of(NAMESPACES[0], 3)
+    api.resources["twitchchannels"] = [
+        {
+            "metadata": {
+                "name": "one", "namespace": name, "uid": "uid-one", "generation": 1,
+                "creationTimestamp": "2026-11-29T10:00:00Z", "resourceVersion": "1",
+                "labels": {SHARD_LABEL: str((shard + 1) % 3)},
+            },
+            "spec": {
+                "app": {"secretRef": {"name": "app"}}, "authorization": {"deviceCode": {}},
+            },
+        }
+    ]  # fmt: skip
+    settings = Settings(
+        leader_election=True, lease_duration=LEASE, call_timeout=0.2, shard=shard, shards=3,
+        lease_namespace="here",
+    )  # fmt: skip
+    term = Term()
+    async with (
+        LocalApi(api.app) as local,
+        Kube(local.load, term) as kube,
+        new_http_client(settings, term) as http,
+    ):
+        operator = Operator(settings, kube, http, NO_TRACER, term, "me")
+        work = asyncio.create_task(operator.run())
+        async with asyncio.timeout(10 * LEASE):
+            while not operator.moving:
+                assert not work.done(), work.exception()
+                await asyncio.sleep(0.01)
+        await operator.drain()
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        await operator.flush()
+    stored = Layout.of(api.leases["twitch-operator-shards"]["metadata"]["annotations"])
+    assert stored == Layout(3, {name: (shard + 1) % 3})
+    assert "one" in api.written  # its status, before it was given away
+    assert not api.leases[f"twitch-operator-{shard}-of-3"]["spec"]["holderIdentity"]
