@@ -60,7 +60,9 @@ class Metrics:
         self.resources = ResourceMetrics()
         self.registry.register(self.resources)
         self.status_writes = self.counter(
-            "status_writes", "Status writes by result.", ["kind", "result"]
+            "status_writes",
+            "Status writes by result; pruned: the CRD lacks fields of it, which were not stored.",
+            ["kind", "result"],
         )
         self.kubernetes_events = self.counter(
             "kubernetes_events",

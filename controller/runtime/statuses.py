@@ -65,6 +65,7 @@ class StatusWriter:
         self._on_result = on_result
         self._last: dict[Key, float] = {}
         self._marked: set[Key] = set()
+        self._told: set[str] = set()
         self._queue: WorkQueue[Key] = WorkQueue(self._write, _AT_ONCE, most=_MOST_PAUSE)
 
     def mark(self, key: Key, *, urgent: bool) -> None:
@@ -123,9 +124,12 @@ class StatusWriter:
         self._last[key] = time.monotonic()
         result = "failed"
         try:
-            await self._kube.replace_status(key.kind, key.namespace, key.name, resource.uid, body)
+            stored = await self._kube.replace_status(
+                key.kind, key.namespace, key.name, resource.uid, body
+            )
+            # As written, not as stored: what the CRD does not have would be news for ever.
             reporter.written(body)
-            result = "written"
+            result = "written" if stored == body else self._pruned(key.kind)
             self._on_result(resource, body)
         except (KubeNotFound, KubeConflict):
             result = "gone"
@@ -144,6 +148,17 @@ class StatusWriter:
             logger.error("%s: the status was refused: %s", key, error)
         finally:
             self._metrics.status_writes.labels(key.kind, result).inc()
+
+    def _pruned(self, kind: str) -> str:
+        """Tell once that the CRD of a kind is older than this operator."""
+        if kind not in self._told:
+            self._told.add(kind)
+            logger.warning(
+                "the CRD of %s lacks fields of this operator's status, which are not stored: apply"
+                " the CRDs of its version: twitch-operator crds | kubectl apply --server-side -f -",
+                kind,
+            )
+        return "pruned"
 
 
 def _news(status: Mapping[str, Any], quiet: Iterable[str]) -> dict[str, Any]:

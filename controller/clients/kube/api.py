@@ -96,8 +96,11 @@ class Kube(Connection):
 
     async def replace_status(
         self, kind: str, namespace: str, name: str, uid: str, status: Mapping[str, Any]
-    ) -> None:
+    ) -> Mapping[str, Any]:
         """Write a whole status, provided that the resource is still the one with this UID.
+
+        Returns:
+            The status as it is stored: without fields that the served CRD does not have.
 
         Raises:
             KubeNotFound: It is gone.
@@ -108,7 +111,9 @@ class Kube(Connection):
             {"op": "add", "path": "/status", "value": status},
         ]
         path = f"{_path(_PLURALS[kind], namespace)}/{name}/status"
-        await self.call("PATCH", path, kind, body=patch, content_type=f"{_JSON_PATCH}+json")
+        content_type = f"{_JSON_PATCH}+json"
+        stored = await self.call("PATCH", path, kind, body=patch, content_type=content_type)
+        return dict(stored.get("status") or {})
 
     async def get(self, plural: str, namespace: str, name: str) -> dict[str, Any]:
         """Read one resource.
