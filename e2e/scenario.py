@@ -144,10 +144,12 @@ class Scenario:
         self._node.wait("another leader", lambda: self._leader() not in {None, leader})
 
     def _leader(self) -> str | None:
-        """The Pod whose name is in the Lease."""
+        """The Pod whose UID is in the Lease."""
         path = "jsonpath={.items[*].spec.holderIdentity}"
         holder = self._plane.run_kubectl("get", "lease", "-n", HOME, "-o", path, check=True).stdout
-        return next((each for each in self._pods() if holder.startswith(each)), None)
+        found = json.loads(self._plane.run_kubectl(*_PODS, check=True).stdout)["items"]
+        names = {each["metadata"]["uid"]: each["metadata"]["name"] for each in found}
+        return names.get(holder)
 
     def _uninstall(self) -> None:
         kept = self._resources()
