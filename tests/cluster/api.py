@@ -18,7 +18,17 @@ if TYPE_CHECKING:
 
     from controller.sandbox.controlplane import ControlPlane
 
-__all__ = ["apply", "get", "knows", "try_create", "until"]
+__all__ = [
+    "apply",
+    "create_namespace",
+    "delete_namespace",
+    "get",
+    "knows",
+    "listed",
+    "patch",
+    "try_create",
+    "until",
+]
 
 _GROUP = "/apis/twitch-operator.dev/v1alpha1"
 _PLACES = {
@@ -29,6 +39,7 @@ _PLACES = {
     "triggerrule": (_GROUP, "triggerrules"),
     "extapp": (_GROUP, "extensionapps"),
     "extensionapp": (_GROUP, "extensionapps"),
+    "event": ("/apis/events.k8s.io/v1", "events"),
 }
 
 
@@ -80,6 +91,41 @@ def get(plane: ControlPlane, namespace: str, kind: str, name: str) -> dict[str, 
         return None
     response = _client(plane.kubeconfig).get(f"{_path(namespace, kind)}/{name}")
     return dict(response.json()) if response.status_code == 200 else None
+
+
+def create_namespace(plane: ControlPlane, name: str) -> None:
+    """Create a namespace."""
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    response = _client(plane.kubeconfig).post("/api/v1/namespaces", json=body)
+    assert response.is_success, response.text
+
+
+def delete_namespace(plane: ControlPlane, name: str) -> None:
+    """Ask for the deletion of a namespace, and do not wait for it."""
+    response = _client(plane.kubeconfig).delete(f"/api/v1/namespaces/{name}")
+    assert response.is_success, response.text
+
+
+def listed(plane: ControlPlane, namespace: str, kind: str) -> list[dict[str, Any]]:
+    """All objects of a kind in a namespace."""
+    response = _client(plane.kubeconfig).get(_path(namespace, kind))
+    assert response.is_success, response.text
+    return list(response.json()["items"])
+
+
+def patch(
+    plane: ControlPlane, namespace: str, place: tuple[str, str], change: dict[str, Any],
+    subresource: str = "",
+) -> None:  # fmt: skip
+    """Do what `kubectl patch --type=merge` does to an object, by kind and name."""
+    kind, name = place
+    path = f"{_path(namespace, kind)}/{name}" + (subresource and f"/{subresource}")
+    response = _client(plane.kubeconfig).patch(
+        path,
+        headers={"Content-Type": "application/merge-patch+json"},
+        content=json.dumps(change),
+    )
+    assert response.is_success, response.text
 
 
 def try_create(plane: ControlPlane, manifest: dict[str, Any]) -> CompletedProcess[str]:

@@ -162,11 +162,12 @@ class Scene:
 
     async def asked(self, annotation: str = _REQUESTED) -> str:
         """Wait until the operator is asked for something; returns the value."""
-        path = "{.metadata.annotations." + annotation.replace(".", r"\.") + "}"
-        wait = ("wait", f"tch/{self.name}", "--timeout=60s", f"--for=jsonpath={path}")
-        await self.site.kubectl(*wait)
-        found = await self.site.kubectl.get("tch", self.name)
-        return str(found["metadata"]["annotations"][annotation])
+
+        def value(found: dict[str, Any]) -> object:
+            return found["metadata"].get("annotations", {}).get(annotation)
+
+        found = await self.site.kubectl.until_object("tch", self.name, value)
+        return str(value(found))
 
     async def answer(
         self, *conditions: dict[str, str], answered: str = "", **status: object
@@ -191,10 +192,7 @@ class Scene:
         )
 
     async def _write(self, status: dict[str, Any]) -> None:
-        patch = json.dumps({"status": status})
-        await self.site.kubectl(
-            "patch", "tch", self.name, "--subresource=status", "--type=merge", "-p", patch
-        )
+        await self.site.kubectl.patch("tch", self.name, {"status": status}, "status")
 
 
 def _start(

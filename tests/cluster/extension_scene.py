@@ -164,8 +164,7 @@ class Extensions:
 
     async def revoke(self, name: str, value: str) -> None:
         """Ask for all secrets to be taken out of service."""
-        mark = f"{GROUP}/revokeRequestedAt={value}"
-        await self.kubectl("annotate", "--overwrite", "extapp", name, mark)
+        await self.kubectl.annotate("extapp", name, revokeRequestedAt=value)
 
 
 class _View:

@@ -99,13 +99,13 @@ class Scene:
 
     async def look(self) -> dict[str, Found]:
         """All channels by name."""
-        listed = json.loads(await self.site.kubectl("get", "tch,secrets", "-o", "json"))["items"]
-        of_kind: dict[str, dict[str, Any]] = {"TwitchChannel": {}, "Secret": {}}
-        for each in listed:
-            of_kind[each["kind"]][each["metadata"]["name"]] = each
+        channels, secrets = [
+            {each["metadata"]["name"]: each for each in await self.site.kubectl.list(kind)}
+            for kind in ("tch", "secret")
+        ]
         found = {}
-        for name, channel in of_kind["TwitchChannel"].items():
-            made = of_kind["Secret"].get(name + _TOKEN_SUFFIX, {}).get("data", {})
+        for name, channel in channels.items():
+            made = secrets.get(name + _TOKEN_SUFFIX, {}).get("data", {})
             tokens = {key: base64.b64decode(text).decode() for key, text in made.items()}
             found[name] = Found(conditions(channel.get("status", {})), tokens)
         return found

@@ -59,6 +59,22 @@ class Kubectl:
             found = json.loads(await self("get", kind, name, "-o", "json"))
         return dict(found)
 
+    async def list(self, kind: str) -> list[dict[str, Any]]:
+        """All objects of a kind in the namespace."""
+        return await asyncio.to_thread(api.listed, self._plane, self.namespace, kind)
+
+    async def patch(
+        self, kind: str, name: str, change: dict[str, Any], subresource: str = ""
+    ) -> None:
+        """Merge this into an object."""
+        place = (kind, name)
+        await asyncio.to_thread(api.patch, self._plane, self.namespace, place, change, subresource)
+
+    async def annotate(self, kind: str, name: str, **values: str | None) -> None:
+        """Set annotations of the operator's, by the names behind its prefix; None: remove."""
+        marks = {f"twitch-operator.dev/{key}": value for key, value in values.items()}
+        await self.patch(kind, name, {"metadata": {"annotations": marks}})
+
     async def status(self, kind: str, name: str) -> dict[str, Any]:
         return dict((await self.get(kind, name)).get("status") or {})
 
@@ -89,9 +105,15 @@ class Kubectl:
             at = _at(found.get("status", {}), path)
             return at is not None and value in ("", at if isinstance(at, str) else json.dumps(at))
 
-        found = await self._watch(kind, name, holds)
-        assert found, f"{path}={value}: {json.dumps(await self.status(kind, name), indent=1)}"
-        return dict(found["status"])
+        return dict((await self.until_object(kind, name, holds))["status"])
+
+    async def until_object(
+        self, kind: str, name: str, condition: Callable[[dict[str, Any]], object]
+    ) -> dict[str, Any]:
+        """Wait until a condition on the whole object holds; returns the object. It watches."""
+        found = await self._watch(kind, name, condition)
+        assert found, json.dumps(await self.status(kind, name), indent=1)
+        return found
 
     async def until_reason(self, kind: str, name: str, reason: str) -> dict[str, dict[str, Any]]:
         """Wait until Ready has this reason; returns the conditions by type."""

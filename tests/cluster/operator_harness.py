@@ -23,6 +23,7 @@ import httpx
 
 from controller.sandbox.pubnub import PubNubSimulator
 from controller.sandbox.twitch import TwitchSimulator
+from tests.cluster import api
 from tests.cluster.kubectl import PATIENCE, Kubectl, eventually
 from tests.cluster.manifests import channel, rule, secret
 from tests.programs import CLOCK_AHEAD, Program
@@ -250,9 +251,10 @@ class Station:
 async def new_site(plane: ControlPlane, folder: Path) -> AsyncIterator[Site]:
     """A site with an application that is registered at Twitch, and no operator yet."""
     namespace = f"test-{uuid.uuid4().hex[:12]}"
-    await asyncio.to_thread(plane.run_kubectl, "create", "namespace", namespace, check=True)
+    await asyncio.to_thread(api.create_namespace, plane, namespace)
     async with TwitchSimulator() as twitch, PubNubSimulator() as pubnub:
         site = Site(plane, namespace, folder, twitch, pubnub)
+        twitch.options.device_interval = 1  # seconds; by default 5 for each code that is typed
         twitch.add_app(CLIENT_ID, site.client_secret)
         try:
             await site.kubectl.apply(
@@ -262,7 +264,7 @@ async def new_site(plane: ControlPlane, folder: Path) -> AsyncIterator[Site]:
             yield site
         finally:
             await site.close()
-            await site.kubectl("delete", "namespace", namespace, "--wait=false")
+            await asyncio.to_thread(api.delete_namespace, plane, namespace)
     assert not leaked(site.credentials(), (operator.log for operator in site.operators))
 
 

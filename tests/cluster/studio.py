@@ -113,11 +113,14 @@ class Studio:
         self.site.pubnub.publish(topic, message, subscribe_key=self.site.subscribe_key)
 
     async def look(self) -> Look:
-        listed = json.loads(await self.site.kubectl("get", "tch,trule", "-o", "json"))["items"]
-        of_kind: dict[str, dict[str, Any]] = {"TwitchChannel": {}, "TriggerRule": {}}
-        for each in listed:
-            of_kind[each["kind"]][each["metadata"]["name"]] = each.get("status", {})
-        return Look(of_kind["TwitchChannel"], of_kind["TriggerRule"])
+        channels, rules = [
+            {each["metadata"]["name"]: each.get("status", {}) for each in found}
+            for found in (
+                await self.site.kubectl.list("tch"),
+                await self.site.kubectl.list("trule"),
+            )
+        ]
+        return Look(channels, rules)
 
     async def until(self, condition: Callable[[Look], object], within: float = 60.0) -> Look:
         """Wait until a condition on everything holds."""

@@ -163,7 +163,7 @@ async def test_a_pause_and_a_suspended_rule_hold_a_start_that_waits(studio: Stud
     for name in ("held", "withdrawn"):
         studio.publish(name, message())
     await studio.until_verdict("withdrawn", "Waiting")
-    await studio.site.kubectl("annotate", "tch", "held", "twitch-operator.dev/paused=true")
+    await studio.site.kubectl.annotate("tch", "held", paused="true")
     await studio.site.kubectl.apply(rule("withdrawn", suspend=True))
     assert (await studio.until_verdict("withdrawn", "Suspended"))["detail"].startswith("the rule")
     await studio.until_verdict("held", "Paused")

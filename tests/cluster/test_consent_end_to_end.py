@@ -46,9 +46,7 @@ async def test_a_code_leads_to_ready_and_after_a_changed_password_again(
     scene = await Scene.set_up(site, tmp_path, "first", by_code("first"))
     assert "twitchchannel/first is Ready: authorized by first" in await consent_anew(scene)
     site.twitch.change_password("first")
-    await site.kubectl(
-        "annotate", "tch", "first", "--overwrite", "twitch-operator.dev/requestedAt=changed"
-    )
+    await site.kubectl.annotate("tch", "first", requestedAt="changed")
     found = await site.kubectl.until_reason("tch", "first", "AuthorizationRevoked")
     remedy = re.search(r"kubectl twitch (authorize -n \S+ \S+)", found["Ready"]["message"])
     assert remedy

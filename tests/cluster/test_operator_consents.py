@@ -99,7 +99,8 @@ async def shown_code(site: Site, station: Station, but: str = "") -> str:
 
 
 async def request(site: Site, station: Station, annotation: str, value: str) -> None:
-    await site.kubectl("annotate", "--overwrite", "tch", station.name, f"{annotation}={value}")
+    marks = {"metadata": {"annotations": {annotation: value}}}
+    await site.kubectl.patch("tch", station.name, marks)
 
 
 # Authorization codes
@@ -422,9 +423,9 @@ async def test_the_older_channel_of_a_broadcaster_keeps_it_over_a_restart(site: 
     assert after["lastTransitionTime"] == before["lastTransitionTime"]  # it never was Ready
 
 
-def events_of(found: dict[str, Any], name: str) -> Iterable[dict[str, Any]]:
+def events_of(found: list[dict[str, Any]], name: str) -> Iterable[dict[str, Any]]:
     about = {"kind": "TwitchChannel", "name": name}
-    return [each for each in found["items"] if about.items() <= each["regarding"].items()]
+    return [each for each in found if about.items() <= each["regarding"].items()]
 
 
 async def test_each_transition_is_an_event(site: Site) -> None:
@@ -436,7 +437,7 @@ async def test_each_transition_is_an_event(site: Site) -> None:
     await site.kubectl.ready("tch/eventful")
 
     async def reasons() -> list[tuple[str, str]]:
-        listed = json.loads(await site.kubectl("get", "events.events.k8s.io", "-o", "json"))
+        listed = await site.kubectl.list("event")
         return [(each["type"], each["reason"]) for each in events_of(listed, "eventful")]
 
     wanted = {("Normal", "Authorized"), ("Warning", "AuthorizationRevoked")}

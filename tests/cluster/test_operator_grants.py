@@ -372,7 +372,7 @@ async def test_a_refusal_by_mistake_heals_when_somebody_asks_for_another_try(sit
     site.twitch.order_fault(Fault(path="/oauth2/token", login="misjudged", status=400, body=told))
     await site.kubectl.apply(station.channel())
     await station.until_reason("AuthorizationRevoked")
-    await site.kubectl("annotate", "tch", "misjudged", "twitch-operator.dev/requestedAt=now")
+    await site.kubectl.annotate("tch", "misjudged", requestedAt="now")
     await site.kubectl.ready("tch/misjudged")
     assert station.refreshes == 2
 

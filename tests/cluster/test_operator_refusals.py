@@ -89,7 +89,7 @@ async def test_the_denial_of_an_admission_policy_is_told_in_its_own_words(site: 
         for each in both:
             await site.kubectl("delete", each["kind"], each["metadata"]["name"])
     # Not to wait for the next try, which may be a minute away.
-    await site.kubectl("annotate", "tch", "denied", "twitch-operator.dev/requestedAt=now")
+    await site.kubectl.annotate("tch", "denied", requestedAt="now")
     await site.kubectl.ready("tch/denied")
     assert station.refreshes == 1
 

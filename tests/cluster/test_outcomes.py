@@ -6,7 +6,6 @@ channel; the tests then look at what became of theirs.
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from dataclasses import dataclass
@@ -139,10 +138,8 @@ async def _unconfirmed(studio: Studio) -> None:
         "cueId": "accepted-before", "publishTime": instant, "startTime": instant,
         "dueTime": instant, "lengthSeconds": 60, "breakSeconds": 60, "result": "Fired",
     }  # fmt: skip
-    patch = json.dumps({"status": {"commercials": {"recentCues": [cue]}}})
-    await studio.site.kubectl(
-        "patch", "tch", "unconfirmed", "--subresource=status", "--type=merge", "-p", patch
-    )
+    told = {"status": {"commercials": {"recentCues": [cue]}}}
+    await studio.site.kubectl.patch("tch", "unconfirmed", told, "status")
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
