@@ -5,24 +5,25 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 import time
-from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
 
 from tests.cluster.consent_harness import account
-from tests.cluster.kubectl import eventually
+from tests.cluster.kubectl import PATIENCE, eventually
 from tests.cluster.manifests import message
+from tests.programs import Program
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.cluster.operator_harness import Operator, Site
 
 pytestmark = [pytest.mark.cluster, pytest.mark.asyncio(loop_scope="module")]
 
-ROOT = Path(__file__).parents[2]
 KINDS = {"apiGroups": ["twitch-operator.dev"], "resources": ["twitchchannels", "triggerrules"]}
 
 
@@ -36,16 +37,13 @@ async def run(
 ) -> str:
     """Run a command to its end; returns all that it printed."""
     where = ("-n", site.namespace) if place else ()
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "controller", *arguments, *where),
-        env=os.environ | {"KUBECONFIG": str(kubeconfig or site.plane.kubeconfig)},
-        cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    told, _ = await process.communicate()
-    text = told.decode()
-    assert process.returncode == code, text
+    environment = os.environ | {"KUBECONFIG": str(kubeconfig or site.plane.kubeconfig)}
+    with TemporaryFile() as out:
+        process = Program([*arguments, *where], environment, out, out)
+        ended = await asyncio.to_thread(process.wait, 2 * PATIENCE)
+        out.seek(0)
+        text = out.read().decode()
+    assert ended == code, text
     assert "Traceback" not in text
     assert "\x1b" not in text
     return text
@@ -70,10 +68,10 @@ async def test_a_commercial_by_hand_runs_once_and_the_next_is_told_to_wait(site:
 
 async def test_a_request_that_came_late_is_expired(site: Site) -> None:
     station = await site.add_station("late")
-    asked = "twitch-operator.dev/fireRequested=2026-01-01T00:00:00Z/60s"
-    await site.kubectl("annotate", "tch", "late", asked)
+    asked = "2026-01-01T00:00:00Z/60s"
+    await site.kubectl.annotate("tch", "late", fireRequested=asked)
     status = await site.kubectl.until_path("tch", "late", "lastFire.verdict=Expired")
-    assert status["lastHandledFireAt"] == asked.partition("=")[2]
+    assert status["lastHandledFireAt"] == asked
     assert station.commercials == []
 
 
@@ -100,10 +98,10 @@ async def test_a_paused_channel_starts_nothing_until_it_is_resumed(
     assert "resumed: 1 channel" in await run(site, "resume", "held")
     await eventually(lambda: f"{site.namespace}/held: Resumed: resumed: cues" in operator.log)
     reasons: set[str] = set()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not {"Paused", "Resumed"} <= reasons:
-            found = json.loads(await site.kubectl("get", "events", "-o", "json"))
-            reasons = {e["reason"] for e in found["items"] if e["involvedObject"]["name"] == "held"}
+            events = await site.kubectl.list("event")
+            reasons = {e["reason"] for e in events if e["regarding"]["name"] == "held"}
             await asyncio.sleep(0.1)
     lines = [line for line in operator.log.splitlines() if f"{site.namespace}/held: " in line]
     assert len([line for line in lines if "esumed" in line]) == 1
@@ -118,14 +116,14 @@ async def test_a_paused_channel_starts_nothing_until_it_is_resumed(
 async def test_without_names_all_channels_are_paused(site: Site) -> None:
     await asyncio.gather(site.add_station("every-one"), site.add_station("every-two"))
     await run(site, "pause")
-    found = json.loads(await site.kubectl("get", "tch", "-o", "json"))["items"]
+    found = await site.kubectl.list("tch")
     assert len(found) >= 2
     reasons = {each["status"]["conditions"][0]["reason"] for each in found}
     assert reasons == {"Paused"}
     told = await run(site, "resume", code=1)
     assert f"{site.namespace}/every-one   20" in told
     assert "name the channels to resume" in told
-    found = json.loads(await site.kubectl("get", "tch", "-o", "json"))["items"]
+    found = await site.kubectl.list("tch")
     assert {each["status"]["conditions"][0]["reason"] for each in found} == {"Paused"}
     await run(site, "resume", "--all")
     assert "not paused before" in await run(site, "resume")
