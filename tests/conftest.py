@@ -67,7 +67,7 @@ _LONGEST = (
     "test_events",
     "test_operator_healing",
     "test_gateway",
-    "test_crds",
+    "test_crds_status",
     "test_gateway_fuzz",
     "test_controlplane_locate",
 )

@@ -32,6 +32,10 @@ _BUILT = ("kube-apiserver", "kube-controller-manager")
 _LEFT = ("etcd", "kubectl")
 _TESTS = (
     "tests/cluster/test_crds_extensions.py",
+    "tests/cluster/test_crds_accepted.py",
+    "tests/cluster/test_crds_changes.py",
+    "tests/cluster/test_crds_refused.py",
+    "tests/cluster/test_crds_status.py",
     "tests/cluster/test_operator_main_job.py",
     "tests/cluster/test_operator_refusals.py",
     "tests/chart/test_chart_install.py",
