@@ -110,7 +110,7 @@ def test_a_script_gets_all_it_needs_and_nothing_stays(tmp_path: Path) -> None:
         for command in ("twitch-operator", "kubectl-twitch", "kubectl"):
             assert shutil.which(command, path=names["PATH"]), names["PATH"]
         answers = [curl(line) for line in welcome.splitlines() if line.startswith("curl ")]
-        assert [answer.status_code for answer in answers] == [200] * 9
+        assert [answer.status_code for answer in answers] == [200] * 11
         assert answers[2].json()["refresh_token"]
         counters = httpx.get(f"{pubnub}/_sandbox/counters").json()
         assert counters["sub-c-sandbox"]["messages"] == 1

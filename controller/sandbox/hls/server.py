@@ -226,7 +226,7 @@ class HlsSimulator:
         except ValidationError as error:
             raise _bad_request(error, StreamOptions) from None
         self.begin(options)
-        return web.json_response({"url": self.url_of(options.name)}, status=201)
+        return web.json_response({"url": self.url_of(options.name)})
 
     async def _advertise(self, request: web.Request) -> web.Response:
         stream = self._stream(request)
