@@ -38,12 +38,14 @@ class Signal:
         event_id: Of the splice or the segmentation.
         duration: Seconds; None: not told.
         pts: Presentation time in seconds; None: at once, or not told.
+        level: Of the segmentation, 0 is the outermost; None: it is a splice, or called off.
     """
 
     turn: Turn
     event_id: int
     duration: float | None = None
     pts: float | None = None
+    level: int | None = None
 
 
 def signal_of(section: SpliceSection) -> Signal | None:
@@ -62,7 +64,8 @@ def signal_of(section: SpliceSection) -> Signal | None:
         return Signal(Turn.CANCEL, outermost.event_id)
     turn = Turn.START if outermost.type_id in _STARTS else Turn.END
     duration = outermost.duration or None  # 0 is used for "not known"
-    return Signal(turn, outermost.event_id, _seconds(duration), _seconds(section.pts))
+    level = _OUTERMOST.index(outermost.type_id) // 2
+    return Signal(turn, outermost.event_id, _seconds(duration), _seconds(section.pts), level)
 
 
 def _rank(segmentation: Segmentation) -> tuple[bool, bool, int]:

@@ -57,8 +57,8 @@ def test_a_splice_out_of_the_network_begins_a_break() -> None:
 
 
 def test_placement_opportunities_begin_and_end_a_break() -> None:
-    assert signal_of(read(PLACEMENT_START)) == Signal(Turn.START, 1, None, 10.0)
-    assert signal_of(read(PLACEMENT_END)) == Signal(Turn.END, 1, None, 40.0)
+    assert signal_of(read(PLACEMENT_START)) == Signal(Turn.START, 1, None, 10.0, 2)
+    assert signal_of(read(PLACEMENT_END)) == Signal(Turn.END, 1, None, 40.0, 2)
 
 
 @pytest.mark.parametrize("kind", range(256))
@@ -73,17 +73,17 @@ def test_each_segmentation_type_begins_ends_or_says_nothing(kind: int) -> None:
 
 def test_of_an_end_and_a_start_in_one_section_the_start_counts() -> None:
     loop = segmentation(0x35, event=1) + segmentation(0x34, event=2, duration=30 * 90_000)
-    assert signal_of(decode(section(time(0), 6, loop))) == Signal(Turn.START, 2, 30.0, 0.0)
+    assert signal_of(decode(section(time(0), 6, loop))) == Signal(Turn.START, 2, 30.0, 0.0, 2)
 
 
 def test_presentation_times_wrap() -> None:
     adjusted = decode(section(time(900_000), 6, segmentation(0x30), adjustment=8_589_034_592))
-    assert signal_of(adjusted) == Signal(Turn.START, 7, None, 0.0)
+    assert signal_of(adjusted) == Signal(Turn.START, 7, None, 0.0, 4)
 
 
 def test_a_length_of_the_command_may_be_unknown() -> None:
     unknown = section(time(90_000), 6, segmentation(0x30), size=0xFFF)
-    assert signal_of(decode(unknown)) == Signal(Turn.START, 7, None, 1.0)
+    assert signal_of(decode(unknown)) == Signal(Turn.START, 7, None, 1.0, 4)
 
 
 def test_a_cancelled_splice_calls_the_break_off() -> None:

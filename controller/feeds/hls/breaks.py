@@ -8,87 +8,39 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from controller.feeds.hls.attributes import instant_of, number_of
-from controller.feeds.hls.markers import MAX_BREAK, Sense
+from controller.feeds.hls.attributes import instant_of
+from controller.feeds.hls.markers import Sense
+from controller.feeds.hls.occurrences import Break, ended, started, stitched
 from controller.feeds.hls.signs import STITCHED, Sign, merge_ranges, range_signs, segment_signs
 from controller.feeds.hls.timeline import Timeline
-from controller.resources.fields import rfc3339
-from controller.scte35.signal import as_fields
+from controller.scte35.signal import Turn
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from controller.feeds.hls.occurrences import Occurrence
     from controller.feeds.hls.playlist import MediaPlaylist
 
-__all__ = ["BreakTracker", "Occurrence"]
+__all__ = ["BreakTracker"]
 
 _REMEMBERED: Final = 200  # breaks
+_OVER: Final = 0.25  # seconds; a start that is that near to a planned end is the next one
 _CLOSE: Final = 2.0  # seconds; two signs of one break are that close at least
-
-
-@dataclass(frozen=True, slots=True)
-class Occurrence:
-    """What happened in a playlist.
-
-    Attributes:
-        id: The same whoever looks at the playlist, and whenever.
-        time: When, in seconds since the epoch.
-        payload: The event.
-    """
-
-    id: str
-    time: float
-    payload: Mapping[str, Any]
-
-
-@dataclass(slots=True)
-class _Break:
-    """A break that was told, or is about to be."""
-
-    sign: Sign
-    joined: bool
-    end: float | None = None
-    last_sequence: int | None = None
-
-    @property
-    def begin(self) -> float:
-        return self.sign.time
-
-    @property
-    def planned_end(self) -> float:
-        return self.begin + self.length
-
-    @property
-    def length(self) -> float:
-        return self.sign.duration or MAX_BREAK
-
-    def missed(self, now: float) -> float:
-        """Seconds of it that were over when it was first seen."""
-        return max(self.sign.elapsed, now - self.begin) if self.joined else 0.0
-
-    @property
-    def id(self) -> str:
-        sign = self.sign
-        name = sign.splice or sign.range or "break"
-        when = rfc3339(round(sign.time, 3)) if sign.exact else f"segment-{sign.sequence}"
-        return f"{name}@{when}"
 
 
 @dataclass(slots=True)
 class _Found:
     """What one look brings."""
 
-    starts: list[_Break] = field(default_factory=list)
-    ends: list[tuple[_Break | None, Sign]] = field(default_factory=list)
+    starts: list[Break] = field(default_factory=list)
+    ends: list[tuple[Break | None, Sign]] = field(default_factory=list)
     order: list[tuple[str, int]] = field(default_factory=list)
 
-    def start(self, brk: _Break) -> None:
+    def start(self, brk: Break) -> None:
         self.order.append(("start", len(self.starts)))
         self.starts.append(brk)
 
-    def end(self, brk: _Break | None, sign: Sign) -> None:
+    def end(self, brk: Break | None, sign: Sign) -> None:
         self.order.append(("end", len(self.ends)))
         self.ends.append((brk, sign))
 
@@ -98,9 +50,10 @@ class BreakTracker:
 
     def __init__(self) -> None:
         self._timeline = Timeline()
-        self._open: _Break | None = None
-        self._told: deque[_Break] = deque(maxlen=_REMEMBERED)
+        self._open: Break | None = None
+        self._told: deque[Break] = deque(maxlen=_REMEMBERED)
         self._ranges: dict[str, dict[str, str]] = {}
+        self._range_starts: set[str] = set()
         self._range_ends: set[str] = set()
         self._stitched: dict[str, None] = {}
         self._last_end = 0.0
@@ -119,6 +72,7 @@ class BreakTracker:
             return []
         edge = self._timeline.edge
         self._ranges = merge_ranges(self._ranges, playlist.date_ranges)
+        self._range_starts &= self._ranges.keys()
         self._range_ends &= self._ranges.keys()
         signs = [
             sign
@@ -132,8 +86,7 @@ class BreakTracker:
                 signs += range_signs(attributes, edge)
         signs += self._next_of_class()
         found = _Found()
-        # What ends goes before what begins at the same instant.
-        for sign in sorted(signs, key=lambda each: (each.time, each.sense is not Sense.IN)):
+        for sign in _in_order(signs):
             self._take(sign, found)
         self._end_by_plan(edge, found)
         return self._occurrences(found, now) + self._stitched_ads()
@@ -154,13 +107,18 @@ class BreakTracker:
         return [Sign(Sense.IN, min(later), True, range=current.sign.range)] if later else []
 
     def _take(self, sign: Sign, found: _Found) -> None:
+        if sign.range is not None and sign.time > self._timeline.edge + self._target:
+            return  # announced, and not there yet
         self._end_by_plan(sign.time, found)
+        if self._open is not None and sign.is_within(self._open.sign):
+            return  # a spot of the pod that runs
         if sign.sense is Sense.IN:
             self._end(sign, found)
         elif self._is_told(sign):
             return
         elif sign.sense is Sense.OUT:
-            self._begin(sign, found, joined=False)
+            before = sign.time < self._timeline.begin - self._target
+            self._begin(sign, found, joined=sign.range is not None and before)
         else:
             began = Sign(
                 Sense.OUT, sign.time - sign.elapsed, sign.exact, sign.sequence, sign.tags,
@@ -176,7 +134,10 @@ class BreakTracker:
         current = self._open
         if current is not None and self._is_of(current, sign):
             current.sign.add(sign)
-            current.last_sequence = sign.sequence or current.last_sequence
+            if sign.sense is Sense.OUT and sign.sequence is not None:
+                current.last_out = sign.sequence
+            return True
+        if sign.range in self._range_starts:
             return True
         if sign.sense is Sense.CONTINUES:
             near *= 3  # where a break stands is told in whole segments
@@ -188,36 +149,42 @@ class BreakTracker:
                 return True
         return False
 
-    def _is_of(self, brk: _Break, sign: Sign) -> bool:
+    def _is_of(self, brk: Break, sign: Sign) -> bool:
         if sign.range is not None and sign.range == brk.sign.range:
             return True
         if _differ(brk.sign, sign):
             return False
+        # A packager may repeat a start at each segment.
+        follows = brk.last_out is not None and sign.sequence == brk.last_out + 1
+        if sign.sense is Sense.OUT and sign.sequence is not None and not follows:
+            over = brk.sign.duration is not None and sign.time >= brk.planned_end - _OVER
+            if over or (sign.is_behind(brk.sign) and sign.time < brk.begin - _CLOSE):
+                return False  # the next one, perhaps by a clock that was set back
         if sign.splice is not None and sign.splice == brk.sign.splice:
             return True
         if sign.sense is Sense.CONTINUES or brk.sign.duration is not None:
             return True
-        # A packager may repeat a bare start at each segment.
-        follows = brk.last_sequence is not None and sign.sequence == brk.last_sequence + 1
         return follows or abs(sign.time - brk.begin) <= max(_CLOSE, self._target)
 
     def _begin(self, sign: Sign, found: _Found, *, joined: bool) -> None:
         if self._open is not None:
             found.end(self._open, sign)
             self._close(sign.time)
-        self._open = brk = _Break(sign, joined, last_sequence=sign.sequence)
+        self._open = brk = Break(sign, joined, last_out=sign.sequence)
         self._told.append(brk)
+        if sign.range is not None:
+            self._range_starts.add(sign.range)
         found.start(brk)
 
     def _end(self, sign: Sign, found: _Found) -> None:
         current = self._open
+        if sign.turn is Turn.CANCEL and (current is None or _differ(current.sign, sign)):
+            return  # another one is called off
         if sign.range is not None:
             if sign.range in self._range_ends:
                 return
-            if sign.time > self._timeline.edge + self._target:
-                return  # announced, and not there yet
             self._range_ends.add(sign.range)
-        if current is not None and sign.time > current.begin:
+        if current is not None and (sign.time > current.begin or sign.is_behind(current.sign)):
             found.end(current, sign)
             self._close(sign.time)
         elif current is None and sign.time - self._last_end > 3 * max(_CLOSE, self._target):
@@ -244,9 +211,9 @@ class BreakTracker:
             if what == "start" and found.starts[number].missed(now) >= found.starts[number].length:
                 continue  # seen for the first time when it was over
             if what == "start":
-                told.append(_started(found.starts[number], now))
+                told.append(started(found.starts[number], now))
             else:
-                told.append(_ended(*found.ends[number]))
+                told.append(ended(*found.ends[number]))
         return told
 
     def _stitched_ads(self) -> list[Occurrence]:
@@ -258,8 +225,8 @@ class BreakTracker:
             if commercial in self._stitched:
                 continue
             self._stitched[commercial] = None
-            told.append(_stitched(commercial, attributes, self._timeline.edge))
-        while len(self._stitched) > _REMEMBERED:
+            told.append(stitched(commercial, attributes, self._timeline.edge))
+        while len(self._stitched) > max(_REMEMBERED, len(self._ranges)):
             del self._stitched[next(iter(self._stitched))]
         return told
 
@@ -274,47 +241,15 @@ def _differ(one: Sign, other: Sign) -> bool:
     return (splices or ranges) and not same
 
 
-def _started(brk: _Break, now: float) -> Occurrence:
-    sign, elapsed = brk.sign, brk.missed(now)
-    payload = {
-        "type": "ad_break_start",
-        "id": brk.id,
-        "joined": brk.joined,
-        "elapsed_sec": round(elapsed, 3),
-        **_common(sign),
-    }
-    if sign.duration is not None:
-        payload["duration_sec"] = round(sign.duration - elapsed, 3)
-    return Occurrence(f"{brk.id}/start", sign.time + elapsed, payload)
+def _in_order(signs: list[Sign]) -> list[Sign]:
+    """By time, those of segments by their place too: a clock may be set back between two.
 
-
-def _ended(brk: _Break | None, sign: Sign) -> Occurrence:
-    when = rfc3339(round(sign.time, 3)) if sign.exact else f"segment-{sign.sequence}"
-    name = brk.id if brk is not None else f"break@{when}"
-    payload = {"type": "ad_break_end", "id": name, **_common(sign)}
-    if brk is not None:
-        payload["elapsed_sec"] = payload["duration_sec"] = round(sign.time - brk.begin, 3)
-    return Occurrence(f"{name}/end", sign.time, payload)
-
-
-def _common(sign: Sign) -> dict[str, Any]:
-    fields: dict[str, Any] = {"source": sign.tags[0] if sign.tags else "", "tags": sign.tags}
-    if sign.exact:
-        fields["programDateTime"] = rfc3339(round(sign.time, 3))
-    if sign.section is not None:
-        fields["scte35"] = as_fields(sign.section)
-    if sign.problem is not None:
-        fields["scte35_problem"] = sign.problem
-    return fields
-
-
-def _stitched(commercial: str, attributes: Mapping[str, str], edge: float) -> Occurrence:
-    begin = instant_of(attributes.get("START-DATE"))
-    filled = number_of(attributes.get("X-TV-TWITCH-AD-POD-FILLED-DURATION"))
-    length = filled or number_of(attributes.get("DURATION"))
-    payload: dict[str, Any] = {"type": "stitched_ad", "id": commercial, "source": "EXT-X-DATERANGE"}
-    if length:
-        payload["duration_sec"] = length
-    if begin is not None:
-        payload["programDateTime"] = rfc3339(round(begin, 3))
-    return Occurrence(f"{commercial}/stitched", edge if begin is None else begin, payload)
+    What ends goes before what begins at the same instant.
+    """
+    latest, keyed = 0.0, []
+    for sign in signs:
+        if sign.sequence is not None:
+            latest = max(latest, sign.time)
+        when = sign.time if sign.sequence is None else latest
+        keyed.append((when, sign.sense is not Sense.IN or when != sign.time, sign))
+    return [sign for *_, sign in sorted(keyed, key=lambda each: each[:2])]

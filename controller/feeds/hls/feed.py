@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from controller.feeds.base import Sink
-    from controller.feeds.hls.breaks import Occurrence
     from controller.feeds.hls.keys import HlsKey
+    from controller.feeds.hls.occurrences import Occurrence
     from controller.feeds.hls.origin import Loaded
     from controller.feeds.hls.playlist import MediaPlaylist
     from controller.settings import Settings

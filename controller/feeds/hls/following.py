@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 from controller.backoff import backoff
 from controller.clients.fetch import FetchForbidden
 from controller.feeds.base import FeedHealth
-from controller.feeds.hls.breaks import BreakTracker, Occurrence
+from controller.feeds.hls.breaks import BreakTracker
+from controller.feeds.hls.occurrences import Occurrence
 from controller.feeds.hls.origin import PlaylistRefused
 from controller.feeds.hls.playlist import InvalidPlaylist
 from controller.feeds.hls.renditions import NoSuchRendition
@@ -20,6 +21,7 @@ __all__ = ["Following"]
 
 _STALLED: Final = 3  # target durations without a new segment
 _MOST_PAUSE: Final = 5.0  # seconds after a failure; a longer one would cost cues that are young
+_POLLS: Final = 300.0  # seconds without blocking reload after one came to nothing
 _DENIED: Final = frozenset({401, 403})
 _GONE: Final = frozenset({404, 410})
 _LIVE: Final = FeedHealth(True, "Succeeded", "the playlist is live")
@@ -44,6 +46,7 @@ class Following:
         self._offline: bool | None = None
         self._stalled = False
         self._blocks = False
+        self._polls_until = 0.0
         self._failures = 0
         self.moved = False
 
@@ -53,7 +56,8 @@ class Following:
         """Take a playlist; return what happened since the last one."""
         end = playlist.next.sequence, playlist.next.time or 0.0
         self.moved, self._end = end != self._end, end
-        self._target, self._blocks, self._failures = playlist.target, playlist.blocks, 0
+        self._target, self._failures = playlist.target, 0
+        self._blocks = playlist.blocks and now >= self._polls_until
         self.last = now
         found = self._tracker.look(playlist, now)
         if playlist.ended:
@@ -77,7 +81,8 @@ class Following:
     def failed(self, error: Exception, now: float) -> list[Occurrence]:
         """Take note that nothing could be read."""
         self._failures += 1
-        self._blocks = False
+        if self._blocks:
+            self._blocks, self._polls_until = False, now + _POLLS
         if isinstance(error, PlaylistRefused) and error.status in _GONE and self._end is not None:
             return self._goes_offline(now)
         self.health = _health_of(error)

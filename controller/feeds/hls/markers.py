@@ -91,10 +91,15 @@ def read_marker(tag: str, value: str) -> Marker | None:
     return reader(tag, value) if reader is not None else None
 
 
+def _cue_attributes(value: str) -> tuple[str, Mapping[str, str]]:
+    """A length or progress that goes before the attributes, and the attributes."""
+    first, _, rest = value.partition(",")
+    return ("", attributes_of(value)) if "=" in first else (first, attributes_of(rest))
+
+
 def _cue_out(tag: str, value: str) -> Marker:
-    attributes = attributes_of(value)
+    first, attributes = _cue_attributes(value)
     section, problem = read_section(attributes.get("SCTE35") or attributes.get("CUE"))
-    first = value.split(",", 1)[0]
     duration = attributes.get("DURATION", first)
     named = attributes.get("BREAKID") or attributes.get("ID")
     elapsed = _elapsed_of(attributes.get("ELAPSED"), attributes.get("ELAPSEDTIME"))
@@ -103,12 +108,12 @@ def _cue_out(tag: str, value: str) -> Marker:
 
 
 def _cue_continues(tag: str, value: str) -> Marker:
-    attributes = attributes_of(value)
+    first, attributes = _cue_attributes(value)
     section, problem = read_section(attributes.get("SCTE35") or attributes.get("CUE"))
     elapsed = attributes.get("ELAPSEDTIME") or attributes.get("ELAPSED")
     duration = attributes.get("DURATION")
-    if not attributes:
-        elapsed, _, duration = value.partition("/")
+    if first:
+        elapsed, _, duration = first.partition("/")
     named = attributes.get("BREAKID") or attributes.get("ID")
     return Marker(
         tag, Sense.CONTINUES, named, seconds_of(duration), _elapsed_of(elapsed), section, problem

@@ -172,10 +172,11 @@ class _Reader:
     def read(self, lines: list[str]) -> MediaPlaylist:
         """Read all lines."""
         playlist = self._playlist
-        for line in lines:
+        for each in lines:
+            line = each.strip()
             if line.startswith("#"):
-                self._tag(line.strip())
-            elif line and not line.isspace():
+                self._tag(line)
+            elif line:
                 self._segment()
         for number, segment in enumerate((*playlist.segments, self._next)):
             segment.sequence = self._sequence + number
@@ -205,7 +206,7 @@ class _Reader:
             case "EXT-X-DISCONTINUITY":
                 self._next.discontinuity = True
             case "EXT-X-MEDIA-SEQUENCE":
-                self._sequence = int(number_of(value) or 0)
+                self._sequence = max(0, int(number_of(value) or 0))
             case "EXT-X-TARGETDURATION":
                 told = number_of(value) or _DEFAULT_TARGET
                 self._playlist.target = min(max(told, 0.5), _LONGEST_TARGET)

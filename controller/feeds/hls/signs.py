@@ -23,6 +23,10 @@ __all__ = ["STITCHED", "Sign", "merge_ranges", "range_signs", "segment_signs"]
 STITCHED: Final = "twitch-stitched-ad"
 """CLASS of the EXT-X-DATERANGE tags that Twitch sets for the ads it stitches in."""
 
+_SECTIONS: Final = frozenset(
+    {"EXT-OATCLS-SCTE35", "EXT-X-OATCLS-SCTE35", "EXT-X-SPLICEPOINT-SCTE35", "EXT-X-SCTE35"}
+    | {"EXT-X-DATERANGE"}
+)
 _EXPLICIT: Final = ("EXT-X-CUE-OUT", "EXT-X-CUE", "EXT-X-SCTE35-OUT")
 
 
@@ -57,6 +61,26 @@ class Sign:
     section: SpliceSection | None = None
     problem: str | None = None
     end_on_next: str | None = None
+
+    @property
+    def turn(self) -> Turn | None:
+        """What its section says; None: nothing, or a tag of another kind says it too."""
+        signal = signal_of(self.section) if self.section is not None else None
+        plain = signal is not None and _SECTIONS.issuperset(self.tags)
+        return signal.turn if signal is not None and plain else None
+
+    def is_within(self, outer: Sign) -> bool:
+        """Whether its section marks a part of what the other's does: a spot of a pod."""
+        if self.sense is Sense.IN and self.turn is None:
+            return False
+        own, others = _level_of(self.section), _level_of(outer.section)
+        return own is not None and others is not None and own > others
+
+    def is_behind(self, other: Sign) -> bool:
+        """Whether its segment comes after the other's, whatever their times."""
+        if self.sequence is None or other.sequence is None:
+            return False
+        return self.sequence > other.sequence
 
     def add(self, other: Sign) -> None:
         """Take from another sign of the same break what this one lacks."""
@@ -98,6 +122,9 @@ def segment_signs(
         if sense not in found:
             found[sense] = sign
             continue
+        if found[sense].is_within(sign):  # a pod and its first spot begin at one place
+            found[sense].section, found[sense].splice = sign.section, sign.splice
+            found[sense].duration = sign.duration
         if marker.duration is not None and found[sense].section is not None:
             found[sense].duration = marker.duration  # a tag's own word goes before the section's
         found[sense].add(sign)
@@ -176,6 +203,11 @@ def _splice_of(section: SpliceSection | None) -> str | None:
     return str(signal.event_id) if signal is not None else None
 
 
+def _level_of(section: SpliceSection | None) -> int | None:
+    signal = signal_of(section) if section is not None else None
+    return signal.level if signal is not None else None
+
+
 def _duration_of(section: SpliceSection | None) -> float | None:
     signal = signal_of(section) if section is not None else None
     if signal is None or signal.duration is None:
@@ -195,6 +227,9 @@ def merge_ranges(
             # An end often repeats the tag, without a date or with its own.
             begin = whole.get("START-DATE")
             whole.update(attributes)
+            own = attributes.get("START-DATE")
+            if "SCTE35-IN" in attributes and own and begin and own != begin:
+                whole.setdefault("END-DATE", own)
             if begin is not None and "SCTE35-OUT" in whole:
                 whole["START-DATE"] = begin
     return merged

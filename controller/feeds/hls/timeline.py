@@ -36,13 +36,14 @@ class Timeline:
     """Tells which segments are new, and when each begins.
 
     Attributes:
+        begin: When the first segment that is listed begins.
         edge: When the last segment that is listed ends; 0: nothing was looked at.
         done: Senses that were told of a place which may be listed again: the one behind the last
             segment, at the last look.
     """
 
     def __init__(self) -> None:
-        self.edge = 0.0
+        self.begin = self.edge = 0.0
         self.done: set[tuple[int, Sense]] = set()
         self._first = self._next = -1
         self._exact = False
@@ -65,7 +66,7 @@ class Timeline:
             self.done.clear()
         known = self._next
         self._first, self._next = first, following
-        self.edge, self._exact = times[-1], exact
+        self.begin, self.edge, self._exact = times[0], times[-1], exact
         self.done = {each for each in self.done if each[0] == known}
         self._followed_from = known if known >= first else first + 1
         begin = max(0, known - first) if known >= 0 else 0
