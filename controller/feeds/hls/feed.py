@@ -35,6 +35,9 @@ __all__ = ["HlsFeed"]
 logger = logging.getLogger(__name__)
 
 _ASIDE: Final = 64 * 1024  # characters; more are parsed beside the event loop
+_FEW: Final = (
+    1000  # segments, or ten times as many as EXT-X-DATERANGEs; more are not looked at inline
+)
 _AT_ONCE: Final = 1000  # requests to one host: each playlist has one, and servers hold it back
 
 
@@ -82,7 +85,11 @@ class _Playlist:
         if playlist is None:
             await self._tell(self.following.unchanged(now))
             return False
-        await self._tell(self.following.read(playlist, now))
+        if len(playlist.segments) + 10 * len(playlist.date_ranges) < _FEW:
+            found = self.following.read(playlist, now)
+        else:
+            found = await asyncio.to_thread(self.following.read, playlist, now)
+        await self._tell(found)
         return self.following.moved
 
     async def _read(self) -> MediaPlaylist | None:
