@@ -7,8 +7,8 @@ UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := controller tests bench reference charts e2e
-# Tests mostly wait, for processes and for pauses: six workers fit on two cores.
-WORKERS ?= 6
+# Tests mostly wait, for processes and for pauses: four workers fit on two cores.
+WORKERS ?= 4
 # The interpreter must be this machine's: none is downloaded.
 export UV_PYTHON_DOWNLOADS := never
 export UV_NO_CONFIG := 1

@@ -73,7 +73,7 @@ async def test_a_restored_backup_goes_on_without_a_consent_or_a_second_commercia
     # Once revoked, and connected again: the request stays on the channel.
     mark = "twitch-operator.dev/revokeRequestedAt=2027-01-15T08:00:00Z"
     await site.kubectl("annotate", "tch/moved", mark)
-    await eventually(lambda: station.calls("/oauth2/revoke"))
+    await station.until_reason("AuthorizationRevoked")
     await station.consent()
     await site.kubectl.ready("tch/moved", "trule/moved", "extapp/deck")
     station.publish(message(cue_id="before"))

@@ -43,7 +43,7 @@ async def test_cues_fire_while_the_api_server_is_away_and_statuses_catch_up(
         late = await site.prepare("late_comer")
         await site.kubectl.apply(late.channel(), late.rule())
         await eventually(lambda: "the API server did not answer" in operator.log)
-        assert await site.kubectl.status("trule", "late-comer") == {}
+        assert await site.kubectl.status("trule", "late-comer") == {"observedGeneration": -1}
         await api.mend()
         assert await station.verdicts() == ["Fired"]
         await site.kubectl.ready("trule/late-comer", "tch/late-comer")

@@ -173,6 +173,12 @@ class Stand:
             if not line.startswith("#")
         ]
 
+    @property
+    def failures(self) -> list[str]:
+        """The metrics that count requests which the gateway failed at."""
+        counts = [line for line in self.series if 'status="500"' in line]
+        return [line for line in counts if "_total{" in line and not line.endswith(" 0.0")]
+
     # What is changed
 
     def forget(self) -> None:

@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -58,6 +59,16 @@ def logging_as_before() -> Iterator[None]:
     root.handlers[:], library.handlers[:] = before[0], before[2]
     root.setLevel(before[1])
     library.propagate = before[3]
+
+
+@pytest.fixture(autouse=True)
+def exports_end() -> Iterator[None]:
+    """A thread that still exports would go on within the next tests."""
+    yield
+    deadline = time.monotonic() + 60
+    while any(thread.name.startswith("OtelBatch") for thread in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @pytest.fixture(autouse=True)
@@ -324,7 +335,7 @@ async def test_a_dead_collector_holds_up_no_cue_and_does_not_fill_the_log(
     set_up_logging("INFO", "json")
     for name, value in (("MAX_QUEUE_SIZE", "16"), ("MAX_EXPORT_BATCH_SIZE", "8")):
         environment.setenv(f"OTEL_BSP_{name}", value)
-    environment.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "20")
+    environment.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "8")
     async with Collector(silent=True) as collector:
         url = "http://127.0.0.1:9" if gone else collector.url
         environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
@@ -339,7 +350,7 @@ async def test_a_dead_collector_holds_up_no_cue_and_does_not_fill_the_log(
                 payload = {"kind": "spot", "id": f"more-{number}", "seconds": 60}
                 event = Event("mst3k", str(number), time.time(), time.monotonic(), payload)
                 await rules._dispatcher.event([Key(RULE, "default", "spots-on-mst3k")], (), event)
-            assert time.monotonic() - began < 5  # the export's timeout is 20
+            assert time.monotonic() - began < 5  # the export's timeout is 8
             ending = time.monotonic()
         assert time.monotonic() - ending < 10
     told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from controller.resources.common import SecretReference, SpecModel
-from controller.resources.fields import Matching
+from controller.resources.fields import WHOLE, Flag, Matching
 from controller.settings import Part, Seconds
 
 __all__ = ["HlsSettings", "HlsSpec", "RenditionChoice"]
@@ -27,10 +27,10 @@ class RenditionChoice(SpecModel):
     name: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     """Its name: NAME, STABLE-VARIANT-ID or VIDEO in EXT-X-STREAM-INF."""
 
-    height: Annotated[int, Field(ge=1, le=8640)] | None = None
+    height: Annotated[int, Field(ge=1, le=8640), WHOLE] | None = None
     """Lines of its picture, such as 720."""
 
-    audio_only: bool | None = None
+    audio_only: Flag | None = None
     """The rendition without a picture."""
 
 
@@ -57,6 +57,6 @@ class HlsSpec(SpecModel):
     rendition: RenditionChoice | None = None
     """Which rendition of a master playlist is read. Default: the one with the lowest bandwidth."""
 
-    join_running: bool = False
+    join_running: Flag = False
     """Start commercials also for a break that was already running when the operator first saw it,
     for the seconds that are left of it. Default: such a break starts nothing."""
