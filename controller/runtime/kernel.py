@@ -107,12 +107,12 @@ class Kernel:
 
     def _sharing(self) -> Shards | None:
         settings = self.settings
-        if not settings.leader_election:
-            return None
         part = self.metrics.gauge(
             "shard_info", "Always 1; the labels name this process' shard.", ["shard", "shards"]
         )
         part.labels(str(settings.shard), str(settings.shards)).set(1)
+        if not settings.leader_election:
+            return None
         return Shards(self.kube, settings, settings.lease_duration / TRIES_OF_A_LEASE)
 
     def register(self, *controllers: Controller) -> None:
