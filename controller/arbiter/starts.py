@@ -162,6 +162,10 @@ class Start(UnderWay):
         reply = yield Wait(until, told)
         while reply.now < until:
             reply = yield Wait(until)
+        # Who cannot ask yet what ran would call for it as soon as he can.
+        last = too_old_at(self._case())
+        while self._is_getting_ready() and reply.now < last and self.dropped is None:
+            reply = yield Wait(last)
         found, reply = yield from self._look_back()
         if found is None:
             eligible = self._desk.memory.next_eligible
@@ -170,6 +174,10 @@ class Start(UnderWay):
             if not self._in_doubt:
                 self.first_call = None
         return found, reply.now
+
+    def _is_getting_ready(self) -> bool:
+        readiness = self._desk.readiness
+        return readiness is not None and readiness.passing
 
     def _call(self, length: int, now: float) -> Generator[Step, Reply, Reply]:
         self.calling = True

@@ -147,6 +147,8 @@ async def test_each_outcome_is_told_apart(studio: Studio, outcome: Look, case: C
     (decision,) = outcome.decisions(case.name)
     assert re.search(case.detail, decision["detail"]), decision
     asked = studio.asked(case.name)
+    if case.detail == REST:  # what is left of the break depends on the machine, not what is told
+        assert decision["detail"].startswith(f"commercial of {asked[-1]} s"), (decision, asked)
     assert len(asked) == len(case.asked), asked
     left = range(LENGTH - 25, LENGTH + 1)
     assert all(

@@ -281,6 +281,26 @@ def test_a_cue_from_before_the_start_waits_for_a_call_that_may_be_under_way() ->
     assert outcome.did == [Wait(NOW + 4), ReadLastAd(), Call(118)]
 
 
+def test_who_cannot_ask_yet_what_ran_waits_with_a_replayed_cue() -> None:
+    world = World(started=NOW - 1, last_ads=[NOW - 2])
+    world.ready(Readiness(Verdict.CHANNEL_NOT_READY, "the grant is being fetched", passing=True))
+    outcome = world.hear(a_cue(age=3))
+    world.advance(10)
+    assert outcome.verdict is Verdict.WAITING
+    assert ReadLastAd() not in outcome.did
+    world.ready(None)
+    world.settle()
+    assert (outcome.verdict, outcome.calls) == (Verdict.FIRED, [])
+
+
+def test_a_replayed_cue_waits_for_a_grant_no_longer_than_it_is_young() -> None:
+    world = World(started=NOW - 1, last_ads=[UNREADABLE])
+    world.ready(Readiness(Verdict.CHANNEL_NOT_READY, "the grant is being fetched", passing=True))
+    outcome = world.hear(a_cue(age=3))
+    world.settle()
+    assert (outcome.verdict, outcome.calls) == (Verdict.EXPIRED, [])
+
+
 def test_a_cue_announced_in_the_instant_of_the_start_counts_as_from_before() -> None:
     outcome = World(started=NOW - 0.4).hear(a_cue())
     assert outcome.did == [Wait(NOW - 0.4 + TIMEOUT)]
