@@ -176,6 +176,21 @@ async def test_what_goes_wrong_is_told_and_passes(
         assert heard.events == []
 
 
+async def test_a_rendition_that_is_gone_is_looked_for_in_the_master(hls: HlsSimulator) -> None:
+    hls.begin(stream())
+    async with following(hls.url_of("live")) as heard:
+        await eventually(lambda: heard.reasons == ["Succeeded"])
+        hls.faults.add(Fault(path="/live/audio_only.m3u8", status=404))
+        masters = sum(seen.path.endswith("master.m3u8") for seen in hls.requests)
+        await eventually(
+            lambda: sum(seen.path.endswith("master.m3u8") for seen in hls.requests) > masters
+        )
+        hls.advertise("live", 60.0)
+        await eventually(lambda: heard.events)
+        assert heard.reasons == ["Succeeded"]
+        assert heard.shapes() == [("ad_break_start", 60.0)]
+
+
 async def test_a_server_that_never_answers_holds_up_no_other_playlist(hls: HlsSimulator) -> None:
     hls.begin(stream("slow"))
     hls.begin(stream("fine"))
@@ -216,8 +231,14 @@ async def serving(answer: web.Response) -> AsyncIterator[str]:
 
 @pytest.mark.parametrize(
     "body",
-    [gzip.compress(b"#EXTM3U\n" + bytes(20_000_000)), b"#EXTM3U\n", b"\x1f\x8bnot gzip"],
-    ids=["bomb", "not packed", "broken"],
+    [
+        gzip.compress(b"#EXTM3U\n" + bytes(20_000_000)),
+        b"#EXTM3U\n",
+        b"\x1f\x8bnot gzip",
+        gzip.compress(b"#EXTM3U\n#EXTINF:6,\ns.ts\n")[:-9],
+        gzip.compress(b"#EXTM3U\n") + gzip.compress(b"#EXTINF:6,\ns.ts\n"),
+    ],
+    ids=["bomb", "not packed", "broken", "cut off", "of two parts"],
 )
 async def test_gzip_that_is_none_or_a_bomb_is_refused(body: bytes) -> None:
     answer = web.Response(body=body, headers={"Content-Encoding": "gzip"})

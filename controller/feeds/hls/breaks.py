@@ -7,7 +7,6 @@ come late, twice, from an edge server that is behind, or after the origin counts
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from controller.feeds.hls.attributes import instant_of
@@ -28,21 +27,11 @@ _OVER: Final = 0.25  # seconds; a start that is that near to a planned end is th
 _CLOSE: Final = 2.0  # seconds; two signs of one break are that close at least
 
 
-@dataclass(slots=True)
-class _Found:
-    """What one look brings."""
+_Found = list[tuple[Break | None, Sign | None]]
+"""What one look brings, in its order: a break that begins, or one that ends and by what sign.
 
-    starts: list[Break] = field(default_factory=list)
-    ends: list[tuple[Break | None, Sign]] = field(default_factory=list)
-    order: list[tuple[str, int]] = field(default_factory=list)
-
-    def start(self, brk: Break) -> None:
-        self.order.append(("start", len(self.starts)))
-        self.starts.append(brk)
-
-    def end(self, brk: Break | None, sign: Sign) -> None:
-        self.order.append(("end", len(self.ends)))
-        self.ends.append((brk, sign))
+It is told when the look is over: until then, other tags may tell more of a break.
+"""
 
 
 class BreakTracker:
@@ -85,11 +74,11 @@ class BreakTracker:
             if attributes.get("CLASS") != STITCHED:
                 signs += range_signs(attributes, edge)
         signs += self._next_of_class()
-        found = _Found()
+        found: _Found = []
         for sign in _in_order(signs):
             self._take(sign, found)
         self._end_by_plan(edge, found)
-        return self._occurrences(found, now) + self._stitched_ads()
+        return _told(found, now) + self._stitched_ads()
 
     # Signs
 
@@ -168,13 +157,13 @@ class BreakTracker:
 
     def _begin(self, sign: Sign, found: _Found, *, joined: bool) -> None:
         if self._open is not None:
-            found.end(self._open, sign)
+            found.append((self._open, sign))
             self._close(sign.time)
         self._open = brk = Break(sign, joined, last_out=sign.sequence)
         self._told.append(brk)
         if sign.range is not None:
             self._range_starts.add(sign.range)
-        found.start(brk)
+        found.append((brk, None))
 
     def _end(self, sign: Sign, found: _Found) -> None:
         current = self._open
@@ -185,10 +174,10 @@ class BreakTracker:
                 return
             self._range_ends.add(sign.range)
         if current is not None and (sign.time > current.begin or sign.is_behind(current.sign)):
-            found.end(current, sign)
+            found.append((current, sign))
             self._close(sign.time)
         elif current is None and sign.time - self._last_end > 3 * max(_CLOSE, self._target):
-            found.end(None, sign)
+            found.append((None, sign))
             self._last_end = sign.time
 
     def _end_by_plan(self, until: float, found: _Found) -> None:
@@ -196,25 +185,13 @@ class BreakTracker:
         current = self._open
         if current is None or until < current.planned_end + 2 * self._target:
             return
-        found.end(current, Sign(Sense.IN, current.planned_end, current.sign.exact))
+        found.append((current, Sign(Sense.IN, current.planned_end, current.sign.exact)))
         self._close(current.planned_end)
 
     def _close(self, time: float) -> None:
-        assert self._open is not None  # noqa: S101 - by those that call
-        self._open.end, self._last_end, self._open = time, time, None
+        self._last_end, self._open = time, None
 
     # What is told
-
-    def _occurrences(self, found: _Found, now: float) -> list[Occurrence]:
-        told = []
-        for what, number in found.order:
-            if what == "start" and found.starts[number].missed(now) >= found.starts[number].length:
-                continue  # seen for the first time when it was over
-            if what == "start":
-                told.append(started(found.starts[number], now))
-            else:
-                told.append(ended(*found.ends[number]))
-        return told
 
     def _stitched_ads(self) -> list[Occurrence]:
         told = []
@@ -229,6 +206,16 @@ class BreakTracker:
         while len(self._stitched) > max(_REMEMBERED, len(self._ranges)):
             del self._stitched[next(iter(self._stitched))]
         return told
+
+
+def _told(found: _Found, now: float) -> list[Occurrence]:
+    told = []
+    for brk, end in found:
+        if end is not None:
+            told.append(ended(brk, end))
+        elif brk is not None and brk.missed(now) < brk.length:  # else it was over already
+            told.append(started(brk, now))
+    return told
 
 
 def _differ(one: Sign, other: Sign) -> bool:

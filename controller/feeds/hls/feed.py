@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import time
 from typing import TYPE_CHECKING, Final
@@ -32,12 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["HlsFeed"]
 
-logger = logging.getLogger(__name__)
-
 _ASIDE: Final = 64 * 1024  # characters; more are parsed beside the event loop
-_FEW: Final = (
-    1000  # segments, or ten times as many as EXT-X-DATERANGEs; more are not looked at inline
-)
+_FEW: Final = 1000  # segments, an EXT-X-DATERANGE as ten; more are looked at in a thread
 _AT_ONCE: Final = 1000  # requests to one host: each playlist has one, and servers hold it back
 
 
@@ -71,12 +66,17 @@ class _Playlist:
             try:
                 changed = await self._look()
             except (OperatorError, InvalidPlaylist, NoSuchRendition) as error:
+                found = self.following.failed(error, time.time(), of_rendition=self._is_rendition)
                 # The master may offer other renditions by now.
                 self._media, self._validators = None, {}
-                await self._tell(self.following.failed(error, time.time()))
+                await self._tell(found)
                 if isinstance(error, InvalidPlaylist):
                     self._sink.tell(Malformed(f"playlist of {host_of(self._url)}: {error}"))
             await asyncio.sleep(self.following.pause(random.random(), changed=changed))  # noqa: S311
+
+    @property
+    def _is_rendition(self) -> bool:
+        return self._media is not None and self._media != self._url
 
     async def _look(self) -> bool:
         """Read the playlist; return whether it changed."""

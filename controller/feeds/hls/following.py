@@ -78,13 +78,23 @@ class Following:
         self.health = FeedHealth(False, "FeedStale", told)
         return [_happened("stalled", now, since=since)]
 
-    def failed(self, error: Exception, now: float) -> list[Occurrence]:
-        """Take note that nothing could be read."""
+    def failed(
+        self, error: Exception, now: float, *, of_rendition: bool = False
+    ) -> list[Occurrence]:
+        """Take note that nothing could be read.
+
+        Args:
+            error: Why.
+            now: The present time.
+            of_rendition: A master playlist named what could not be read: it may name another now.
+        """
         self._failures += 1
         if self._blocks:
             self._blocks, self._polls_until = False, now + _POLLS
-        if isinstance(error, PlaylistRefused) and error.status in _GONE and self._end is not None:
-            return self._goes_offline(now)
+        gone = isinstance(error, PlaylistRefused) and error.status in _GONE
+        if gone and self._end is not None:
+            looks_again = of_rendition and self._failures == 1
+            return [] if looks_again else self._goes_offline(now)
         self.health = _health_of(error)
         return []
 

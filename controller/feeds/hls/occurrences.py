@@ -40,14 +40,12 @@ class Break:
     Attributes:
         sign: All that is known of it.
         joined: It ran already when it was first seen.
-        end: When it ended, in seconds since the epoch; None: it is open.
         last_out: Media sequence number of the last start that marks it.
         named: Its id as it was told; what is learned later does not change it.
     """
 
     sign: Sign
     joined: bool
-    end: float | None = None
     last_out: int | None = None
     named: str | None = None
 

@@ -136,6 +136,9 @@ def _unzipped(url: str, body: bytes) -> bytes:
     if unzip.unconsumed_tail:
         msg = f"{_host_of(url)} answered with more than {_MAX_BYTES} bytes"
         raise FetchFailed(msg)
+    if not unzip.eof or unzip.unused_data:
+        msg = f"{_host_of(url)} answered with gzip that is cut off, or of several parts"
+        raise FetchFailed(msg)
     return plain
 
 
