@@ -84,7 +84,7 @@ def _taken(path: FieldPath, text: str, pattern: Any) -> float | Refusal:  # noqa
     if len(text) > _MAX_TEXT:
         return Refusal(f"{path} has {len(text)} characters, and lengthPattern reads {_MAX_TEXT}")
     found = pattern.search(text.encode("utf-8", "replace"))
-    number = (found[1] or b"").decode() if found is not None else ""
+    number = (found[1] or b"").decode("utf-8", "replace") if found is not None else ""
     if not _DECIMAL.fullmatch(number):
         return Refusal(
             f"lengthPattern finds no number of seconds in {path}, which is {shown(text)}"
