@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware
     from pydantic import BaseModel, ValidationError
 
-__all__ = ["complaint", "described", "order_middleware", "surplus"]
+__all__ = ["bad_order", "complaint", "described", "order_middleware", "surplus"]
 
 
 def described(method: str, path: str, does: str, body: type[BaseModel] | None) -> dict[str, Any]:
@@ -40,6 +40,12 @@ def complaint(error: ValidationError, body: type[BaseModel]) -> str:
             f"{field}: " + (f"unknown; there are {known}" if unknown else problem_of(fault))
         )
     return "; ".join(told)
+
+
+def bad_order(error: ValidationError, body: type[BaseModel]) -> web.HTTPBadRequest:
+    """The answer to an order whose fields are wrong."""
+    text = json.dumps({"error": complaint(error, body)})
+    return web.HTTPBadRequest(text=text, content_type="application/json")
 
 
 def surplus(query: str, known: Collection[str], raw: bytes, *, takes_body: bool) -> str | None:

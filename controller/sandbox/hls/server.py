@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 import zlib
 from collections import deque
@@ -15,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from controller.sandbox.faults import CONTROL_PATH, Fault, FaultPlan, fault_middleware
 from controller.sandbox.hls.stream import Break, Stream, StreamOptions
-from controller.sandbox.orders import complaint, described, order_middleware
+from controller.sandbox.orders import bad_order, described, order_middleware
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -204,7 +203,7 @@ class HlsSimulator:
                 *_FAULTS.validate_json(text if text.startswith(b"[") else b"[%b]" % text)
             )
         except ValidationError as error:
-            raise _bad_request(error, Fault) from None
+            raise bad_order(error, Fault) from None
         return web.Response(status=204)
 
     async def _clear_faults(self, _request: web.Request) -> web.Response:
@@ -224,7 +223,7 @@ class HlsSimulator:
         try:
             options = StreamOptions.model_validate_json(await request.read() or b"{}")
         except ValidationError as error:
-            raise _bad_request(error, StreamOptions) from None
+            raise bad_order(error, StreamOptions) from None
         self.begin(options)
         return web.json_response({"url": self.url_of(options.name)})
 
@@ -233,7 +232,7 @@ class HlsSimulator:
         try:
             order = _BreakOrder.model_validate_json(await request.read() or b"{}")
         except ValidationError as error:
-            raise _bad_request(error, _BreakOrder) from None
+            raise bad_order(error, _BreakOrder) from None
         return web.json_response(asdict(stream.add_break(order.duration, self._clock())))
 
     async def _end(self, request: web.Request) -> web.Response:
@@ -248,8 +247,3 @@ class HlsSimulator:
         self._stream(request)
         del self.streams[request.match_info["name"]]
         return web.Response(status=204)
-
-
-def _bad_request(error: ValidationError, body: type[BaseModel]) -> web.HTTPBadRequest:
-    text = json.dumps({"error": complaint(error, body)})
-    return web.HTTPBadRequest(text=text, content_type="application/json")

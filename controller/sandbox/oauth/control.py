@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -11,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from controller.sandbox.faults import CONTROL_PATH, Fault
 from controller.sandbox.oauth.tokens import Client, TokenOrder
-from controller.sandbox.orders import complaint, described, order_middleware
+from controller.sandbox.orders import bad_order, described, order_middleware
 
 if TYPE_CHECKING:
     from controller.sandbox.oauth.provider import Provider
@@ -139,7 +138,7 @@ class Control:
             text = (await request.read()).strip()
             faults = _FAULTS.validate_json(text if text.startswith(b"[") else b"[%b]" % text)
         except ValidationError as error:
-            raise _bad_request(error, Fault) from None
+            raise bad_order(error, Fault) from None
         self._provider.faults.add(*faults)
         return await self._faults(request)
 
@@ -152,9 +151,4 @@ async def _read(model: type[BodyT], request: web.Request) -> BodyT:
     try:
         return model.model_validate_json(await request.read() or b"{}")
     except ValidationError as error:
-        raise _bad_request(error, model) from None
-
-
-def _bad_request(error: ValidationError, body: type[BaseModel]) -> web.HTTPBadRequest:
-    text = json.dumps({"error": complaint(error, body)})
-    return web.HTTPBadRequest(text=text, content_type="application/json")
+        raise bad_order(error, model) from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from controller.sandbox.faults import CONTROL_PATH, Fault
-from controller.sandbox.orders import complaint, described, order_middleware
+from controller.sandbox.orders import bad_order, described, order_middleware
 from controller.sandbox.pubnub.access import KeySet
 
 if TYPE_CHECKING:
@@ -115,7 +114,7 @@ class Control:
             text = (await request.read()).strip()
             faults = _FAULTS.validate_json(text if text.startswith(b"[") else b"[%b]" % text)
         except ValidationError as error:
-            raise _bad_request(error, Fault) from None
+            raise bad_order(error, Fault) from None
         self._simulator.faults.add(*faults)
         return await self._faults(request)
 
@@ -127,7 +126,7 @@ class Control:
         try:
             keys = KeySet.model_validate_json(await request.read())
         except ValidationError as error:
-            raise _bad_request(error, KeySet) from None
+            raise bad_order(error, KeySet) from None
         self._simulator.access.put(keys)
         return web.json_response(keys.model_dump())
 
@@ -154,7 +153,7 @@ class Control:
         try:
             asked = _Refusal.model_validate_json(await request.read())
         except ValidationError as error:
-            raise _bad_request(error, _Refusal) from None
+            raise bad_order(error, _Refusal) from None
         if self._pause is not None:
             self._pause.cancel()
         response = web.Response(status=202)
@@ -167,8 +166,3 @@ class Control:
         await self._simulator.refuse()
         await asyncio.sleep(seconds)
         await self._simulator.accept()
-
-
-def _bad_request(error: ValidationError, body: type[BaseModel]) -> web.HTTPBadRequest:
-    text = json.dumps({"error": complaint(error, body)})
-    return web.HTTPBadRequest(text=text, content_type="application/json")
