@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["LONGEST_PAUSE", "ahead_of", "pause_of"]
+__all__ = ["LONGEST_PAUSE", "ahead_of", "moment_of", "pause_of"]
 
 LONGEST_PAUSE = 86_400.0
 """Seconds that a longer pause counts as: by then somebody has looked."""
@@ -37,7 +37,7 @@ def pause_of(response: httpx.Response) -> float | None:
         More than 0 and at most `LONGEST_PAUSE`; 0 where the moment is over already; None where
         Twitch does not say.
     """
-    headers, date = response.headers, _moment(response.headers.get("Date", ""))
+    headers, date = response.headers, moment_of(response.headers.get("Date", ""))
     if response.status_code == 429 and headers.get("Ratelimit-Remaining", "").strip() == "0":
         reset = _seconds(headers.get("Ratelimit-Reset", ""))
         if reset is not None and date is not None:
@@ -45,7 +45,7 @@ def pause_of(response: httpx.Response) -> float | None:
     wanted = headers.get("Retry-After", "")
     # A header that came twice is joined by a comma, and the longer of the two is meant.
     told = [pause for text in wanted.split(",") if (pause := _seconds(text))]
-    moment = _moment(wanted)
+    moment = moment_of(wanted)
     if not told and moment is not None:
         told = [moment - (time.time() if date is None else date)]
     pause = max(told, default=0.0)
@@ -57,7 +57,7 @@ def ahead_of(response: httpx.Response) -> float:
 
     A Date tells whole seconds, and the answer was on its way.
     """
-    date = _moment(response.headers.get("Date", ""))
+    date = moment_of(response.headers.get("Date", ""))
     ahead = time.time() - date if date is not None else 0.0
     return ahead if abs(ahead) > _CLOCKS_AGREE else 0.0
 
@@ -68,8 +68,8 @@ def _seconds(text: str) -> float | None:
     return float(text) if _SECONDS.fullmatch(text) else None
 
 
-def _moment(text: str) -> float | None:
-    """An HTTP date, in seconds since the epoch."""
+def moment_of(text: str) -> float | None:
+    """An HTTP date, in seconds since the epoch; None: it is none."""
     try:
         moment = parsedate_to_datetime(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from controller.clients.retry_after import moment_of
 
 if TYPE_CHECKING:
     from controller.clients.http import Exchange
@@ -69,8 +70,6 @@ class CallMetrics:
         self._kubernetes.labels(method, kind, code).inc()
 
     def _note_date(self, date: str, now: float) -> None:
-        try:
-            told = parsedate_to_datetime(date).timestamp()
-        except ValueError:
-            return  # a header that is no date tells nothing
-        self._skew.set(now - told - _SECOND)
+        told = moment_of(date)
+        if told is not None:
+            self._skew.set(now - told - _SECOND)
